@@ -1,0 +1,127 @@
+/* land.h - publish a session: upload its content, decide conflicts, claim a slot.
+ *
+ * The success of one create-only PUT, of slot N+1, is the landing (I6): whatever it names is stored
+ * before, nothing has to happen after. An unknown outcome is repeated until it is known (I7). The
+ * protocol is told in docs/landing.md; this header is how to call it.
+ *
+ * Calling sequence: land_begin; land_stage for the changes (content is hashed, packed and uploaded;
+ * may be called again after a restart: what the store has is found by hash in the stage's journal);
+ * land_commit; land_free. Everything blocks: use a job thread. */
+#ifndef HIF_LAND_LAND_H
+#define HIF_LAND_LAND_H
+
+#include "base/pool.h"
+#include "core/session.h"
+#include "land/project.h"
+
+/* One path that the session changed against its base. */
+enum land_change_kind {
+        LAND_PUT,    /* the path is, after the session, what the fields say */
+        LAND_REMOVE, /* the path is gone */
+};
+
+struct land_change {
+        enum land_change_kind kind;
+        struct span path; /* not the root; unique in a list, which is sorted by key (asserted) */
+        /* LAND_PUT: */
+        enum entry_kind entry_kind;
+        struct hif_time mtime;
+        struct span target; /* symlink */
+        uint64_t size;
+        bool have_hash; /* content known (renamed, or staged before): hash (and loc) are set, */
+        struct hif_hash hash; /* nothing is read or uploaded */
+        struct pack_loc loc;
+        uint64_t content;      /* otherwise: the reader's name for the content */
+        struct span path_from; /* for records only: renamed from; empty: not a rename */
+};
+
+/* Where contents come from. read() is called from pool threads, for several contents at once. */
+struct land_reader {
+        /* Bytes [offset, offset + size) of a content, whole: a short count is HIF_EIO (the file
+         * changed while it was read). */
+        enum hif_err (*read)(struct land_reader *reader, uint64_t content, uint64_t offset,
+                             void *out, size_t size);
+};
+
+struct land_progress {
+        uint64_t files_total, files_done;
+        uint64_t bytes_total, bytes_done;
+        uint64_t objects_put, bytes_put; /* as stored */
+};
+
+struct land_conflict {
+        struct span path;
+        const char *ours; /* "changed", "added", "removed" ... */
+        const char *theirs;
+        uint64_t position; /* the landing that changed it on the other side */
+        struct session_id session;
+        struct span author;
+        struct span goal;
+};
+
+struct land_result {
+        uint64_t position;
+        struct hif_hash slot_hash;
+        struct hif_hash tree;
+        uint32_t attempts; /* slots tried */
+        uint32_t paths;
+        bool already_landed;             /* an earlier attempt of this session had succeeded */
+        struct land_conflict *conflicts; /* HIF_ECONFLICT only; live until land_free */
+        uint32_t conflict_count;
+};
+
+/* What survives a crash between the slot's PUT and the caller's own record of it. The caller stores
+ * it durably in save_intent, before the slot is tried, and gives it back at the next land_begin. */
+struct land_intent {
+        uint8_t landing_id[LANDING_ID_SIZE];
+        uint64_t tag;
+        struct session_id session;
+        uint64_t position; /* the slot that was about to be tried */
+        struct buf slot;   /* its exact bytes: replayed as they are */
+};
+void land_intent_free(struct land_intent *intent);
+
+struct land_hooks {
+        /* HIF_OK only once the intent is durable. NULL: not kept (an import starts over). */
+        enum hif_err (*save_intent)(struct land_hooks *hooks, const struct land_intent *intent);
+        void (*progress)(struct land_hooks *hooks, const struct land_progress *progress);
+        /* The clock skew limit, back-off and attempts; 0 = defaults (5 min, 10). */
+        uint64_t skew_max_ms;
+        uint32_t attempts_max;
+};
+
+struct land;
+
+/* session: its id, origin, base, author, goal and records; borrowed until land_free, as are the
+ * others. nodes: where tree nodes are read (a node_reader, or the cache's). journal_path: a file
+ * that remembers what was staged, so that a repeated land or import goes on where it stopped;
+ * NULL: none. */
+HIF_MUST_USE enum hif_err land_begin(const struct project *project, const struct session *session,
+                                     struct tree_source *nodes, struct pool *pool,
+                                     struct land_hooks *hooks, const char *journal_path,
+                                     struct land **out);
+void land_free(struct land *land);
+
+/* Hash and upload the contents of the changes; fills hash, loc and have_hash in place. */
+HIF_MUST_USE enum hif_err land_stage(struct land *land, struct land_change *changes, size_t count,
+                                     struct land_reader *reader, struct hif_why *why);
+
+/* Decide conflicts against the tail and land. `intent` is what an earlier run saved, or NULL.
+ *      HIF_OK         landed: out says where
+ *      HIF_ECONFLICT  out->conflicts name both sides; nothing was landed
+ *      HIF_ENOTHING   after the merge nothing differs from the tail
+ *      HIF_EUNKNOWN   the outcome is not known: "run hif land again"
+ *      HIF_ELIMIT     attempts used up, races lost every time
+ *      others         with a reason; nothing was landed
+ * check_only: decide conflicts, write nothing (--dry-run). */
+HIF_MUST_USE enum hif_err land_commit(struct land *land, const struct land_change *changes,
+                                      size_t count, const struct land_intent *intent,
+                                      bool check_only, struct land_result *out,
+                                      struct hif_why *why);
+
+/* Was this session landed in (origin, tail]? HIF_OK and where; HIF_ENOENT: no. */
+HIF_MUST_USE enum hif_err land_find(const struct project *project, const struct session_id *session,
+                                    uint64_t origin, uint64_t *position, struct hif_hash *slot_hash,
+                                    struct hif_hash *tree, struct hif_why *why);
+
+#endif

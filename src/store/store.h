@@ -1,0 +1,182 @@
+/* store.h - named objects and two conditional writes: everything hif needs of a place to keep
+ * projects in.
+ *
+ * A store maps keys to immutable-or-replaced byte strings. Two operations are conditional, and all
+ * coordination rests on them: STORE_PUT_NEW (succeeds for exactly one of any number of concurrent
+ * writers of a key) and STORE_PUT_MATCH (succeeds only while the object still has the given tag).
+ * What a successful PUT wrote is durable, and visible to every later GET, HEAD and LIST.
+ *
+ * Calling sequence: store_open (or a back end's own constructor); then fill a store_req and
+ * store_submit it, any number at a time from any thread; its done() is called exactly once, on a
+ * thread of the store's choosing, possibly before store_submit returns. store_run does both for a
+ * batch and waits. store_close when nothing is in flight (asserted).
+ *
+ * Results of a request:
+ *      HIF_OK
+ *      HIF_ENOENT        GET, HEAD: no such object. PUT_MATCH: it vanished
+ *      HIF_ELOST         PUT_NEW: the key exists. PUT_MATCH: another tag
+ *      HIF_EUNKNOWN      a PUT that may or may not have taken effect, now or later: repeat the same
+ *                        bytes under the same key until there is a definite answer
+ *      HIF_EUNREACHABLE  no answer, and certainly no effect      HIF_EDENIED  credentials
+ *      HIF_ENOSPC, HIF_EROFS, HIF_EIO, HIF_ENOMEM                HIF_ECANCELED  store_close
+ *      HIF_EINVAL        GET: range starts past the end
+ *      HIF_ELIMIT        GET: the object is larger than size_max */
+#ifndef HIF_STORE_STORE_H
+#define HIF_STORE_STORE_H
+
+#include "base/buf.h"
+#include "base/env.h"
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define STORE_KEY_MAX   1024
+#define STORE_TAG_MAX   64
+#define STORE_RANGE_END UINT64_MAX
+
+enum store_op {
+        STORE_GET,
+        STORE_HEAD,
+        STORE_PUT,       /* unconditional: for content-named objects, where any winner is equal */
+        STORE_PUT_NEW,   /* create-only */
+        STORE_PUT_MATCH, /* replace what has this tag */
+        STORE_DELETE,    /* absent already: fine */
+        STORE_LIST,      /* up to list_max keys > key (as start-after) with the prefix, sorted */
+};
+
+/* An opaque version tag (S3: ETag without quotes). Compare only for equality. */
+struct store_tag {
+        char text[STORE_TAG_MAX]; /* NUL-terminated; "" = none */
+};
+
+struct store_listed {
+        char *key; /* owned by the list */
+        uint64_t size;
+};
+
+struct store_list {
+        struct store_listed *items;
+        size_t count;
+        bool more;
+};
+void store_list_free(struct store_list *list); /* leaves it empty and valid */
+
+/* One request. Zero-initialise, set the inputs, submit; it must stay in place until done(). Strings
+ * and the body are borrowed until then. */
+struct store_req {
+        /* in */
+        enum store_op op;
+        const char *key;
+        const char *prefix;     /* LIST */
+        size_t list_max;        /* LIST; 0 = 1000 */
+        uint64_t range_start;   /* GET: bytes [range_start, range_start + range_size) */
+        uint64_t range_size;    /* 0 = the whole object */
+        uint64_t size_max;      /* GET: at most so many bytes; 0 = 64 MiB */
+        struct span body;       /* PUT* */
+        struct store_tag match; /* PUT_MATCH */
+        void (*done)(struct store_req *req); /* NULL with store_run */
+        void *arg;                           /* the submitter's */
+
+        /* out, valid in and after done() */
+        enum hif_err result;
+        struct buf data;        /* GET; the submitter's to free */
+        uint64_t size;          /* GET, HEAD: of the whole object */
+        struct store_tag tag;   /* GET, HEAD, PUT* */
+        struct store_list list; /* LIST; the submitter's to free */
+
+        /* the store's own */
+        struct store_req *next;
+        void *back_end;
+};
+
+/* Free what a finished request holds. */
+void store_req_free(struct store_req *req);
+
+struct store_stats {
+        uint64_t requests[STORE_LIST + 1];
+        uint64_t bytes_got, bytes_put;
+        uint64_t failed;
+};
+
+struct store;
+
+/* What a back end gives. */
+struct store_ops {
+        void (*submit)(struct store *store, struct store_req *req);
+        /* Wait until all n are done, for callers that may block. NULL: the shim's own (a condition
+         * variable). A simulation yields to its scheduler here. */
+        void (*wait)(struct store *store, struct store_req *reqs, size_t count);
+        void (*close)(struct store *store);
+        /* "file:///srv/hif" */
+        const char *(*url)(struct store *store);
+};
+
+/* Embedded first in every back end's own struct, filled by store_init. Callers use the functions
+ * below, which assert the contract on both sides (arguments before, results after). */
+struct store {
+        const struct store_ops *ops;
+        struct env *env;
+        bool local; /* objects are as near as a cache would be: none is kept on the SSD tier */
+        struct store_stats stats; /* updated atomically; read with store_stats_get */
+        uint64_t in_flight;
+};
+
+void store_init(struct store *store, const struct store_ops *ops, struct env *env);
+
+void store_submit(struct store *store, struct store_req *req);
+/* Submit a batch and wait for all of it; results are in the requests. */
+void store_run(struct store *store, struct store_req *reqs, size_t count);
+void store_close(struct store *store); /* NULL is fine */
+const char *store_url(struct store *store);
+struct store_stats store_stats_get(struct store *store);
+
+/* --- back ends -------------------------------------------------------------------------------- */
+
+/* By URL: "file:///absolute/dir" (created if missing when create is set), or a plain absolute path.
+ * HIF_EINVAL with a reason for anything else. env stays the caller's and outlives the store. */
+HIF_MUST_USE enum hif_err store_open(struct env *env, const char *url, bool create,
+                                     struct store **out, struct hif_why *why);
+
+/* A directory (store_dir.c says how each promise is kept). io_threads 0: requests run inside
+ * store_submit. */
+HIF_MUST_USE enum hif_err store_dir_open(struct env *env, const char *path, bool create,
+                                         size_t io_threads, struct store **out,
+                                         struct hif_why *why);
+
+/* Memory; done() runs inside store_submit. Thread-safe. */
+HIF_MUST_USE enum hif_err store_mem_new(struct env *env, struct store **out);
+/* For tests: how many objects; the bytes of one (NULL span: absent); flip one bit; drop it. */
+size_t store_mem_count(struct store *store);
+struct span store_mem_peek(struct store *store, const char *key);
+bool store_mem_flip(struct store *store, const char *key, size_t bit);
+bool store_mem_drop(struct store *store, const char *key);
+
+/* Faults before another store, which stays the caller's. Rules are tried in order; the first that
+ * matches op and key prefix, after `skip` matches and for `count` matches, acts. */
+enum store_fault {
+        STORE_FAULT_FAIL, /* answer `err`; the inner store sees nothing */
+        STORE_FAULT_LOST, /* do it, then answer HIF_EUNKNOWN (writes) or HIF_EUNREACHABLE (reads) */
+        STORE_FAULT_LATE, /* answer HIF_EUNKNOWN now; do it at store_fault_deliver() */
+        STORE_FAULT_FALSE_LOST, /* do a conditional write, then answer HIF_ELOST, as an HTTP library
+                                 * that resends on a dead connection does */
+        STORE_FAULT_TRUNCATE,   /* GET: drop the last byte */
+        STORE_FAULT_FLIP,       /* GET: flip a bit */
+        STORE_FAULT_HOLD,       /* do nothing until store_fault_deliver(), then do it and answer */
+};
+
+struct store_fault_rule {
+        int op;                   /* enum store_op, or -1 for any */
+        const char *key_contains; /* NULL: any */
+        uint64_t skip, count;
+        enum store_fault fault;
+        enum hif_err err; /* FAIL */
+};
+
+HIF_MUST_USE enum hif_err store_fault_new(struct env *env, struct store *inner, struct store **out);
+HIF_MUST_USE enum hif_err store_fault_add(struct store *store, const struct store_fault_rule *rule);
+void store_fault_clear(struct store *store);
+/* Carry out everything late or held, in order. */
+void store_fault_deliver(struct store *store);
+
+#endif
