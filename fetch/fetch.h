@@ -1,0 +1,154 @@
+/* fetch.h - verified objects through RAM, SSD and the object store.
+ *
+ * One struct fetch a daemon, shared by all loops and projects: objects are named by their hash, so
+ * a blob that twenty mounts read is fetched once. A struct fetch_origin is a project to fetch from.
+ *
+ * Calling sequence: fetch_new, fetch_origin_new; then fetch_peek from an event loop (never blocks);
+ * on HIF_EMISS fetch_want with a waiter, and run again when it is done. fetch_hint is the same for
+ * what may be wanted soon. All functions are thread-safe. docs/architecture.md, "Faults".
+ *
+ * Promises: an object that does not match its name is never handed out (I3): it is dropped, fetched
+ * once more, and then an error. One request at a time for one object (single flight). Demand goes
+ * before prefetch. RAM and SSD never hold more than their limits, but for what is pinned; pins are
+ * granted within half of the RAM limit, and later waiters wait unissued. Every queue is bounded. */
+#ifndef HIF_FETCH_FETCH_H
+#define HIF_FETCH_FETCH_H
+
+#include "base/pool.h"
+#include "core/body.h"
+#include "core/layout.h"
+#include "core/tree.h"
+#include "store/store.h"
+
+enum fetch_kind {
+        FETCH_NODE,   /* bytes: an encoded node that tree_node_check accepted */
+        FETCH_BLOB,   /* bytes: the content */
+        FETCH_CHUNKS, /* bytes: a list that chunk_list_open accepts */
+};
+
+struct fetch_want {
+        enum fetch_kind kind;
+        struct hif_hash hash;
+        uint64_t size;       /* of the content if known, else 0: for budgets */
+        struct pack_loc loc; /* BLOB: where it probably lies; size 0: only by its own name */
+};
+
+struct fetch;
+struct fetch_origin;
+struct fetch_ref; /* counted pin on immutable, verified bytes */
+
+struct fetch_config {
+        uint64_t ram_max;      /* bytes; 0 = 256 MiB */
+        uint64_t ssd_max;      /* bytes; 0 = no SSD tier */
+        const char *ssd_dir;   /* created if missing; one process at a time (locked) */
+        bool ssd_for_local;    /* keep objects of local stores there too (for tests) */
+        uint32_t requests_max; /* in flight at a store for demand; 0 = 64; prefetch has half as many
+                                  more */
+        uint64_t
+            deadline_ms; /* from want to HIF_ETIMEDOUT when the store does not answer; 0 = 30,000 */
+};
+
+struct fetch_stats {
+        uint64_t ram_bytes, ram_objects, pinned_bytes, ssd_bytes;
+        uint64_t hits, misses, ssd_hits;
+        uint64_t store_nodes, store_blobs, store_chunk_lists; /* objects that came from a store */
+        uint64_t store_requests, store_bytes;
+        uint64_t corrupt, refetched, evicted;
+        uint64_t hints, hints_useful, hints_dropped;
+};
+
+HIF_MUST_USE enum hif_err fetch_new(struct env *env, struct pool *pool,
+                                    const struct fetch_config *config, struct fetch **out,
+                                    struct hif_why *why);
+/* Nothing pinned, waited for or in flight any more (asserted; fetch_quiesce waits for the last). */
+void fetch_free(struct fetch *fetch);
+void fetch_quiesce(struct fetch *fetch);
+struct fetch_stats fetch_stats(struct fetch *fetch);
+
+/* store stays the caller's; the layout is copied. */
+HIF_MUST_USE enum hif_err fetch_origin_new(struct fetch *fetch, struct store *store,
+                                           const struct layout *layout, struct fetch_origin **out);
+void fetch_origin_free(struct fetch_origin *origin); /* its requests are done or cancelled first */
+
+/* --- demand ----------------------------------------------------------------------------------- */
+
+/* Pin the object if it is in RAM; never blocks. HIF_OK; HIF_EMISS (nothing has changed). */
+HIF_MUST_USE enum hif_err fetch_peek(struct fetch *fetch, enum fetch_kind kind,
+                                     const struct hif_hash *hash, struct fetch_ref **out);
+struct span fetch_ref_bytes(const struct fetch_ref *ref);
+struct fetch_ref *fetch_ref_get(struct fetch_ref *ref); /* one more pin */
+void fetch_unref(struct fetch_ref *ref);                /* NULL is fine */
+
+#define FETCH_WANTS_MAX 64 /* of one waiter */
+
+/* Waits for all its wants. It pins what arrives until fetch_waiter_release, so that two requests
+ * can not evict each other for ever. Embed it; it stays in place until done() was called. */
+struct fetch_waiter {
+        /* Called exactly once, on any thread, possibly before fetch_want returns. HIF_OK: all are
+         * resident and pinned. HIF_ENOENT: the store has no such object. HIF_ECORRUPT: it arrived
+         * wrong twice. HIF_ETIMEDOUT, HIF_EUNREACHABLE, HIF_EDENIED, HIF_EIO, HIF_ECANCELED. */
+        void (*done)(struct fetch_waiter *waiter, enum hif_err err);
+        void *arg; /* the caller's */
+        /* fetch's own: */
+        struct fetch_ref *refs[FETCH_WANTS_MAX];
+        size_t want_count;
+        size_t pending;
+        enum hif_err err;
+        struct fetch_waiter *next;
+        void *internal;
+};
+
+/* Get the wants (copied) into RAM and tell the waiter. count <= FETCH_WANTS_MAX (asserted). */
+void fetch_want(struct fetch_origin *origin, const struct fetch_want *wants, size_t count,
+                struct fetch_waiter *waiter);
+void fetch_waiter_release(struct fetch_waiter *waiter);
+
+/* --- prefetch --------------------------------------------------------------------------------- */
+
+/* A client whose hints can be cancelled together: an open directory, a sequential reader. */
+struct fetch_hints;
+HIF_MUST_USE enum hif_err fetch_hints_new(struct fetch_origin *origin, struct fetch_hints **out);
+void fetch_hints_cancel(struct fetch_hints *hints); /* what is not in flight yet is dropped */
+void fetch_hints_free(struct fetch_hints *hints);
+
+/* Fetch these soon, after all demand, best first. Blobs of one pack are fetched as few coalesced
+ * ranges. Never fails: beyond the bounds hints are dropped and counted. */
+void fetch_hint(struct fetch_hints *hints, const struct fetch_want *wants, size_t count);
+
+/* --- as a source of tree nodes -----------------------------------------------------------------
+ */
+
+/* Answers from RAM; what is missing is collected in wants (up to FETCH_WANTS_MAX; more are not
+ * recorded). For one event loop. */
+struct fetch_nodes {
+        struct tree_source source; /* first */
+        struct fetch *fetch;
+        struct fetch_want wants[FETCH_WANTS_MAX];
+        size_t want_count;
+};
+void fetch_nodes_init(struct fetch_nodes *nodes, struct fetch *fetch);
+
+/* The same, but it waits for the store instead of answering HIF_EMISS: for job threads. */
+struct fetch_nodes_blocking {
+        struct tree_source source; /* first */
+        struct fetch_origin *origin;
+};
+void fetch_nodes_blocking_init(struct fetch_nodes_blocking *nodes, struct fetch_origin *origin);
+
+/* Wait for one object; for job threads. */
+HIF_MUST_USE enum hif_err fetch_get_blocking(struct fetch_origin *origin,
+                                             const struct fetch_want *want, struct fetch_ref **out);
+
+/* --- what is wanted soon -----------------------------------------------------------------------
+ */
+
+/* A directory was opened: bring its children's nodes, then its small blobs (in the order of
+ * READDIR, source-like names before binary ones), within `bytes_max`, asynchronously. dir_prefix as
+ * in core/key.h; copied. A later call with the same hints cancels the earlier one. */
+void prefetch_directory(struct fetch_hints *hints, const struct hif_hash *root,
+                        struct span dir_prefix, uint64_t bytes_max);
+/* A file is read in sequence: bring the chunks that cover [offset, offset + size). */
+void prefetch_chunks(struct fetch_hints *hints, const struct entry *entry, uint64_t offset,
+                     uint64_t size);
+
+#endif
