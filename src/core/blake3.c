@@ -14,7 +14,7 @@
 /* --- back ends -------------------------------------------------------------------------------- */
 
 static const struct blake3_ops *const backends[] = {
-#if defined(HIF_BLAKE3_X86)
+#if defined(__x86_64__)
     &blake3_avx512,
     &blake3_avx2,
     &blake3_sse41,

@@ -87,7 +87,7 @@ struct blake3_ops {
 };
 
 extern const struct blake3_ops blake3_portable;
-#if defined(HIF_BLAKE3_X86)
+#if defined(__x86_64__)
 extern const struct blake3_ops blake3_sse41;
 extern const struct blake3_ops blake3_avx2;
 extern const struct blake3_ops blake3_avx512;

@@ -1,0 +1,210 @@
+/* blake3_lanes.h - the kernel that compresses LANES inputs side by side, word by word. Included
+ * once for each vector width, so it has no include guard. The includer defines
+ *
+ *   LANES, KERNEL         4, 8 or 16, and the name of the function to define
+ *   vec                   LANES words
+ *   V_ADD V_XOR V_SET V_LOADU, V_ROR16 V_ROR12 V_ROR8 V_ROR7
+ *   V_LOW32 V_HIGH32 V_LOW64 V_HIGH64      unpack, within 128 bits
+ *   V_GATHER(lane, offset)                 16 bytes each of lane[0], lane[4], lane[8], ...
+ *   V_SCATTER(vector, out, stride)         the inverse, to out, out + 4 * stride, ...
+ *
+ * and all of these are undefined at the end. Lane i is element i of each vector. */
+
+#define LANES_JOIN_(a, b) a##_##b
+#define LANES_JOIN(a, b)  LANES_JOIN_(a, b)
+#define LOCAL(name)       LANES_JOIN(KERNEL, name)
+#define INLINE            static inline __attribute__((always_inline))
+
+INLINE void LOCAL(transpose4)(vec *a, vec *b, vec *c, vec *d)
+{
+        vec ab_low = V_LOW32(*a, *b), ab_high = V_HIGH32(*a, *b);
+        vec cd_low = V_LOW32(*c, *d), cd_high = V_HIGH32(*c, *d);
+
+        *a = V_LOW64(ab_low, cd_low);
+        *b = V_HIGH64(ab_low, cd_low);
+        *c = V_LOW64(ab_high, cd_high);
+        *d = V_HIGH64(ab_high, cd_high);
+}
+
+INLINE void LOCAL(load_words)(vec m[16], const uint8_t *const lane[LANES])
+{
+        _Pragma("GCC unroll 4") for (int word = 0; word < 16; word += 4)
+        {
+                m[word] = V_GATHER(lane, word * 4);
+                m[word + 1] = V_GATHER(lane + 1, word * 4);
+                m[word + 2] = V_GATHER(lane + 2, word * 4);
+                m[word + 3] = V_GATHER(lane + 3, word * 4);
+                LOCAL(transpose4)(&m[word], &m[word + 1], &m[word + 2], &m[word + 3]);
+        }
+}
+
+INLINE void LOCAL(store_words)(const vec h[8], uint8_t *out)
+{
+        _Pragma("GCC unroll 2") for (int word = 0; word < 8; word += 4)
+        {
+                vec a = h[word], b = h[word + 1], c = h[word + 2], d = h[word + 3];
+                uint8_t *at = out + word * 4;
+
+                LOCAL(transpose4)(&a, &b, &c, &d);
+                V_SCATTER(a, at, HIF_HASH_SIZE);
+                V_SCATTER(b, at + HIF_HASH_SIZE, HIF_HASH_SIZE);
+                V_SCATTER(c, at + 2 * HIF_HASH_SIZE, HIF_HASH_SIZE);
+                V_SCATTER(d, at + 3 * HIF_HASH_SIZE, HIF_HASH_SIZE);
+        }
+}
+
+/* Four independent applications of G (§3.2), interleaved: row b starts at b0, c at c0, and so on,
+ * each going round within its four words. s names the message words. */
+INLINE void LOCAL(mix4)(vec v[16], const vec m[16], const uint8_t s[8], int b0, int c0, int d0)
+{
+#define B(i)            v[4 + (b0 + (i)) % 4]
+#define C(i)            v[8 + (c0 + (i)) % 4]
+#define D(i)            v[12 + (d0 + (i)) % 4]
+#define EACH(statement) _Pragma("GCC unroll 4") for (int i = 0; i < 4; i++) statement
+        EACH(v[i] = V_ADD(v[i], m[s[2 * i]]));
+        EACH(v[i] = V_ADD(v[i], B(i)));
+        EACH(D(i) = V_XOR(D(i), v[i]));
+        EACH(D(i) = V_ROR16(D(i)));
+        EACH(C(i) = V_ADD(C(i), D(i)));
+        EACH(B(i) = V_XOR(B(i), C(i)));
+        EACH(B(i) = V_ROR12(B(i)));
+        EACH(v[i] = V_ADD(v[i], m[s[2 * i + 1]]));
+        EACH(v[i] = V_ADD(v[i], B(i)));
+        EACH(D(i) = V_XOR(D(i), v[i]));
+        EACH(D(i) = V_ROR8(D(i)));
+        EACH(C(i) = V_ADD(C(i), D(i)));
+        EACH(B(i) = V_XOR(B(i), C(i)));
+        EACH(B(i) = V_ROR7(B(i)));
+#undef B
+#undef C
+#undef D
+#undef EACH
+}
+
+INLINE void LOCAL(mix_round)(vec v[16], const vec m[16], int round)
+{
+        LOCAL(mix4)(v, m, blake3_schedule[round], 0, 0, 0);
+        LOCAL(mix4)(v, m, blake3_schedule[round] + 8, 1, 2, 3);
+}
+
+INLINE void LOCAL(compress)(vec h[8], const uint8_t *const lane[LANES], vec counter_low,
+                            vec counter_high, vec size, vec flags)
+{
+        vec m[16];
+        vec v[16] = {h[0],
+                     h[1],
+                     h[2],
+                     h[3],
+                     h[4],
+                     h[5],
+                     h[6],
+                     h[7],
+                     V_SET(BLAKE3_IV0),
+                     V_SET(BLAKE3_IV1),
+                     V_SET(BLAKE3_IV2),
+                     V_SET(BLAKE3_IV3),
+                     counter_low,
+                     counter_high,
+                     size,
+                     flags};
+
+        LOCAL(load_words)(m, lane);
+        LOCAL(mix_round)(v, m, 0);
+        LOCAL(mix_round)(v, m, 1);
+        LOCAL(mix_round)(v, m, 2);
+        LOCAL(mix_round)(v, m, 3);
+        LOCAL(mix_round)(v, m, 4);
+        LOCAL(mix_round)(v, m, 5);
+        LOCAL(mix_round)(v, m, 6);
+        h[0] = V_XOR(v[0], v[8]);
+        h[1] = V_XOR(v[1], v[9]);
+        h[2] = V_XOR(v[2], v[10]);
+        h[3] = V_XOR(v[3], v[11]);
+        h[4] = V_XOR(v[4], v[12]);
+        h[5] = V_XOR(v[5], v[13]);
+        h[6] = V_XOR(v[6], v[14]);
+        h[7] = V_XOR(v[7], v[15]);
+}
+
+void KERNEL(const struct blake3_job *job, size_t first, size_t count, uint8_t *out)
+{
+        const bool ragged = job->tail != NULL && first + count == job->lanes;
+        const size_t tail_index = ragged ? (job->last_size - 1) / BLAKE3_BLOCK_SIZE : SIZE_MAX;
+        const uint8_t *lane[LANES];
+        uint32_t low[LANES], high[LANES];
+        uint8_t cvs[LANES * HIF_HASH_SIZE], tail_cvs[LANES * HIF_HASH_SIZE];
+        vec counter_low, counter_high;
+        vec h[8] = {V_SET(job->key[0]), V_SET(job->key[1]), V_SET(job->key[2]), V_SET(job->key[3]),
+                    V_SET(job->key[4]), V_SET(job->key[5]), V_SET(job->key[6]), V_SET(job->key[7])};
+
+        /* Lanes that are not needed repeat the last one. */
+        for (size_t i = 0; i < LANES; i++) {
+                size_t index = first + (i < count ? i : count - 1);
+                uint64_t counter = job->counter + index * job->counter_step;
+
+                lane[i] = job->input + index * job->blocks * BLAKE3_BLOCK_SIZE;
+                low[i] = (uint32_t)counter;
+                high[i] = (uint32_t)(counter >> 32);
+        }
+        counter_low = V_LOADU(low);
+        counter_high = V_LOADU(high);
+
+        for (size_t block = 0; block < job->blocks; block++) {
+                uint32_t every = job->flags | (block == 0 ? job->first_flags : 0U);
+                uint32_t flag = every | (block + 1 == job->blocks ? job->last_flags : 0U);
+                vec size = V_SET(BLAKE3_BLOCK_SIZE);
+                vec flags = V_SET(flag);
+
+                if (__builtin_expect(block >= tail_index, 0)) {
+                        uint32_t sizes[LANES], lane_flags[LANES];
+                        size_t tail_size = job->last_size - tail_index * BLAKE3_BLOCK_SIZE;
+
+                        for (size_t i = 0; i < LANES; i++) {
+                                bool tail = i >= count - 1;
+
+                                lane[i] = tail ? job->tail : lane[i];
+                                sizes[i] = tail ? (uint32_t)tail_size : BLAKE3_BLOCK_SIZE;
+                                lane_flags[i] = tail ? every | job->last_flags : flag;
+                        }
+                        size = V_LOADU(sizes);
+                        flags = V_LOADU(lane_flags);
+                }
+                LOCAL(compress)(h, lane, counter_low, counter_high, size, flags);
+                if (__builtin_expect(block == tail_index, 0))
+                        LOCAL(store_words)(h, tail_cvs);
+                for (size_t i = 0; i < LANES; i++)
+                        lane[i] += BLAKE3_BLOCK_SIZE;
+        }
+
+        if (count == LANES && !ragged) {
+                LOCAL(store_words)(h, out);
+                return;
+        }
+        LOCAL(store_words)(h, cvs);
+        if (ragged)
+                memcpy(cvs + (count - 1) * HIF_HASH_SIZE, tail_cvs + (count - 1) * HIF_HASH_SIZE,
+                       HIF_HASH_SIZE);
+        memcpy(out, cvs, count * HIF_HASH_SIZE);
+}
+
+#undef LANES_JOIN_
+#undef LANES_JOIN
+#undef LOCAL
+#undef INLINE
+#undef LANES
+#undef KERNEL
+#undef vec
+#undef V_ADD
+#undef V_XOR
+#undef V_SET
+#undef V_LOADU
+#undef V_ROR16
+#undef V_ROR12
+#undef V_ROR8
+#undef V_ROR7
+#undef V_LOW32
+#undef V_HIGH32
+#undef V_LOW64
+#undef V_HIGH64
+#undef V_GATHER
+#undef V_SCATTER
