@@ -9,7 +9,7 @@ struct arena_block;
 /* Zero-initialised is empty and valid. */
 struct arena {
         struct arena_block *blocks;
-        size_t used;  /* bytes handed out */
+        size_t used; /* bytes handed out */
 };
 
 /* 16-byte aligned, uninitialised; NULL when out of memory. */

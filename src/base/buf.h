@@ -5,6 +5,8 @@
 #ifndef HIF_BASE_BUF_H
 #define HIF_BASE_BUF_H
 
+#include "base/cleanup.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>

@@ -39,13 +39,15 @@ struct env_ops {
                               size_t *count);
         enum hif_err (*pwrite)(struct env *env, int fd, const void *data, size_t size,
                                uint64_t offset, size_t *count);
-        /* As pread, but only what is in memory: HIF_EAGAIN where it would wait for the disk. */
+        /* As pread, but only what is in memory: HIF_EAGAIN where it would wait for the disk. On a
+         * file system that never honours RWF_NOWAIT it is a plain pread, which may wait. */
         enum hif_err (*pread_nowait)(struct env *env, int fd, void *out, size_t size,
                                      uint64_t offset, size_t *count);
         enum hif_err (*fdatasync)(struct env *env, int fd);
         enum hif_err (*fsync)(struct env *env, int fd);
         enum hif_err (*ftruncate)(struct env *env, int fd, uint64_t size);
-        /* Allocate [offset, offset + size), extending the file: HIF_ENOSPC comes from here. */
+        /* Allocate [offset, offset + size), extending the file: HIF_ENOSPC comes from here;
+         * HIF_ENOTSUP where the file system cannot. */
         enum hif_err (*fallocate)(struct env *env, int fd, uint64_t offset, uint64_t size);
         /* Deallocate a range, keeping the size. */
         enum hif_err (*punch)(struct env *env, int fd, uint64_t offset, uint64_t size);
@@ -62,8 +64,8 @@ struct env_ops {
         enum hif_err (*list)(struct env *env, const char *path,
                              bool (*each)(void *arg, const char *name), void *arg);
         /* A shared, writable mapping of an fallocated range (offset page-aligned), and its end.
-         * What is stored in it survives the death of the process, and after sync_map also a power
-         * cut. */
+         * What is stored in it survives the death of the process, and after fdatasync of the file
+         * also a power cut. */
         enum hif_err (*map)(struct env *env, int fd, uint64_t offset, size_t size, void **out);
         void (*unmap)(struct env *env, void *address, size_t size);
         /* Free and total bytes of the file system that holds path. */
@@ -88,7 +90,8 @@ HIF_MUST_USE enum hif_err env_read_file(struct env *env, const char *path, size_
 /* Replace path with data: temporary file beside it, fsync, rename, fsync of the directory. */
 HIF_MUST_USE enum hif_err env_write_file(struct env *env, const char *path, const void *data,
                                          size_t size, mode_t mode);
-/* mkdir -p; existing directories are fine. */
+/* mkdir -p; existing directories are fine, anything else in the way is HIF_ENOTDIR. Nothing is
+ * synced. */
 HIF_MUST_USE enum hif_err env_mkdirs(struct env *env, const char *path, mode_t mode);
 /* fsync a directory by path. */
 HIF_MUST_USE enum hif_err env_sync_dir(struct env *env, const char *path);

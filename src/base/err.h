@@ -77,6 +77,6 @@ struct hif_why {
 /* Set why->text (truncating) and return err, so that `return why_set(why, HIF_EIO, "...")` reads
  * well. why may be NULL. */
 enum hif_err why_set(struct hif_why *why, enum hif_err err, const char *format, ...)
-        __attribute__((format(printf, 3, 4)));
+    __attribute__((format(printf, 3, 4)));
 
 #endif

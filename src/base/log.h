@@ -8,6 +8,11 @@
 
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 
+/* Bounds of the rate: a burst, then lines a second; counted apart below LOG_WARN and from there on.
+ * The next line that passes says how many were dropped. */
+#define LOG_BURST      500
+#define LOG_PER_SECOND 50
+
 struct log; /* opaque; NULL is a log that drops everything */
 
 /* Lines of `level` and above go to fd, as "2026-01-31T12:00:00.123Z warn  room: text".
@@ -15,8 +20,9 @@ struct log; /* opaque; NULL is a log that drops everything */
 struct log *log_new(int fd, enum log_level level);
 void log_free(struct log *log);
 
-/* room: the module that speaks ("overlay"). Control characters in the text are escaped. */
+/* room: the module that speaks ("overlay"). Control characters in the text are escaped; a text over
+ * 2,000 bytes is cut. A line that cannot be written is dropped. */
 void log_line(struct log *log, enum log_level level, const char *room, const char *format, ...)
-        __attribute__((format(printf, 4, 5)));
+    __attribute__((format(printf, 4, 5)));
 
 #endif

@@ -2,7 +2,8 @@
  *
  * One thread runs the loop and is the only one that may call anything here but loop_post() and
  * loop_stop(). Callbacks never block. A turn is: wait, dispatch ready descriptors, deliver posted
- * messages, run due timers, then the turn-end hooks (where replies collected in the turn go out). */
+ * messages, run due timers, then the turn-end hooks (where replies collected in the turn go out).
+ */
 #ifndef HIF_BASE_LOOP_H
 #define HIF_BASE_LOOP_H
 
@@ -23,7 +24,8 @@ struct loop_msg {
 
 /* One watched descriptor. Embed it; it must outlive its registration. */
 struct loop_io {
-        void (*ready)(struct loop_io *io, uint32_t events); /* EPOLLIN, EPOLLOUT, EPOLLHUP, EPOLLERR */
+        void (*ready)(struct loop_io *io,
+                      uint32_t events); /* EPOLLIN, EPOLLOUT, EPOLLHUP, EPOLLERR */
         int fd;
 };
 
@@ -52,7 +54,8 @@ void loop_free(struct loop *loop); /* nothing registered any more (asserted); po
 
 HIF_MUST_USE enum hif_err loop_add(struct loop *loop, struct loop_io *io, uint32_t events);
 HIF_MUST_USE enum hif_err loop_change(struct loop *loop, struct loop_io *io, uint32_t events);
-void loop_remove(struct loop *loop, struct loop_io *io); /* before close(); pending events are dropped */
+void loop_remove(struct loop *loop,
+                 struct loop_io *io); /* before close(); pending events are dropped */
 
 void loop_timer_arm(struct loop *loop, struct loop_timer *timer, uint64_t delay_ns);
 void loop_timer_disarm(struct loop *loop, struct loop_timer *timer); /* fine when not armed */
@@ -69,7 +72,7 @@ void loop_run(struct loop *loop);
 /* One turn that waits at most timeout_ns (0: not at all); for tests and simulation. */
 void loop_turn(struct loop *loop, uint64_t timeout_ns);
 
-uint64_t loop_now_ns(const struct loop *loop); /* monotonic time, read once a turn */
+uint64_t loop_now_ns(const struct loop *loop);  /* monotonic time, read once a turn */
 uint64_t loop_wall_ns(const struct loop *loop); /* wall time, read once a turn */
 struct env *loop_env(struct loop *loop);
 struct loop_stats loop_stats(const struct loop *loop);

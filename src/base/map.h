@@ -19,11 +19,13 @@ struct map {
 };
 
 void map_free(struct map *map); /* values stay the caller's; leaves it empty and valid */
-void *map_get(const struct map *map, uint64_t key);                       /* NULL: absent */
-HIF_MUST_USE enum hif_err map_put(struct map *map, uint64_t key, void *value); /* replaces; HIF_ENOMEM */
-void *map_del(struct map *map, uint64_t key);                             /* the value, or NULL */
+void *map_get(const struct map *map, uint64_t key); /* NULL: absent */
+HIF_MUST_USE enum hif_err map_put(struct map *map, uint64_t key,
+                                  void *value); /* replaces; HIF_ENOMEM */
+void *map_del(struct map *map, uint64_t key);   /* the value, or NULL */
 
-/* Iterate: for (size_t i = 0; map_next(map, &i, &key, &value);). The map must not change meanwhile. */
+/* Iterate: for (size_t i = 0; map_next(map, &i, &key, &value);). The map must not change meanwhile.
+ */
 bool map_next(const struct map *map, size_t *index, uint64_t *key, void **value);
 
 #endif
