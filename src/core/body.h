@@ -22,12 +22,15 @@
 
 /* --- zstd frames ------------------------------------------------------------------------------ */
 
+/* No frame holds more content, nor asks for a larger window. */
+#define BODY_FRAME_MAX (8u << 20)
+
 /* Compression contexts are dear to make; one thread uses one at a time. */
 struct body_codec;
 struct body_codec *body_codec_new(int level); /* NULL when out of memory; 3 is the default level */
 void body_codec_free(struct body_codec *codec);
 
-/* Append one zstd frame that states its content size. */
+/* Append one zstd frame that states its content size (at most BODY_FRAME_MAX, asserted). */
 HIF_MUST_USE enum hif_err body_frame_put(struct body_codec *codec, struct span content,
                                          struct buf *out);
 /* Append the content of exactly one frame. HIF_ECORRUPT: not one frame, or its content is not of
@@ -99,11 +102,13 @@ struct pack_writer {
         uint32_t count;
 };
 
+/* Initialise; pack_free in the end, and before the same writer begins another. */
 void pack_begin(struct pack_writer *pack);
 /* Add a frame; gives its offset. HIF_ELIMIT: the pack is full, finish it and begin another. */
 HIF_MUST_USE enum hif_err pack_add(struct pack_writer *pack, const struct hif_hash *hash,
                                    struct span frame, uint32_t content_size, uint32_t *offset);
-/* Append the index. pack->bytes is then the object and *name its hash. */
+/* Append the index of a pack that is not empty (asserted). pack->bytes is then the object and *name
+ * its hash. */
 HIF_MUST_USE enum hif_err pack_finish(struct pack_writer *pack, struct hif_hash *name);
 void pack_free(struct pack_writer *pack);
 

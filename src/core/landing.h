@@ -21,6 +21,8 @@ struct project_format {
         uint64_t features_optional;
 };
 
+/* Drawn in landing.c. HIF_EUNSUPPORTED: a newer version, a required feature that is not known,
+ * other chunk sizes than ours. */
 void format_put(struct buf *out, const struct project_format *format);
 HIF_MUST_USE enum hif_err format_get(struct span stored, struct project_format *out);
 
@@ -40,12 +42,13 @@ HIF_MUST_USE enum hif_err head_get(struct span stored, struct head *out);
 /* --- slots ------------------------------------------------------------------------------------ */
 
 #define SLOT_SIZE_MAX   (64u << 10) /* longer lists become objects that the slot names */
+#define SLOT_GOAL_MAX   1024
 #define LANDING_ID_SIZE 16
 
 enum slot_kind {
         SLOT_LANDING = 1,
         SLOT_BATCH = 2,
-        SLOT_VOID = 3,   /* occupies a position so that an attempt given up cannot arrive later */
+        SLOT_VOID = 3, /* occupies a position so that an attempt given up cannot arrive later */
         SLOT_REPAIR = 4,
         SLOT_GC = 5,
 };
@@ -81,7 +84,7 @@ struct slot {
         hlc_t hlc;
         uint64_t wall_ns;
         struct span author;
-        struct span goal; /* cut to 1 KiB; the session has it whole */
+        struct span goal; /* slot_put cuts it to SLOT_GOAL_MAX; the session has it whole */
         /* Inline, or in a LIST object when paths_list is not zero. The counts hold either way. */
         uint32_t path_count;
         struct slot_path *paths; /* NULL when in the list */
@@ -89,18 +92,23 @@ struct slot {
         uint32_t object_count;
         struct slot_object *objects; /* NULL when in the list */
         struct hif_hash objects_list;
-        struct bloom bloom; /* empty when the paths are in a list that is too long for it: "maybe" */
+        /* Of the paths. Absent, it says "maybe" to all: for lists that are too long for one. Where
+         * there are paths, it is absent or not empty. */
+        struct bloom bloom;
         bool bloom_absent;
 };
 
-/* Append the stored bytes. HIF_ELIMIT when over SLOT_SIZE_MAX: move lists out and try again. */
+/* Append the stored bytes (drawn in landing_slot.c). HIF_ELIMIT when over SLOT_SIZE_MAX: move lists
+ * out and try again. HIF_EINVAL: the author is over SESSION_AUTHOR_MAX. Asserted: previous is zero
+ * at position 0 only, base_position < position (0 at 0), the tree is not zero and has entries, a
+ * list that is not empty is inline or in an object, a void has no lists and no session object. */
 HIF_MUST_USE enum hif_err slot_put(struct buf *out, const struct slot *slot);
 /* Spans borrow from `stored`; arrays and bits live in the arena. The position must be the one asked
- * for: HIF_ECORRUPT. */
+ * for: HIF_ECORRUPT. HIF_EUNSUPPORTED: a newer version, kind, or field that must be understood. */
 HIF_MUST_USE enum hif_err slot_get(struct span stored, uint64_t position, struct arena *arena,
                                    struct slot *out);
 
-/* The LIST objects. */
+/* The LIST objects (drawn in landing_list.c), stored as they are under HASH_LIST. */
 void slot_paths_put(struct buf *out, const struct slot_path *paths, uint32_t count);
 HIF_MUST_USE enum hif_err slot_paths_get(struct span stored, struct arena *arena,
                                          struct slot_path **paths, uint32_t *count);

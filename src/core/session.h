@@ -10,9 +10,15 @@
 #include "core/hash.h"
 #include "core/hlc.h"
 
-#define SESSION_ID_SIZE 16
-#define SESSION_GOAL_MAX 4096
+#define SESSION_ID_SIZE    16
+#define SESSION_GOAL_MAX   4096
 #define SESSION_AUTHOR_MAX 256
+#define SESSION_ROLE_MAX   64
+#define SESSION_TEXT_MAX   (1u << 20) /* of a decision, of a message */
+#define SESSION_SIZE_MAX   (1u << 30) /* of the stored bytes */
+
+/* The last position that there can be: keys hold 12 digits. */
+#define POSITION_MAX 999999999999ull
 
 struct session_id {
         uint8_t bytes[SESSION_ID_SIZE];
@@ -63,12 +69,12 @@ struct session_message {
 struct session {
         struct session_id id;
         enum session_state state;
-        uint64_t origin;            /* the head's position when the id was made */
+        uint64_t origin; /* the head's position when the id was made */
         uint64_t base_position;
-        struct hif_hash base_slot;  /* HASH_SLOT of the base's slot */
-        struct span author;         /* UTF-8, "Name <mail>" */
+        struct hif_hash base_slot; /* HASH_SLOT of the base's slot */
+        struct span author;        /* UTF-8, "Name <mail>" */
         hlc_t created, updated;
-        struct span goal;           /* UTF-8 */
+        struct span goal; /* UTF-8 */
         struct session_op *ops;
         uint32_t op_count;
         struct bloom bloom;
@@ -78,10 +84,11 @@ struct session {
         uint32_t message_count;
 };
 
-/* Append the stored bytes (64-byte header, then the parts; drawn in session.c). */
+/* Append the stored bytes (64-byte header, then the parts; drawn in session.c). Texts are bytes to
+ * this format: UTF-8 is the writer's promise, and no reader may print them unescaped. HIF_EINVAL: a
+ * text is over its limit. HIF_ELIMIT: the whole is over SESSION_SIZE_MAX. */
 HIF_MUST_USE enum hif_err session_put(struct buf *out, const struct session *session);
 /* Spans borrow from `stored`, arrays and bits live in the arena. HIF_ECORRUPT, HIF_EUNSUPPORTED. */
-HIF_MUST_USE enum hif_err session_get(struct span stored, struct arena *arena,
-                                      struct session *out);
+HIF_MUST_USE enum hif_err session_get(struct span stored, struct arena *arena, struct session *out);
 
 #endif
