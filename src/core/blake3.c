@@ -135,9 +135,11 @@ static inline size_t chunk_count(size_t size)
         return size / BLAKE3_CHUNK_SIZE + (size % BLAKE3_CHUNK_SIZE != 0);
 }
 
-/* Chaining values of the chunks of `size` bytes, of which the last may be short. */
+/* Chaining values of the chunks of `size` bytes, of which the last may be short. `readable` bytes
+ * are there, for later calls. */
 static void hash_chunks(const struct blake3_ops *ops, const uint32_t key[8], uint8_t flags,
-                        uint64_t counter, const uint8_t *data, size_t size, uint8_t *cvs)
+                        uint64_t counter, const uint8_t *data, size_t size, size_t readable,
+                        uint8_t *cvs)
 {
         uint8_t tail[BLAKE3_BLOCK_SIZE] = {0};
         size_t lanes = chunk_count(size);
@@ -147,6 +149,7 @@ static void hash_chunks(const struct blake3_ops *ops, const uint32_t key[8], uin
             .lanes = lanes,
             .blocks = BLAKE3_CHUNK_BLOCKS,
             .last_size = last_size,
+            .readable = readable,
             .key = key,
             .counter = counter,
             .counter_step = 1,
@@ -208,7 +211,7 @@ void blake3_oneshot(const uint32_t key[8], uint8_t flags, struct span data, stru
                 uint8_t cvs[BATCH_CHUNKS * CV_SIZE];
                 size_t count = chunk_count(data.size);
 
-                hash_chunks(ops, key, flags, 0, data.data, data.size, cvs);
+                hash_chunks(ops, key, flags, 0, data.data, data.size, data.size, cvs);
                 while (count > 2)
                         count = reduce_level(ops, key, flags, cvs, count);
                 ops->chain(cv, cvs, 1, BLAKE3_BLOCK_SIZE, 0, flags | BLAKE3_PARENT, 0, BLAKE3_ROOT);
@@ -382,7 +385,7 @@ void blake3_update(struct blake3 *state, struct span data)
 
                         used = batch * BLAKE3_CHUNK_SIZE;
                         hash_chunks(ops, state->key, state->flags, state->chunk_counter, next, used,
-                                    cvs);
+                                    size, cvs);
                         push_chunks(state, ops, cvs, batch);
                 } else {
                         merge_stack(state, ops);

@@ -56,6 +56,8 @@ struct blake3_job {
         /* When last_size is less than blocks * 64: the last lane's last block, padded with zeros.
          */
         const uint8_t *tail;
+        size_t
+            readable; /* bytes from input on that are worth prefetching: input of later jobs too */
         const uint32_t *key;
         uint64_t counter;
         unsigned counter_step; /* from lane to lane: 1 for chunks, 0 for parents */

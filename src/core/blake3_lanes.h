@@ -5,7 +5,7 @@
  *   vec                   LANES words
  *   V_ADD V_XOR V_SET V_LOADU, V_ROR16 V_ROR12 V_ROR8 V_ROR7
  *   V_LOW32 V_HIGH32 V_LOW64 V_HIGH64      unpack, within 128 bits
- *   V_GATHER(lane, offset)                 16 bytes each of lane[0], lane[4], lane[8], ...
+ *   V_GATHER(lane, offset)                 16 bytes each at lane[0] + offset, lane[4] + offset, ...
  *   V_SCATTER(vector, out, stride)         the inverse, to out, out + 4 * stride, ...
  *
  * and all of these are undefined at the end. Lane i is element i of each vector. */
@@ -26,16 +26,24 @@ INLINE void LOCAL(transpose4)(vec *a, vec *b, vec *c, vec *d)
         *d = V_HIGH64(ab_high, cd_high);
 }
 
-INLINE void LOCAL(load_words)(vec m[16], const uint8_t *const lane[LANES])
+INLINE void LOCAL(load_words)(vec m[16], const uintptr_t lane[LANES], size_t offset)
 {
-        _Pragma("GCC unroll 4") for (int word = 0; word < 16; word += 4)
+        _Pragma("GCC unroll 4") for (int word = 0; word < 16; word += 4, offset += 16)
         {
-                m[word] = V_GATHER(lane, word * 4);
-                m[word + 1] = V_GATHER(lane + 1, word * 4);
-                m[word + 2] = V_GATHER(lane + 2, word * 4);
-                m[word + 3] = V_GATHER(lane + 3, word * 4);
+                m[word] = V_GATHER(lane, offset);
+                m[word + 1] = V_GATHER(lane + 1, offset);
+                m[word + 2] = V_GATHER(lane + 2, offset);
+                m[word + 3] = V_GATHER(lane + 3, offset);
                 LOCAL(transpose4)(&m[word], &m[word + 1], &m[word + 2], &m[word + 3]);
         }
+}
+
+/* As much as one step takes, of what the next pass will read: the lanes' steps of 1 KiB are not a
+ * pattern that the hardware follows. */
+INLINE void LOCAL(prefetch)(const uint8_t *next)
+{
+        for (size_t i = 0; i < LANES; i++)
+                __builtin_prefetch(next + i * BLAKE3_BLOCK_SIZE);
 }
 
 INLINE void LOCAL(store_words)(const vec h[8], uint8_t *out)
@@ -87,7 +95,7 @@ INLINE void LOCAL(mix_round)(vec v[16], const vec m[16], int round)
         LOCAL(mix4)(v, m, blake3_schedule[round] + 8, 1, 2, 3);
 }
 
-INLINE void LOCAL(compress)(vec h[8], const uint8_t *const lane[LANES], vec counter_low,
+INLINE void LOCAL(compress)(vec h[8], const uintptr_t lane[LANES], size_t offset, vec counter_low,
                             vec counter_high, vec size, vec flags)
 {
         vec m[16];
@@ -108,7 +116,7 @@ INLINE void LOCAL(compress)(vec h[8], const uint8_t *const lane[LANES], vec coun
                      size,
                      flags};
 
-        LOCAL(load_words)(m, lane);
+        LOCAL(load_words)(m, lane, offset);
         LOCAL(mix_round)(v, m, 0);
         LOCAL(mix_round)(v, m, 1);
         LOCAL(mix_round)(v, m, 2);
@@ -130,7 +138,7 @@ void KERNEL(const struct blake3_job *job, size_t first, size_t count, uint8_t *o
 {
         const bool ragged = job->tail != NULL && first + count == job->lanes;
         const size_t tail_index = ragged ? (job->last_size - 1) / BLAKE3_BLOCK_SIZE : SIZE_MAX;
-        const uint8_t *lane[LANES];
+        uintptr_t lane[LANES]; /* addresses; where block 0 is, or would be */
         uint32_t low[LANES], high[LANES];
         uint8_t cvs[LANES * HIF_HASH_SIZE], tail_cvs[LANES * HIF_HASH_SIZE];
         vec counter_low, counter_high;
@@ -142,7 +150,7 @@ void KERNEL(const struct blake3_job *job, size_t first, size_t count, uint8_t *o
                 size_t index = first + (i < count ? i : count - 1);
                 uint64_t counter = job->counter + index * job->counter_step;
 
-                lane[i] = job->input + index * job->blocks * BLAKE3_BLOCK_SIZE;
+                lane[i] = (uintptr_t)job->input + index * job->blocks * BLAKE3_BLOCK_SIZE;
                 low[i] = (uint32_t)counter;
                 high[i] = (uint32_t)(counter >> 32);
         }
@@ -150,30 +158,35 @@ void KERNEL(const struct blake3_job *job, size_t first, size_t count, uint8_t *o
         counter_high = V_LOADU(high);
 
         for (size_t block = 0; block < job->blocks; block++) {
+                size_t offset = block * BLAKE3_BLOCK_SIZE;
                 uint32_t every = job->flags | (block == 0 ? job->first_flags : 0U);
                 uint32_t flag = every | (block + 1 == job->blocks ? job->last_flags : 0U);
                 vec size = V_SET(BLAKE3_BLOCK_SIZE);
                 vec flags = V_SET(flag);
 
-                if (__builtin_expect(block >= tail_index, 0)) {
+                for (size_t i = count - 1; i < LANES && block >= tail_index; i++)
+                        lane[i] = (uintptr_t)job->tail - offset;
+                if (block == tail_index) {
                         uint32_t sizes[LANES], lane_flags[LANES];
-                        size_t tail_size = job->last_size - tail_index * BLAKE3_BLOCK_SIZE;
 
                         for (size_t i = 0; i < LANES; i++) {
-                                bool tail = i >= count - 1;
+                                bool whole = i < count - 1;
 
-                                lane[i] = tail ? job->tail : lane[i];
-                                sizes[i] = tail ? (uint32_t)tail_size : BLAKE3_BLOCK_SIZE;
-                                lane_flags[i] = tail ? every | job->last_flags : flag;
+                                sizes[i] =
+                                    whole ? BLAKE3_BLOCK_SIZE : (uint32_t)(job->last_size - offset);
+                                lane_flags[i] = whole ? flag : every | job->last_flags;
                         }
                         size = V_LOADU(sizes);
                         flags = V_LOADU(lane_flags);
                 }
-                LOCAL(compress)(h, lane, counter_low, counter_high, size, flags);
-                if (__builtin_expect(block == tail_index, 0))
+                if ((first + 2 * LANES) * BLAKE3_CHUNK_SIZE <= job->readable) {
+                        size_t next = (first + LANES) * BLAKE3_CHUNK_SIZE + offset * LANES;
+
+                        LOCAL(prefetch)(job->input + next);
+                }
+                LOCAL(compress)(h, lane, offset, counter_low, counter_high, size, flags);
+                if (block == tail_index)
                         LOCAL(store_words)(h, tail_cvs);
-                for (size_t i = 0; i < LANES; i++)
-                        lane[i] += BLAKE3_BLOCK_SIZE;
         }
 
         if (count == LANES && !ragged) {

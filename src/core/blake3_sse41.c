@@ -10,7 +10,7 @@
 #define ROR8(v)                                                                                    \
         _mm_shuffle_epi8(v, _mm_setr_epi8(1, 2, 3, 0, 5, 6, 7, 4, 9, 10, 11, 8, 13, 14, 15, 12))
 #define ROR7(v) SHIFT_ROR(v, 7)
-#include "core/blake3_chain.h"
+#include "core/blake3_row1.h"
 
 #define LANES                     4
 #define KERNEL                    blake3_sse41_kernel4
