@@ -19,6 +19,7 @@
 
 #include "base/arena.h"
 #include "base/loop.h"
+#include "base/cleanup.h"
 #include "core/nodeid.h"
 #include "fetch/fetch.h"
 #include "overlay/overlay.h"
@@ -36,6 +37,7 @@ struct vfs_config {
         struct env *env;
         struct loop *loop;
         struct overlay *overlay;
+        const char *dir; /* where the overlay lies: for statfs; copied */
         struct fetch *fetch;
         struct fetch_origin *origin;
         uint32_t uid, gid; /* who owns everything that the base holds */
@@ -205,6 +207,13 @@ HIF_MUST_USE enum hif_err vfs_read(struct vfs *vfs, struct vfs_call *call, uint6
 HIF_MUST_USE enum hif_err vfs_write(struct vfs *vfs, struct vfs_call *call, uint64_t id,
                                     uint64_t offset, struct span data, bool stable,
                                     struct vfs_wcc *wcc);
+/* Open files of a front end that knows (FUSE): while held, a node that has lost its last name keeps
+ * its content. Otherwise it goes after VFS_REMOVED_GRACE_MS: an NFS client renames what it has
+ * open. */
+#define VFS_REMOVED_GRACE_MS 60000
+HIF_MUST_USE enum hif_err vfs_hold(struct vfs *vfs, uint64_t id);
+void vfs_release(struct vfs *vfs, uint64_t id);
+
 /* Everything so far of this node: sets call->stable_seq. */
 HIF_MUST_USE enum hif_err vfs_commit(struct vfs *vfs, struct vfs_call *call, uint64_t id,
                                      struct vfs_wcc *wcc);

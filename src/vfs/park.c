@@ -1,0 +1,352 @@
+/* park.c - requests that wait: for objects, for overlay data, for the disk. */
+#include "vfs/internal.h"
+
+#include <assert.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#define DEADLINE_TICK_NS (250ull * 1000000)
+
+/* One wait of one call. It outlives the call when the call is given up: fetch and the pool still
+ * hold pointers into it. */
+struct wait {
+        struct fetch_waiter waiter; /* first: call->waiter points here */
+        struct overlay_load load;
+        struct loop_msg msg;
+        struct vfs *vfs;
+        struct vfs_call *call;     /* NULL: given up */
+        struct vfs_parked *parked; /* NULL: given up */
+        struct wait *older; /* earlier waits of the call: their pins last as long as it does */
+        uint64_t since_ns;
+        atomic_int pending;
+        _Atomic(int) err;
+        bool fetching;
+};
+
+static void part_done(struct wait *wait, enum hif_err err)
+{
+        if (err != HIF_OK)
+                atomic_store(&wait->err, (int)err);
+        if (atomic_fetch_sub(&wait->pending, 1) == 1)
+                loop_post(wait->vfs->config.loop, &wait->msg);
+}
+
+static void fetched(struct fetch_waiter *waiter, enum hif_err err)
+{
+        part_done((struct wait *)waiter, err);
+}
+
+static void loaded(struct overlay_load *load, enum hif_err err)
+{
+        part_done(load->arg, err);
+}
+
+static void unlink_parked(struct vfs *vfs, struct vfs_parked *parked)
+{
+        if (parked->prev != NULL)
+                parked->prev->next = parked->next;
+        else
+                vfs->parked_first = parked->next;
+        if (parked->next != NULL)
+                parked->next->prev = parked->prev;
+        else
+                vfs->parked_last = parked->prev;
+        vfs->stats.parked--;
+}
+
+static void wait_free(struct wait *wait)
+{
+        if (wait->fetching)
+                fetch_waiter_release(&wait->waiter);
+        free(wait);
+}
+
+/* What a fetch's failure means to who reads the file. */
+static enum hif_err answer_of(enum hif_err err)
+{
+        switch (err) {
+        case HIF_ETIMEDOUT:
+        case HIF_EUNREACHABLE:
+                return HIF_ETIMEDOUT;
+        case HIF_OK:
+        case HIF_ENOMEM:
+        case HIF_ECANCELED:
+                return err;
+        default:
+                return HIF_EIO;
+        }
+}
+
+static void wait_over(struct loop_msg *msg)
+{
+        struct wait *wait = (struct wait *)((char *)msg - offsetof(struct wait, msg));
+        struct vfs *vfs = wait->vfs;
+        struct vfs_parked *parked = wait->parked;
+        enum hif_err err = answer_of((enum hif_err)atomic_load(&wait->err));
+
+        vfs->outstanding--;
+        if (parked == NULL) {
+                wait_free(wait);
+                return;
+        }
+        wait->parked = NULL;
+        parked->internal = NULL;
+        unlink_parked(vfs, parked);
+        vfs->stats.resumed++;
+        /* The call keeps the pins until it ends. */
+        wait->older = (struct wait *)wait->call->waiter;
+        wait->call->waiter = &wait->waiter;
+        wait->call = NULL;
+        parked->resume(parked, err);
+}
+
+void vfs_park(struct vfs *vfs, struct vfs_call *call, struct vfs_parked *parked)
+{
+        struct wait *wait = calloc(1, sizeof(*wait));
+        uint64_t now = loop_now_ns(vfs->config.loop);
+
+        assert(call->want_count > 0 || call->load.size > 0);
+        if (call->first_ns == 0)
+                call->first_ns = now;
+        if (wait == NULL) {
+                parked->resume(parked, HIF_ENOMEM);
+                return;
+        }
+        wait->vfs = vfs;
+        wait->call = call;
+        wait->parked = parked;
+        wait->since_ns = call->first_ns;
+        wait->msg.run = wait_over;
+        atomic_init(&wait->pending, (call->want_count > 0) + (call->load.size > 0));
+        parked->internal = wait;
+        parked->next = NULL;
+        parked->prev = vfs->parked_last;
+        if (vfs->parked_last != NULL)
+                vfs->parked_last->next = parked;
+        else
+                vfs->parked_first = parked;
+        vfs->parked_last = parked;
+        vfs->stats.parked++;
+        vfs->outstanding++;
+        if (vfs->deadline.due_ns == 0)
+                loop_timer_arm(vfs->config.loop, &vfs->deadline, DEADLINE_TICK_NS);
+
+        /* The message may be posted before these return; it is delivered in a later turn. */
+        if (call->load.size > 0) {
+                wait->load.done = loaded;
+                wait->load.arg = wait;
+                wait->load.piece = call->load;
+        }
+        if (call->want_count > 0) {
+                wait->fetching = true;
+                wait->waiter.done = fetched;
+                fetch_want(vfs->config.origin, call->wants, call->want_count, &wait->waiter);
+        }
+        if (call->load.size > 0)
+                overlay_load(vfs->config.overlay, &wait->load);
+}
+
+static void give_up(struct vfs *vfs, struct vfs_parked *parked)
+{
+        struct wait *wait = parked->internal;
+
+        wait->parked = NULL;
+        wait->call = NULL;
+        parked->internal = NULL;
+        unlink_parked(vfs, parked);
+}
+
+void vfs_unpark(struct vfs *vfs, struct vfs_parked *parked)
+{
+        if (parked->internal != NULL)
+                give_up(vfs, parked);
+}
+
+static void check_deadlines(struct loop_timer *timer)
+{
+        struct vfs *vfs = (struct vfs *)((char *)timer - offsetof(struct vfs, deadline));
+        uint64_t now = loop_now_ns(vfs->config.loop);
+        uint64_t limit_ns = vfs->config.fault_deadline_ms * 1000000;
+        struct vfs_parked *parked = vfs->parked_first;
+
+        while (parked != NULL) {
+                struct vfs_parked *next = parked->next;
+                struct wait *wait = parked->internal;
+
+                if (now - wait->since_ns >= limit_ns) {
+                        vfs->stats.timed_out++;
+                        give_up(vfs, parked);
+                        parked->resume(parked, HIF_ETIMEDOUT);
+                        /* resume() may have changed the list. */
+                        next = vfs->parked_first;
+                }
+                parked = next;
+        }
+        if (vfs->parked_first != NULL)
+                loop_timer_arm(vfs->config.loop, &vfs->deadline, DEADLINE_TICK_NS);
+}
+
+void vfs_call_begin(struct vfs_call *call, const struct vfs_caller *caller)
+{
+        call->caller = caller;
+        call->reply = NULL;
+        call->stable_seq = 0;
+        call->want_count = 0;
+        call->load.size = 0;
+        call->pin_count = 0;
+        call->waiter = NULL;
+        call->first_ns = 0;
+}
+
+void vfs_call_end(struct vfs_call *call)
+{
+        struct wait *wait = (struct wait *)call->waiter;
+
+        while (call->pin_count > 0)
+                fetch_unref(call->pins[--call->pin_count]);
+        while (wait != NULL) {
+                struct wait *older = wait->older;
+
+                wait_free(wait);
+                wait = older;
+        }
+        call->waiter = NULL;
+}
+
+/* --- waiting for the disk
+ * ------------------------------------------------------------------------- */
+
+/* One sync at a time, for all that wait: group commit. */
+struct sync_wait {
+        struct overlay_sync sync;
+        struct loop_msg msg;
+        struct vfs *vfs;
+        enum hif_err err;
+        bool busy;
+};
+
+static void stable_unlink(struct vfs *vfs, struct vfs_stable *stable)
+{
+        if (stable->prev != NULL)
+                stable->prev->next = stable->next;
+        else
+                vfs->stable_first = stable->next;
+        if (stable->next != NULL)
+                stable->next->prev = stable->prev;
+        else
+                vfs->stable_last = stable->prev;
+        stable->prev = stable->next = NULL;
+}
+
+static void synced(struct overlay_sync *sync, enum hif_err err)
+{
+        struct sync_wait *wait = (struct sync_wait *)sync;
+
+        wait->err = err;
+        loop_post(wait->vfs->config.loop, &wait->msg);
+}
+
+static void start_sync(struct vfs *vfs)
+{
+        struct sync_wait *wait = vfs->sync;
+        uint64_t seq = 0;
+
+        if (wait->busy || vfs->stable_first == NULL)
+                return;
+        for (struct vfs_stable *stable = vfs->stable_first; stable != NULL; stable = stable->next)
+                if (stable->seq > seq)
+                        seq = stable->seq;
+        wait->busy = true;
+        vfs->outstanding++;
+        wait->sync = (struct overlay_sync){.done = synced, .seq = seq};
+        overlay_sync(vfs->config.overlay, &wait->sync);
+}
+
+static void sync_over(struct loop_msg *msg)
+{
+        struct sync_wait *wait =
+            (struct sync_wait *)((char *)msg - offsetof(struct sync_wait, msg));
+        struct vfs *vfs = wait->vfs;
+        uint64_t through = wait->sync.seq;
+        struct vfs_stable *stable;
+
+        wait->busy = false;
+        vfs->outstanding--;
+        for (;;) {
+                for (stable = vfs->stable_first; stable != NULL; stable = stable->next)
+                        if (stable->seq <= through)
+                                break;
+                if (stable == NULL)
+                        break;
+                stable_unlink(vfs, stable);
+                stable->done(stable, wait->err);
+        }
+        start_sync(vfs);
+}
+
+void vfs_when_stable(struct vfs *vfs, struct vfs_stable *stable)
+{
+        stable->next = NULL;
+        stable->prev = vfs->stable_last;
+        if (vfs->stable_last != NULL)
+                vfs->stable_last->next = stable;
+        else
+                vfs->stable_first = stable;
+        vfs->stable_last = stable;
+        /* The sync starts at the end of the turn, for all that came in it. */
+        vfs->dirty = true;
+}
+
+void vfs_stable_cancel(struct vfs *vfs, struct vfs_stable *stable)
+{
+        stable_unlink(vfs, stable);
+}
+
+static void turn_over(struct loop_hook *hook)
+{
+        struct vfs *vfs = (struct vfs *)((char *)hook - offsetof(struct vfs, turn_end));
+
+        if (!vfs->dirty)
+                return;
+        vfs->dirty = false;
+        start_sync(vfs);
+        overlay_kick(vfs->config.overlay);
+}
+
+enum hif_err park_init(struct vfs *vfs)
+{
+        vfs->sync = calloc(1, sizeof(*vfs->sync));
+        if (vfs->sync == NULL)
+                return HIF_ENOMEM;
+        vfs->sync->vfs = vfs;
+        vfs->sync->msg.run = sync_over;
+        vfs->deadline.run = check_deadlines;
+        vfs->turn_end.run = turn_over;
+        loop_hook_add(vfs->config.loop, &vfs->turn_end);
+        return HIF_OK;
+}
+
+void park_close(struct vfs *vfs)
+{
+        if (vfs->sync == NULL)
+                return;
+        while (vfs->parked_first != NULL) {
+                struct vfs_parked *parked = vfs->parked_first;
+
+                give_up(vfs, parked);
+                parked->resume(parked, HIF_ECANCELED);
+        }
+        while (vfs->stable_first != NULL) {
+                struct vfs_stable *stable = vfs->stable_first;
+
+                stable_unlink(vfs, stable);
+                stable->done(stable, HIF_ECANCELED);
+        }
+        /* Other threads still have pointers into the waits: let them come home. */
+        while (vfs->outstanding > 0)
+                loop_turn(vfs->config.loop, 50000000);
+        loop_timer_disarm(vfs->config.loop, &vfs->deadline);
+        loop_hook_remove(vfs->config.loop, &vfs->turn_end);
+        free(vfs->sync);
+        vfs->sync = NULL;
+}
