@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #define LAYOUT_NAME_MAX 64
 #define LAYOUT_ROOT     "projects/"
@@ -63,7 +64,8 @@ static struct layout_key key_of(const struct layout *layout, const char *format,
         va_start(args, format);
         more = vsnprintf(key.text + size, sizeof(key.text) - size, format, args);
         va_end(args);
-        assert(more > 0 && (size_t)more < sizeof(key.text) - size);
+        if (more < 0 || (size_t)more >= sizeof(key.text) - size)
+                abort(); /* LAYOUT_PREFIX_MAX leaves room for the longest key */
         return key;
 }
 
