@@ -61,38 +61,31 @@ INLINE void LOCAL(store_words)(const vec h[8], uint8_t *out)
         }
 }
 
-/* Four independent applications of G (§3.2), interleaved: row b starts at b0, c at c0, and so on,
- * each going round within its four words. s names the message words. */
-INLINE void LOCAL(mix4)(vec v[16], const vec m[16], const uint8_t s[8], int b0, int c0, int d0)
+/* §3.2. One after the other needs fewer registers than in step, and the processor overlaps them. */
+INLINE void LOCAL(mix)(vec v[16], int a, int b, int c, int d, vec x, vec y)
 {
-#define B(i)            v[4 + (b0 + (i)) % 4]
-#define C(i)            v[8 + (c0 + (i)) % 4]
-#define D(i)            v[12 + (d0 + (i)) % 4]
-#define EACH(statement) _Pragma("GCC unroll 4") for (int i = 0; i < 4; i++) statement
-        EACH(v[i] = V_ADD(v[i], m[s[2 * i]]));
-        EACH(v[i] = V_ADD(v[i], B(i)));
-        EACH(D(i) = V_XOR(D(i), v[i]));
-        EACH(D(i) = V_ROR16(D(i)));
-        EACH(C(i) = V_ADD(C(i), D(i)));
-        EACH(B(i) = V_XOR(B(i), C(i)));
-        EACH(B(i) = V_ROR12(B(i)));
-        EACH(v[i] = V_ADD(v[i], m[s[2 * i + 1]]));
-        EACH(v[i] = V_ADD(v[i], B(i)));
-        EACH(D(i) = V_XOR(D(i), v[i]));
-        EACH(D(i) = V_ROR8(D(i)));
-        EACH(C(i) = V_ADD(C(i), D(i)));
-        EACH(B(i) = V_XOR(B(i), C(i)));
-        EACH(B(i) = V_ROR7(B(i)));
-#undef B
-#undef C
-#undef D
-#undef EACH
+        v[a] = V_ADD(V_ADD(v[a], x), v[b]);
+        v[d] = V_ROR16(V_XOR(v[d], v[a]));
+        v[c] = V_ADD(v[c], v[d]);
+        v[b] = V_ROR12(V_XOR(v[b], v[c]));
+        v[a] = V_ADD(V_ADD(v[a], y), v[b]);
+        v[d] = V_ROR8(V_XOR(v[d], v[a]));
+        v[c] = V_ADD(v[c], v[d]);
+        v[b] = V_ROR7(V_XOR(v[b], v[c]));
 }
 
 INLINE void LOCAL(mix_round)(vec v[16], const vec m[16], int round)
 {
-        LOCAL(mix4)(v, m, blake3_schedule[round], 0, 0, 0);
-        LOCAL(mix4)(v, m, blake3_schedule[round] + 8, 1, 2, 3);
+        const uint8_t *s = blake3_schedule[round];
+
+        LOCAL(mix)(v, 0, 4, 8, 12, m[s[0]], m[s[1]]);
+        LOCAL(mix)(v, 1, 5, 9, 13, m[s[2]], m[s[3]]);
+        LOCAL(mix)(v, 2, 6, 10, 14, m[s[4]], m[s[5]]);
+        LOCAL(mix)(v, 3, 7, 11, 15, m[s[6]], m[s[7]]);
+        LOCAL(mix)(v, 0, 5, 10, 15, m[s[8]], m[s[9]]);
+        LOCAL(mix)(v, 1, 6, 11, 12, m[s[10]], m[s[11]]);
+        LOCAL(mix)(v, 2, 7, 8, 13, m[s[12]], m[s[13]]);
+        LOCAL(mix)(v, 3, 4, 9, 14, m[s[14]], m[s[15]]);
 }
 
 INLINE void LOCAL(compress)(vec h[8], const uintptr_t lane[LANES], size_t offset, vec counter_low,
