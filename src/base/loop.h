@@ -29,14 +29,15 @@ struct loop_io {
         int fd;
 };
 
-/* A one-shot timer; run() may arm it again. */
+/* A one-shot timer; run() may arm it again, and then it is due in a later turn at the earliest.
+ * Zero-initialise all but run. */
 struct loop_timer {
         void (*run)(struct loop_timer *timer);
         uint64_t due_ns; /* monotonic; 0 = not armed */
         struct loop_timer *prev, *next;
 };
 
-/* Runs at the end of every turn. */
+/* Runs at the end of every turn; run() may add and remove hooks, itself too. */
 struct loop_hook {
         void (*run)(struct loop_hook *hook);
         struct loop_hook *prev, *next;
@@ -59,12 +60,15 @@ void loop_remove(struct loop *loop,
 
 void loop_timer_arm(struct loop *loop, struct loop_timer *timer, uint64_t delay_ns);
 void loop_timer_disarm(struct loop *loop, struct loop_timer *timer); /* fine when not armed */
+/* When the next timer is due, 0 without one: how far to move a simulated clock. */
+uint64_t loop_due_ns(const struct loop *loop);
 void loop_hook_add(struct loop *loop, struct loop_hook *hook);
 void loop_hook_remove(struct loop *loop, struct loop_hook *hook);
 
-/* Thread-safe; never fails, never blocks. One wake-up a batch. */
+/* Thread-safe; never fails, never blocks. One wake-up a batch. The caller keeps the loop alive
+ * until this returns: join the posters before loop_free(). */
 void loop_post(struct loop *loop, struct loop_msg *msg);
-/* Thread-safe: make loop_run() return after the turn. */
+/* Thread-safe: make loop_run() return after the turn; before loop_run(), after its first one. */
 void loop_stop(struct loop *loop);
 
 /* Run until loop_stop(). */

@@ -9,6 +9,8 @@
 
 #include <stddef.h>
 
+#define POOL_THREADS_MAX 256
+
 struct pool;
 
 /* Intrusive; belongs to the pool from pool_submit() until run() is called, which may free it. */
@@ -17,11 +19,13 @@ struct pool_job {
         struct pool_job *next;
 };
 
+/* name: of the threads, as ps(1) shows it, cut at 11 bytes. Signals are blocked in them. */
 HIF_MUST_USE enum hif_err pool_new(size_t threads, const char *name, struct pool **out);
 /* Runs what is queued, then joins. */
 void pool_free(struct pool *pool);
 void pool_submit(struct pool *pool, struct pool_job *job); /* thread-safe, never fails */
-/* Wait until everything submitted so far has run (0 threads: run it here). */
+/* Wait until everything submitted so far has run (0 threads: run it here). What those jobs submit
+ * does not count. */
 void pool_drain(struct pool *pool);
 
 #endif
