@@ -32,7 +32,8 @@ struct pack_loc {
 };
 
 #define SYMLINK_SIZE_MAX 4095
-#define ENTRY_SIZE_MAX   8192
+#define ENTRY_EXT_MAX    4000
+#define ENTRY_SIZE_MAX   8192 /* encoded, without its key */
 
 struct entry {
         enum entry_kind kind;
@@ -54,6 +55,9 @@ static inline bool entry_is_file(const struct entry *entry)
 /* Equal for conflicts, diff and status: kind (with the executable bit), size, hash. Times, tags and
  * locations never matter. NULL is "absent". */
 bool entry_same(const struct entry *a, const struct entry *b);
+
+/* Equal in every field, what the fields do not use left aside. */
+bool entry_identical(const struct entry *a, const struct entry *b);
 
 /* A valid combination of fields, as an encoder asserts and a decoder checks. */
 bool entry_valid(const struct entry *entry);

@@ -41,7 +41,7 @@ struct tree_node {
         /* The rest is private to tree_node.c. */
         uint16_t prefix_size;
         uint16_t pack_count;
-        uint32_t prefix_at, packs_at, offsets_at;
+        uint32_t packs_at, heads_at, offsets_at, sums_at;
         void *pin; /* the source's: how put() finds what to release */
 };
 
@@ -84,7 +84,8 @@ struct tree_cursor {
         uint32_t index[TREE_LEVEL_MAX];
         int depth; /* nodes held; 0 = closed, or not opened */
         uint64_t rank;
-        struct buf key; /* scratch */
+        struct hif_hash root;
+        uint8_t key[KEY_SIZE_MAX]; /* scratch */
 };
 
 void tree_cursor_init(struct tree_cursor *cursor, struct tree_source *source);
