@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -236,6 +238,62 @@ static void back_ends_agree_on_random_input(void **state)
         free(data);
 }
 
+/* No back end reads past its input, which ends at a page that may not be read. */
+static void nothing_behind_the_input_is_read(void **state)
+{
+        const struct fixture *f = *state;
+        const size_t page = (size_t)sysconf(_SC_PAGESIZE), room = 16 * page;
+        uint8_t *map =
+            mmap(NULL, room + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+        assert_true(map != MAP_FAILED);
+        assert_int_equal(mprotect(map + room, page, PROT_NONE), 0);
+        for (size_t size = 1; size <= room; size += 37) {
+                uint8_t *input = map + room - size;
+
+                memcpy(input, f->input, size);
+                for (size_t b = 0; b < BACKEND_COUNT; b++) {
+                        struct hif_hash hash, expected;
+
+                        if (!blake3_use_backend(backends[b]))
+                                continue;
+                        hash = hash_of(HASH_BLOB, span_of(input, size));
+                        expected = hash_of(HASH_BLOB, span_of(f->input, size));
+                        assert_true(hash_eq(&hash, &expected));
+                }
+        }
+        munmap(map, room + page);
+}
+
+/* Behind 4 TiB of input the chunk counter carries into its high word, within a pass of lanes too:
+ * the state is set up as if that much had been hashed. */
+static void chunk_counter_carries_into_its_high_word(void **state)
+{
+        const struct fixture *f = *state;
+
+        for (uint64_t before = 1; before < 40; before += 3) {
+                struct hif_hash expected = {0};
+                struct blake3 far;
+
+                memset(&far, 0, sizeof(far));
+                blake3_init(&far);
+                far.chunk_counter = ((uint64_t)1 << 32) - before;
+                far.stack_size = (uint8_t)__builtin_popcountll(far.chunk_counter);
+                for (size_t b = 0; b < BACKEND_COUNT; b++) {
+                        struct blake3 fork = far;
+                        struct hif_hash hash;
+
+                        if (!blake3_use_backend(backends[b]))
+                                continue;
+                        blake3_update(&fork, span_of(f->input, 100 * 1024));
+                        blake3_final(&fork, &hash);
+                        if (b == 0)
+                                expected = hash;
+                        assert_true(hash_eq(&hash, &expected));
+                }
+        }
+}
+
 /* A hash may be read at any point, and more input may follow. */
 static void final_leaves_the_state_as_it_is(void **state)
 {
@@ -393,6 +451,8 @@ int main(int argc, char **argv)
             cmocka_unit_test(large_inputs_hash_as_b3sum_does),
             cmocka_unit_test(back_ends_agree_on_every_size),
             cmocka_unit_test(back_ends_agree_on_random_input),
+            cmocka_unit_test(nothing_behind_the_input_is_read),
+            cmocka_unit_test(chunk_counter_carries_into_its_high_word),
             cmocka_unit_test(final_leaves_the_state_as_it_is),
             cmocka_unit_test(extended_output_can_start_anywhere),
             cmocka_unit_test(empty_span_is_the_empty_message),
