@@ -40,6 +40,8 @@ struct vfs_change {
         struct vfs_content content;
 };
 
+struct vfs_rows; /* the overlay's rows as they were, copied; private */
+
 /* All of it lives in the arena. */
 struct vfs_snapshot {
         struct arena arena;
@@ -47,7 +49,12 @@ struct vfs_snapshot {
         uint64_t seq;               /* the overlay's, at the snapshot */
         struct vfs_change *changes; /* sorted by path */
         size_t change_count;
-        struct session session; /* ops and bloom copied; id, goal, author as the overlay has them */
+        struct session_op *ops;     /* operations recorded since the last landing */
+        size_t op_count;
+        struct bloom bloom;         /* of their paths */
+        struct span runs;           /* the run table, as stored (runs.h) */
+        struct vfs_rows *rows;
+        struct vfs *vfs;
         struct overlay *overlay;
         struct fetch_origin *origin;
         bool frozen;
@@ -67,27 +74,29 @@ HIF_MUST_USE enum hif_err vfs_content_read(const struct vfs_snapshot *snapshot,
                                            void *out, size_t size);
 
 /* Drop modifications whose content hashes equal to the base's (reads only local data; a change that
- * still shows base ranges is taken to differ), and fold a delete and an add of one content into a
- * rename. Marks what it dropped in the array and compacts it. */
+ * still shows base ranges, or is larger than BODY_BLOB_MAX, is taken to differ), and fold a delete
+ * and an add of one content into a rename. Compacts the array. */
 HIF_MUST_USE enum hif_err vfs_changes_settle(struct vfs_snapshot *snapshot);
 
 /* One path of what landing has to do: every path below renamed and deleted directories spelled out
- * from the base tree, sorted by key, each path once. */
+ * from the base tree, sorted by key, each path once. In the snapshot's arena. */
 struct vfs_expanded {
         bool remove;
+        bool skip;       /* for the caller to set: not to be landed (ignored); its rows stay */
         struct span path;
-        struct span path_from;
+        struct span path_from; /* renamed from; empty: not */
+        uint64_t node;   /* what the path is in this workspace; NODEID_NONE: removed */
         enum entry_kind entry_kind;
         struct hif_time mtime;
         uint64_t size;
         struct span target;
-        bool have_hash;
+        bool have_hash;  /* content is the base's: hash and loc are known */
         struct hif_hash hash;
         struct pack_loc loc;
         const struct vfs_content *content; /* !have_hash, files */
 };
 HIF_MUST_USE enum hif_err vfs_changes_expand(struct vfs_snapshot *snapshot,
-                                             struct tree_source *nodes, struct vfs_expanded **out,
-                                             size_t *count);
+                                             struct tree_source *nodes,
+                                             struct vfs_expanded **out, size_t *count);
 
 #endif

@@ -1,0 +1,269 @@
+/* changes.c - status: rows of the overlay, told as changes of paths. */
+#include "vfs/changes.h"
+
+#include "vfs/rows.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+struct building {
+        struct vfs_snapshot *snapshot;
+        struct vfs_rows *rows;
+        struct buf list; /* of struct vfs_change */
+        struct buf path;
+};
+
+static struct span keep_path(struct building *building)
+{
+        return arena_span(&building->snapshot->arena, buf_span(&building->path));
+}
+
+/* parent path '/' name, in building->path. */
+static enum hif_err join(struct building *building, uint64_t dir, struct span name, bool in_base)
+{
+        enum hif_err err;
+
+        buf_reset(&building->path);
+        err = in_base ? rows_base_path(building->rows, dir, &building->path)
+                      : rows_path(building->rows, dir, &building->path);
+        if (err != HIF_OK)
+                return err;
+        if (building->path.size > 0)
+                buf_put_u8(&building->path, '/');
+        buf_put_span(&building->path, name);
+        return buf_failed(&building->path) ? HIF_ENOMEM : HIF_OK;
+}
+
+static enum hif_err add(struct building *building, const struct vfs_change *change)
+{
+        buf_put(&building->list, change, sizeof(*change));
+        return buf_failed(&building->list) || change->path.data == NULL ? HIF_ENOMEM : HIF_OK;
+}
+
+/* Does the node, as it is now, differ from what the base has in kind or content? */
+static bool differs(const struct onode *node, enum entry_kind kind, const struct entry *base,
+                    bool own_base)
+{
+        if (base->kind != kind)
+                return true;
+        if (kind == ENTRY_DIR)
+                return false;
+        if (kind == ENTRY_SYMLINK) {
+                struct hif_hash hash = hash_of(HASH_BLOB, node->target);
+
+                return node->target.size > 0 && !hash_eq(&hash, &base->hash);
+        }
+        if ((node->flags & ONODE_CONTENT) != 0)
+                return true;
+        return !own_base && !hash_eq(&node->base.hash, &base->hash);
+}
+
+static void fill(struct building *building, const struct onode *node, enum entry_kind kind,
+                 struct vfs_change *change)
+{
+        change->node = node->id;
+        change->entry_kind = kind;
+        change->mtime = node->mtime;
+        change->size = kind == ENTRY_DIR ? 0 : node->size;
+        change->target = node->target;
+        change->content_changed =
+                node->kind == ONODE_FILE && (node->flags & ONODE_CONTENT) != 0;
+        if (change->content_changed)
+                change->content = *rows_content(building->rows, node);
+}
+
+/* A name that the overlay gives to a node. */
+static enum hif_err name_given(struct building *building, const struct odirent *row)
+{
+        const struct onode *node = rows_node(building->rows, row->child);
+        const struct odirent *left = map_get(&building->rows->by_base_child, row->child);
+        struct vfs_change change = {.kind = VFS_ADDED};
+        enum entry_kind kind;
+        enum hif_err err;
+
+        assert(node != NULL);
+        if (!rows_entry_kind(node, &kind) || name_is_local(row->name))
+                return HIF_OK;
+        if (row->base_child != NODEID_NONE) {
+                if (left == NULL && !differs(node, kind, &row->base, false))
+                        return HIF_OK;
+                change.kind = VFS_MODIFIED;
+                change.base = row->base;
+        }
+        if (left != NULL && left != row && !name_is_local(left->name)) {
+                err = join(building, left->dir, left->name, true);
+                if (err != HIF_OK)
+                        return err;
+                change.kind = VFS_RENAMED;
+                change.path_from = keep_path(building);
+                change.base = left->base;
+                change.subtree = left->base.kind == ENTRY_DIR;
+        }
+        err = join(building, row->dir, row->name, false);
+        if (err != HIF_OK)
+                return err;
+        change.path = keep_path(building);
+        fill(building, node, kind, &change);
+        return add(building, &change);
+}
+
+/* A name that the base has and the workspace has not, and whose node lives on nowhere. */
+static enum hif_err name_gone(struct building *building, const struct odirent *row)
+{
+        const struct onode *node = rows_node(building->rows, row->base_child);
+        struct vfs_change change = {.kind = VFS_DELETED,
+                                    .entry_kind = row->base.kind,
+                                    .base = row->base,
+                                    .node = row->base_child,
+                                    .subtree = row->base.kind == ENTRY_DIR};
+        enum hif_err err;
+
+        if (node != NULL && (node->flags & ONODE_REMOVED) == 0 &&
+            map_get(&building->rows->by_child, row->base_child) != NULL)
+                return HIF_OK; /* renamed: told at its new name */
+        err = join(building, row->dir, row->name, true);
+        if (err != HIF_OK)
+                return err;
+        change.path = keep_path(building);
+        return add(building, &change);
+}
+
+/* A node that kept the base's name, and changed. */
+static enum hif_err node_changed(struct building *building, const struct onode *node)
+{
+        struct vfs_change change = {.kind = VFS_MODIFIED};
+        enum entry_kind kind;
+        enum hif_err err;
+
+        if (node->base.kind == 0 || node->kind != ONODE_FILE ||
+            (node->flags & ONODE_ATTRS) == 0 || (node->flags & ONODE_REMOVED) != 0 ||
+            map_get(&building->rows->by_child, node->id) != NULL ||
+            !rows_alive(building->rows, node->id) || !rows_entry_kind(node, &kind) ||
+            !differs(node, kind, &node->base, true))
+                return HIF_OK;
+        buf_reset(&building->path);
+        err = rows_path(building->rows, node->id, &building->path);
+        if (err != HIF_OK)
+                return err;
+        change.path = keep_path(building);
+        change.base = node->base;
+        fill(building, node, kind, &change);
+        return add(building, &change);
+}
+
+static int compare_changes(const void *a, const void *b)
+{
+        const struct vfs_change *change_a = a, *change_b = b;
+        int order = span_cmp(change_a->path, change_b->path);
+
+        return order != 0 ? order : (int)change_a->kind - (int)change_b->kind;
+}
+
+static enum hif_err build(struct vfs_snapshot *snapshot)
+{
+        CLEANUP(buf_free) struct buf list_owner = {0};
+        struct building building = {.snapshot = snapshot, .rows = snapshot->rows};
+        enum hif_err err = HIF_OK;
+        struct span kept;
+
+        for (size_t i = 0; i < building.rows->dirent_count && err == HIF_OK; i++) {
+                const struct odirent *row = &building.rows->dirents[i];
+
+                if (row->child != NODEID_NONE && rows_alive(building.rows, row->dir))
+                        err = name_given(&building, row);
+                else if (row->base_child != NODEID_NONE)
+                        err = name_gone(&building, row);
+        }
+        for (size_t i = 0; i < building.rows->node_count && err == HIF_OK; i++)
+                err = node_changed(&building, &building.rows->nodes[i]);
+        buf_free(&building.path);
+        list_owner = building.list;
+        if (err != HIF_OK)
+                return err;
+        kept = arena_span(&snapshot->arena, buf_span(&building.list));
+        if (kept.size > 0 && kept.data == NULL)
+                return HIF_ENOMEM;
+        snapshot->changes = (struct vfs_change *)(uintptr_t)kept.data;
+        snapshot->change_count = kept.size / sizeof(struct vfs_change);
+        if (snapshot->change_count > 0)
+                qsort(snapshot->changes, snapshot->change_count, sizeof(*snapshot->changes),
+                      compare_changes);
+        return HIF_OK;
+}
+
+static enum hif_err copy_ops(struct vfs_snapshot *snapshot)
+{
+        const struct bloom *bloom = overlay_bloom(snapshot->overlay);
+
+        snapshot->op_count = overlay_op_count(snapshot->overlay);
+        snapshot->ops = arena_zalloc(&snapshot->arena,
+                                     (snapshot->op_count + 1) * sizeof(*snapshot->ops));
+        if (snapshot->ops == NULL)
+                return HIF_ENOMEM;
+        for (size_t i = 0; i < snapshot->op_count; i++) {
+                struct session_op *op = &snapshot->ops[i];
+                uint64_t seq;
+
+                overlay_op(snapshot->overlay, i, op, &seq);
+                op->path = arena_span(&snapshot->arena, op->path);
+                op->path2 = arena_span(&snapshot->arena, op->path2);
+                if (op->path.data == NULL)
+                        return HIF_ENOMEM;
+        }
+        if (bloom == NULL || bloom->bit_count == 0)
+                return HIF_OK;
+        snapshot->bloom = *bloom;
+        snapshot->bloom.bits = (uint8_t *)(uintptr_t)arena_span(
+                                       &snapshot->arena, span_of(bloom->bits, bloom->bit_count / 8))
+                                       .data;
+        return snapshot->bloom.bits != NULL ? HIF_OK : HIF_ENOMEM;
+}
+
+static enum hif_err copy_runs(struct vfs *vfs, struct vfs_snapshot *snapshot)
+{
+        CLEANUP(buf_free) struct buf stored = {0};
+
+        runs_put(&stored, vfs->runs.epoch, vfs->runs.by_rank, vfs->runs.count);
+        snapshot->runs = arena_span(&snapshot->arena, buf_span(&stored));
+        return buf_failed(&stored) || snapshot->runs.data == NULL ? HIF_ENOMEM : HIF_OK;
+}
+
+enum hif_err vfs_snapshot_take(struct vfs *vfs, bool freeze, struct vfs_snapshot *out)
+{
+        enum hif_err err;
+
+        if (freeze && vfs->frozen)
+                return HIF_EBUSY;
+        *out = (struct vfs_snapshot){.base = vfs_base(vfs),
+                                     .seq = overlay_seq(vfs->config.overlay),
+                                     .vfs = vfs,
+                                     .overlay = vfs->config.overlay,
+                                     .origin = vfs->config.origin};
+        if (freeze) {
+                out->seq = overlay_freeze(vfs->config.overlay);
+                out->frozen = vfs->frozen = true;
+        }
+        err = rows_copy(vfs->config.overlay, &out->arena, &out->rows);
+        if (err == HIF_OK)
+                err = build(out);
+        if (err == HIF_OK)
+                err = copy_ops(out);
+        if (err == HIF_OK)
+                err = copy_runs(vfs, out);
+        if (err != HIF_OK)
+                vfs_snapshot_free(out);
+        return err;
+}
+
+void vfs_snapshot_free(struct vfs_snapshot *snapshot)
+{
+        if (snapshot->vfs == NULL)
+                return;
+        if (snapshot->frozen) {
+                overlay_thaw(snapshot->overlay);
+                snapshot->vfs->frozen = false;
+        }
+        rows_free(snapshot->rows);
+        arena_free(&snapshot->arena);
+        *snapshot = (struct vfs_snapshot){0};
+}
