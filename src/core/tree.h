@@ -148,13 +148,16 @@ struct tree_edits {
 };
 
 struct tree_stats {
-        uint64_t nodes_written, bytes_written, nodes_read;
+        uint64_t nodes_written, bytes_written;
+        uint64_t nodes_read; /* gets; an inner node once for each level below it that changes */
 };
 
-/* Apply the edits to the tree at root and give new nodes, children before parents, to the sink; the
- * last one is the root. root NULL builds from nothing: the first edit must then be the root
- * directory's entry. Only nodes that differ from the old tree's are written, and only they and
- * their path are read. The root directory cannot be removed (HIF_EINVAL). */
+/* Apply the edits to the tree at root and give new nodes, children before parents, to the sink; a
+ * new root comes last (a tree that shrank may end in a root that was there before). root NULL builds
+ * from nothing: the first edit must then be the root directory's entry. Only nodes that differ from
+ * the old tree's are written, and only those that differ, their path and few neighbours are read.
+ * The root directory cannot be removed (HIF_EINVAL); HIF_ELIMIT: over TREE_LEVEL_MAX levels. On
+ * HIF_EMISS some nodes may have been given already: they come again, the same, with the next run. */
 HIF_MUST_USE enum hif_err tree_apply(struct tree_source *source, struct tree_sink *sink,
                                      const struct tree_params *params,
                                      const struct hif_hash *root, struct tree_edits *edits,
