@@ -17,7 +17,9 @@
 /* One path that the session changed against its base. */
 enum land_change_kind {
         LAND_PUT,    /* the path is, after the session, what the fields say */
-        LAND_REMOVE, /* the path is gone */
+        LAND_REMOVE, /* the path is gone, and with a directory all that base has below it; the same
+                      * where a PUT makes something else of a directory. Removals below may be
+                      * listed, they need not be */
 };
 
 struct land_change {
@@ -29,7 +31,8 @@ struct land_change {
         struct span target; /* symlink */
         uint64_t size;
         bool have_hash; /* content known (renamed, or staged before): hash (and loc) are set, */
-        struct hif_hash hash; /* nothing is read or uploaded */
+        struct hif_hash hash; /* nothing is read or uploaded. Content stored by no landing yet must
+                               * be in the journal of this one */
         struct pack_loc loc;
         uint64_t content;      /* otherwise: the reader's name for the content */
         struct span path_from; /* for records only: renamed from; empty: not a rename */
@@ -60,12 +63,13 @@ struct land_conflict {
 };
 
 struct land_result {
-        uint64_t position;
+        uint64_t position; /* where it landed; with HIF_ECONFLICT the position compared with */
         struct hif_hash slot_hash;
         struct hif_hash tree;
         uint32_t attempts; /* slots tried */
         uint32_t paths;
-        bool already_landed;             /* an earlier attempt of this session had succeeded */
+        bool already_landed; /* a slot of an earlier run did it: not these changes, but those that
+                              * were given to it (the same, unless the caller lost count) */
         struct land_conflict *conflicts; /* HIF_ECONFLICT only; live until land_free */
         uint32_t conflict_count;
 };
@@ -85,24 +89,33 @@ struct land_hooks {
         /* HIF_OK only once the intent is durable. NULL: not kept (an import starts over). */
         enum hif_err (*save_intent)(struct land_hooks *hooks, const struct land_intent *intent);
         void (*progress)(struct land_hooks *hooks, const struct land_progress *progress);
-        /* The clock skew limit, back-off and attempts; 0 = defaults (5 min, 10). */
-        uint64_t skew_max_ms;
-        uint32_t attempts_max;
+        /* Wait before trying again. NULL: the calling thread sleeps. A simulation moves its own
+         * clock here. */
+        void (*sleep)(struct land_hooks *hooks, uint64_t ns);
+        /* The store's idea of the time, where it gives one (an HTTP Date): a clock that is further
+         * off refuses to land. NULL, or false: not checked. */
+        bool (*store_time)(struct land_hooks *hooks, uint64_t *wall_ns);
+        uint64_t skew_max_ms;  /* 0: 5 minutes */
+        uint32_t attempts_max; /* slots to try; 0: 10 */
 };
 
 struct land;
 
 /* session: its id, origin, base, author, goal and records; borrowed until land_free, as are the
- * others. nodes: where tree nodes are read (a node_reader, or the cache's). journal_path: a file
- * that remembers what was staged, so that a repeated land or import goes on where it stopped;
- * NULL: none. */
+ * others. nodes: a cache of tree nodes that is asked first and may answer HIF_EMISS; what it lacks
+ * is read from the store, many at a time; NULL: none. pool: NULL runs everything on this thread.
+ * hooks may be NULL. journal_path: a file that remembers what was staged, so that a repeated land
+ * or import goes on where it stopped; NULL: none. */
 HIF_MUST_USE enum hif_err land_begin(const struct project *project, const struct session *session,
                                      struct tree_source *nodes, struct pool *pool,
                                      struct land_hooks *hooks, const char *journal_path,
                                      struct land **out);
 void land_free(struct land *land);
 
-/* Hash and upload the contents of the changes; fills hash, loc and have_hash in place. */
+/* Hash and upload the contents of the changes; fills hash, loc and have_hash in place. Contents are
+ * read by offset, each byte once, in the order of the list. What base already has at the path (or
+ * at path_from), and what the journal knows, is not uploaded again. An empty file has no object and
+ * no location. */
 HIF_MUST_USE enum hif_err land_stage(struct land *land, struct land_change *changes, size_t count,
                                      struct land_reader *reader, struct hif_why *why);
 
@@ -110,7 +123,7 @@ HIF_MUST_USE enum hif_err land_stage(struct land *land, struct land_change *chan
  *      HIF_OK         landed: out says where
  *      HIF_ECONFLICT  out->conflicts name both sides; nothing was landed
  *      HIF_ENOTHING   after the merge nothing differs from the tail
- *      HIF_EUNKNOWN   the outcome is not known: "run hif land again"
+ *      HIF_EUNKNOWN   the outcome is not known: "run hif land again", with the saved intent
  *      HIF_ELIMIT     attempts used up, races lost every time
  *      others         with a reason; nothing was landed
  * check_only: decide conflicts, write nothing (--dry-run). */
@@ -118,6 +131,15 @@ HIF_MUST_USE enum hif_err land_commit(struct land *land, const struct land_chang
                                       size_t count, const struct land_intent *intent,
                                       bool check_only, struct land_result *out,
                                       struct hif_why *why);
+
+/* Give up an attempt whose outcome is unknown: its slot is occupied, if it still is free, so that
+ * the attempt cannot arrive later.
+ *      HIF_OK         it has not landed and never will
+ *      HIF_EEXIST     it had landed: out says where
+ *      HIF_EUNKNOWN   not known yet, ask again */
+HIF_MUST_USE enum hif_err land_give_up(const struct project *project,
+                                       const struct land_intent *intent, struct land_hooks *hooks,
+                                       struct land_result *out, struct hif_why *why);
 
 /* Was this session landed in (origin, tail]? HIF_OK and where; HIF_ENOENT: no. */
 HIF_MUST_USE enum hif_err land_find(const struct project *project, const struct session_id *session,

@@ -1,0 +1,356 @@
+/* Tree nodes out of the store, verified, in a bounded cache. Three ways to ask: one node, which
+ * blocks; a list of nodes, in one batch; or "what do these keys need", which walks all of them down
+ * together and costs one batch a level. */
+#include "core/layout.h"
+#include "land/internal.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+struct cached {
+        struct hif_hash hash;
+        struct buf bytes;
+        uint32_t pins;
+        bool dropped;               /* out of the map, freed with its last pin */
+        struct cached *prev, *next; /* by last use; [0] of the ring is the newest */
+};
+
+struct node_reader {
+        struct tree_source source;
+        const struct project *project;
+        struct tree_source *upstream;
+        struct body_codec *codec;
+        struct map map;
+        struct cached ring;
+        size_t bytes, bytes_max;
+        bool gathering; /* get() remembers what is missing instead of reading it */
+        struct hif_hash *missing;
+        size_t missing_count, missing_capacity;
+};
+
+static void unlink_cached(struct cached *node)
+{
+        node->prev->next = node->next;
+        node->next->prev = node->prev;
+}
+
+static void link_newest(struct node_reader *reader, struct cached *node)
+{
+        node->next = reader->ring.next;
+        node->prev = &reader->ring;
+        node->next->prev = node;
+        node->prev->next = node;
+}
+
+static void free_cached(struct cached *node)
+{
+        buf_free(&node->bytes);
+        free(node);
+}
+
+static void drop(struct node_reader *reader, struct cached *node)
+{
+        (void)map_del(&reader->map, hash_prefix(&node->hash));
+        unlink_cached(node);
+        reader->bytes -= node->bytes.size;
+        node->dropped = true;
+        if (node->pins == 0)
+                free_cached(node);
+}
+
+static void make_room(struct node_reader *reader)
+{
+        struct cached *node = reader->ring.prev;
+
+        while (reader->bytes > reader->bytes_max && node != &reader->ring) {
+                struct cached *older = node->prev;
+
+                if (node->pins == 0)
+                        drop(reader, node);
+                node = older;
+        }
+}
+
+static struct cached *find(struct node_reader *reader, const struct hif_hash *hash)
+{
+        struct cached *node = map_get(&reader->map, hash_prefix(hash));
+
+        return node && hash_eq(&node->hash, hash) ? node : NULL;
+}
+
+/* Take verified bytes into the cache. */
+static enum hif_err insert(struct node_reader *reader, const struct hif_hash *hash,
+                           struct buf *bytes, struct cached **out)
+{
+        struct cached *node = calloc(1, sizeof(*node));
+        struct cached *other = map_get(&reader->map, hash_prefix(hash));
+
+        if (!node)
+                return HIF_ENOMEM;
+        if (other)
+                drop(reader, other);
+        if (map_put(&reader->map, hash_prefix(hash), node) != HIF_OK) {
+                free(node);
+                return HIF_ENOMEM;
+        }
+        node->hash = *hash;
+        node->bytes = *bytes;
+        *bytes = (struct buf){0};
+        reader->bytes += node->bytes.size;
+        link_newest(reader, node);
+        *out = node;
+        return HIF_OK;
+}
+
+/* Check a stored node all the way: expansion, hash, structure. */
+static enum hif_err accept(struct node_reader *reader, const struct hif_hash *hash,
+                           struct span stored, struct cached **out)
+{
+        AUTO_BUF struct buf bytes = {0};
+        struct hif_hash actual;
+        enum hif_err err = body_get(reader->codec, BODY_NODE, stored, &bytes);
+
+        if (err != HIF_OK)
+                return err;
+        actual = hash_of(HASH_NODE, buf_span(&bytes));
+        if (!hash_eq(&actual, hash))
+                return HIF_ECORRUPT;
+        err = tree_node_check(buf_span(&bytes));
+        if (err != HIF_OK)
+                return err;
+        return insert(reader, hash, &bytes, out);
+}
+
+/* Read up to NODES_BATCH nodes in one trip. What arrives damaged is fetched once more. */
+static enum hif_err read_batch(struct node_reader *reader, const struct hif_hash *hashes,
+                               size_t count, bool again)
+{
+        struct store_req reqs[NODES_BATCH] = {0};
+        struct layout_key keys[NODES_BATCH];
+        struct hif_hash damaged[NODES_BATCH];
+        size_t damaged_count = 0;
+        enum hif_err err = HIF_OK;
+
+        assert(count <= NODES_BATCH);
+        for (size_t i = 0; i < count; i++) {
+                keys[i] = layout_node(&reader->project->layout, &hashes[i]);
+                reqs[i].op = STORE_GET;
+                reqs[i].key = keys[i].text;
+        }
+        store_run(reader->project->store, reqs, count);
+        for (size_t i = 0; i < count; i++) {
+                struct cached *node;
+                enum hif_err one = reqs[i].result;
+
+                if (one == HIF_OK)
+                        one = accept(reader, &hashes[i], buf_span(&reqs[i].data), &node);
+                if (one == HIF_ECORRUPT && again)
+                        damaged[damaged_count++] = hashes[i];
+                else if (one != HIF_OK && err == HIF_OK)
+                        /* A node that a slot's tree names must be there. */
+                        err = one == HIF_ENOENT ? HIF_ECORRUPT : one;
+                store_req_free(&reqs[i]);
+        }
+        if (err == HIF_OK && damaged_count > 0)
+                err = read_batch(reader, damaged, damaged_count, false);
+        return err;
+}
+
+enum hif_err node_reader_prefetch(struct node_reader *reader, const struct hif_hash *hashes,
+                                  size_t count)
+{
+        struct hif_hash wanted[NODES_BATCH];
+        size_t n = 0;
+        enum hif_err err = HIF_OK;
+
+        for (size_t i = 0; i < count && err == HIF_OK; i++) {
+                if (!find(reader, &hashes[i]))
+                        wanted[n++] = hashes[i];
+                if (n == NODES_BATCH || (i + 1 == count && n > 0)) {
+                        err = read_batch(reader, wanted, n, true);
+                        n = 0;
+                }
+        }
+        /* Room is made when nodes are pinned, so that a level read together stays together. */
+        return err;
+}
+
+static enum hif_err miss(struct node_reader *reader, const struct hif_hash *hash)
+{
+        for (size_t i = reader->missing_count; i-- > 0 && reader->missing_count - i <= 8;)
+                if (hash_eq(&reader->missing[i], hash))
+                        return HIF_EMISS;
+        if (reader->missing_count == reader->missing_capacity) {
+                size_t capacity = reader->missing_capacity ? reader->missing_capacity * 2 : 64;
+                struct hif_hash *grown = realloc(reader->missing, capacity * sizeof(*grown));
+
+                if (!grown)
+                        return HIF_ENOMEM;
+                reader->missing = grown;
+                reader->missing_capacity = capacity;
+        }
+        reader->missing[reader->missing_count++] = *hash;
+        return HIF_EMISS;
+}
+
+static enum hif_err get(struct tree_source *source, const struct hif_hash *hash,
+                        struct tree_node *out)
+{
+        struct node_reader *reader = (struct node_reader *)source;
+        struct cached *node = find(reader, hash);
+
+        if (!node && reader->upstream) {
+                struct tree_node theirs;
+                enum hif_err err = reader->upstream->get(reader->upstream, hash, &theirs);
+
+                if (err == HIF_OK) {
+                        /* A copy: whose pin a view holds must not depend on where it came from. */
+                        AUTO_BUF struct buf bytes = {0};
+
+                        buf_put_span(&bytes, theirs.bytes);
+                        reader->upstream->put(reader->upstream, &theirs);
+                        err = buf_failed(&bytes) ? HIF_ENOMEM : insert(reader, hash, &bytes, &node);
+                }
+                if (err != HIF_OK && err != HIF_EMISS)
+                        return err;
+        }
+        if (!node && reader->gathering)
+                return miss(reader, hash);
+        if (!node) {
+                enum hif_err err = read_batch(reader, hash, 1, true);
+
+                if (err != HIF_OK)
+                        return err;
+                node = find(reader, hash);
+                assert(node);
+        }
+        unlink_cached(node);
+        link_newest(reader, node);
+        node->pins++;
+        tree_node_open(buf_span(&node->bytes), out);
+        out->pin = node;
+        make_room(reader);
+        return HIF_OK;
+}
+
+static void put(struct tree_source *source, struct tree_node *view)
+{
+        struct cached *node = view->pin;
+
+        (void)source;
+        assert(node && node->pins > 0);
+        node->pins--;
+        if (node->pins == 0 && node->dropped)
+                free_cached(node);
+}
+
+enum hif_err node_reader_over(const struct project *project, size_t cache_bytes,
+                              struct tree_source *upstream, struct node_reader **out)
+{
+        struct node_reader *reader = calloc(1, sizeof(*reader));
+
+        if (!reader)
+                return HIF_ENOMEM;
+        reader->codec = body_codec_new(3);
+        if (!reader->codec) {
+                free(reader);
+                return HIF_ENOMEM;
+        }
+        reader->source = (struct tree_source){.get = get, .put = put};
+        reader->project = project;
+        reader->upstream = upstream;
+        reader->bytes_max = cache_bytes;
+        reader->ring.prev = reader->ring.next = &reader->ring;
+        *out = reader;
+        return HIF_OK;
+}
+
+enum hif_err node_reader_new(const struct project *project, size_t cache_bytes,
+                             struct node_reader **out)
+{
+        return node_reader_over(project, cache_bytes, NULL, out);
+}
+
+void node_reader_free(struct node_reader *reader)
+{
+        if (!reader)
+                return;
+        while (reader->ring.next != &reader->ring) {
+                assert(reader->ring.next->pins == 0);
+                drop(reader, reader->ring.next);
+        }
+        map_free(&reader->map);
+        free(reader->missing);
+        body_codec_free(reader->codec);
+        free(reader);
+}
+
+struct tree_source *node_reader_source(struct node_reader *reader)
+{
+        return &reader->source;
+}
+
+/* Read what a gathering walk missed; *any: there was something, walk again. */
+static enum hif_err read_missing(struct node_reader *reader, bool *any)
+{
+        enum hif_err err;
+
+        *any = reader->missing_count > 0;
+        err = node_reader_prefetch(reader, reader->missing, reader->missing_count);
+        reader->missing_count = 0;
+        return err;
+}
+
+enum hif_err node_reader_touch(struct node_reader *reader, const struct hif_hash *root,
+                               const struct span *keys, size_t count)
+{
+        AUTO_BUF struct buf end = {0};
+        enum hif_err err = HIF_OK;
+        bool any = count > 0;
+
+        /* A level a turn. What the cache is too small to hold is read one by one later. */
+        for (int level = 0; any && err == HIF_OK && level < TREE_LEVEL_MAX; level++) {
+                reader->gathering = true;
+                for (size_t i = 0; i < count && (err == HIF_OK || err == HIF_EMISS); i++) {
+                        buf_reset(&end);
+                        buf_put_span(&end, keys[i]);
+                        buf_put_u8(&end, 0);
+                        err = buf_failed(&end) ? HIF_ENOMEM
+                                               : tree_touch(&reader->source, root, keys[i],
+                                                            buf_span(&end), SIZE_MAX);
+                }
+                reader->gathering = false;
+                if (err == HIF_OK || err == HIF_EMISS)
+                        err = read_missing(reader, &any);
+        }
+        return err;
+}
+
+enum hif_err node_reader_touch_range(struct node_reader *reader, const struct hif_hash *root,
+                                     struct span from, struct span to)
+{
+        enum hif_err err = HIF_OK;
+        bool any = true;
+
+        for (int level = 0; any && err == HIF_OK && level < TREE_LEVEL_MAX; level++) {
+                reader->gathering = true;
+                /* About what the cache holds; a longer range is read ahead of in pieces. */
+                err = tree_touch(&reader->source, root, from, to, reader->bytes_max / 16384);
+                reader->gathering = false;
+                if (err == HIF_OK || err == HIF_EMISS)
+                        err = read_missing(reader, &any);
+        }
+        return err;
+}
+
+void node_reader_keep(struct node_reader *reader, const struct hif_hash *hash, struct span bytes)
+{
+        AUTO_BUF struct buf copy = {0};
+        struct cached *node;
+
+        if (find(reader, hash))
+                return;
+        buf_put_span(&copy, bytes);
+        if (!buf_failed(&copy) && insert(reader, hash, &copy, &node) == HIF_OK)
+                make_room(reader);
+}

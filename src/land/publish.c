@@ -1,0 +1,168 @@
+/* The commit point: one create-only PUT, whose outcome has three values (I6, I7). */
+#include "core/layout.h"
+#include "land/internal.h"
+
+#include <inttypes.h>
+
+/* What one try has shown. */
+enum shown {
+        SHOWN_WON,
+        SHOWN_THERE,   /* the slot was read: `winner` */
+        SHOWN_NOTHING, /* no definite answer, or certainly no effect */
+};
+
+/* The PUT with the GET of the same key right behind it. */
+static enum shown try_once(const struct project *project, uint64_t position, struct span bytes,
+                           struct slot_read *winner, enum hif_err *put, enum hif_err *err,
+                           struct hif_why *why)
+{
+        struct layout_key key = layout_slot(&project->layout, position);
+        struct store_req reqs[2] = {{.op = STORE_PUT_NEW, .key = key.text, .body = bytes},
+                                    {.op = STORE_GET, .key = key.text}};
+        enum shown shown = SHOWN_NOTHING;
+
+        store_run(project->store, reqs, 2);
+        *put = reqs[0].result;
+        *err = HIF_OK;
+        if (*put == HIF_OK) {
+                shown = SHOWN_WON;
+        } else {
+                if (reqs[1].result != HIF_OK && *put == HIF_ELOST) {
+                        /* The GET overtook the PUT, or failed: the key exists, so ask again. */
+                        store_req_free(&reqs[1]);
+                        reqs[1] = (struct store_req){.op = STORE_GET, .key = key.text};
+                        store_run(project->store, &reqs[1], 1);
+                }
+                if (reqs[1].result == HIF_OK) {
+                        *err = slot_accept(project, position, &reqs[1].data, winner, why);
+                        shown = SHOWN_THERE;
+                }
+        }
+        store_req_free(&reqs[0]);
+        store_req_free(&reqs[1]);
+        return shown;
+}
+
+/* Errors of a PUT that certainly had no effect and that a repeat would not change. */
+static bool refused(enum hif_err put)
+{
+        switch (put) {
+        case HIF_EDENIED:
+        case HIF_EROFS:
+        case HIF_ENOSPC:
+        case HIF_ENOMEM:
+        case HIF_EINVAL:
+        case HIF_EACCES:
+                return true;
+        default:
+                return false;
+        }
+}
+
+enum hif_err publish_slot(const struct project *project, struct land_hooks *hooks,
+                          uint64_t position, struct span bytes,
+                          const uint8_t landing_id[LANDING_ID_SIZE], bool pending,
+                          struct slot_read *winner, bool *won, struct hif_why *why)
+{
+        enum hif_err put = HIF_EUNKNOWN, err;
+
+        for (uint32_t i = 0; i < PUT_REPEATS; i++) {
+                enum shown shown;
+
+                if (i > 0)
+                        land_pause(project->env, hooks, project->store->local, i);
+                shown = try_once(project, position, bytes, winner, &put, &err, why);
+                if (shown == SHOWN_WON) {
+                        *won = true;
+                        return HIF_OK;
+                }
+                if (shown == SHOWN_THERE) {
+                        /* "It exists" alone says nothing: a library that resends, or an earlier
+                         * try of ours, may have made it. The id decides. */
+                        if (err == HIF_OK)
+                                *won = LAND_MUTATION != MUTATE_LOST_IS_LOST &&
+                                       memcmp(winner->slot.landing_id, landing_id,
+                                              LANDING_ID_SIZE) == 0;
+                        if (err == HIF_OK && *won)
+                                slot_read_free(winner);
+                        return err == HIF_OK ? HIF_OK : HIF_EUNKNOWN;
+                }
+                if (refused(put) && !pending)
+                        return why_set(why, put, "cannot write @%" PRIu64 " to %s: %s", position,
+                                       store_url(project->store), hif_strerror(put));
+                if (!refused(put) && put != HIF_EUNREACHABLE)
+                        pending = true; /* it may arrive, now or later */
+        }
+        if (!pending)
+                return why_set(why, put, "%s does not answer: nothing was landed",
+                               store_url(project->store));
+        return why_set(why, HIF_EUNKNOWN,
+                       "%s did not say whether @%" PRIu64 " was written: the outcome is unknown, "
+                       "run hif land again",
+                       store_url(project->store), position);
+}
+
+/* --- giving up ----------------------------------------------------------------------------------
+ */
+
+/* A slot that stands for nothing: the tree before it, no session. */
+static enum hif_err encode_void(const struct project *project, const struct slot_read *before,
+                                const uint8_t landing_id[LANDING_ID_SIZE], struct buf *out)
+{
+        uint64_t now = env_wall_ns(project->env);
+        struct slot slot = {.kind = SLOT_VOID,
+                            .position = before->slot.position + 1,
+                            .tag = env_random_u64(project->env),
+                            .base_position = before->slot.position,
+                            .previous = before->hash,
+                            .tree = before->slot.tree,
+                            .tree_entries = before->slot.tree_entries,
+                            .hlc = hlc_merge(0, before->slot.hlc, now / 1000000),
+                            .wall_ns = now};
+        enum hif_err err;
+
+        memcpy(slot.landing_id, landing_id, LANDING_ID_SIZE);
+        err = slot_put(out, &slot);
+        return err == HIF_OK && buf_failed(out) ? HIF_ENOMEM : err;
+}
+
+static enum hif_err judge(const struct land_intent *intent, const struct slot_read *there,
+                          struct land_result *out, struct hif_why *why)
+{
+        if (memcmp(there->slot.landing_id, intent->landing_id, LANDING_ID_SIZE) != 0)
+                return HIF_OK;
+        *out = (struct land_result){.position = there->slot.position,
+                                    .slot_hash = there->hash,
+                                    .tree = there->slot.tree,
+                                    .paths = there->slot.path_count,
+                                    .already_landed = true};
+        return why_set(why, HIF_EEXIST, "the session had landed, at @%" PRIu64,
+                       there->slot.position);
+}
+
+enum hif_err land_give_up(const struct project *project, const struct land_intent *intent,
+                          struct land_hooks *hooks, struct land_result *out, struct hif_why *why)
+{
+        uint8_t landing_id[LANDING_ID_SIZE];
+        AUTO_BUF struct buf bytes = {0};
+        struct slot_read before = {0}, there = {0};
+        bool won = false;
+        enum hif_err err;
+
+        if (intent->position == 0)
+                return why_set(why, HIF_EINVAL, "no landing is tried at @0");
+        err = project_slot(project, intent->position - 1, false, &before, why);
+        if (err == HIF_OK) {
+                env_random(project->env, landing_id, sizeof(landing_id));
+                err = encode_void(project, &before, landing_id, &bytes);
+        }
+        if (err == HIF_OK)
+                err = publish_slot(project, hooks, intent->position, buf_span(&bytes), landing_id,
+                                   false, &there, &won, why);
+        slot_read_free(&before);
+        if (err == HIF_OK && !won)
+                err = judge(intent, &there, out, why);
+        slot_read_free(&there);
+        /* Until its slot is taken, the attempt may still arrive. */
+        return err == HIF_OK || err == HIF_EEXIST ? err : HIF_EUNKNOWN;
+}
