@@ -2,7 +2,7 @@
  *
  * Enhanced double hashing of BLAKE3(path): bit i is h1 + i * h2 + (i^3 - i) / 6 modulo 2^64, modulo
  * the bit count, with h1, h2 the first two 64-bit words (Kirsch and Mitzenmacher, 2006; Dillinger
- * and Manolios, 2004, for the cubic term: without it filters of a few dozen paths say maybe several
+ * and Manolios, 2004, for the cubic term: without it filters of a few dozen paths say maybe ten
  * times too often). Sized by item count for p = 1e-4. Holds each path touched and every ancestor
  * directory. Test your own paths against the other side's filter; a shared bit between two filters
  * means nothing. */
