@@ -66,8 +66,7 @@ static void fill(struct building *building, const struct onode *node, enum entry
         change->mtime = node->mtime;
         change->size = kind == ENTRY_DIR ? 0 : node->size;
         change->target = node->target;
-        change->content_changed =
-                node->kind == ONODE_FILE && (node->flags & ONODE_CONTENT) != 0;
+        change->content_changed = node->kind == ONODE_FILE && (node->flags & ONODE_CONTENT) != 0;
         if (change->content_changed)
                 change->content = *rows_content(building->rows, node);
 }
@@ -135,8 +134,8 @@ static enum hif_err node_changed(struct building *building, const struct onode *
         enum entry_kind kind;
         enum hif_err err;
 
-        if (node->base.kind == 0 || node->kind != ONODE_FILE ||
-            (node->flags & ONODE_ATTRS) == 0 || (node->flags & ONODE_REMOVED) != 0 ||
+        if (node->base.kind == 0 || node->kind != ONODE_FILE || (node->flags & ONODE_ATTRS) == 0 ||
+            (node->flags & ONODE_REMOVED) != 0 ||
             map_get(&building->rows->by_child, node->id) != NULL ||
             !rows_alive(building->rows, node->id) || !rows_entry_kind(node, &kind) ||
             !differs(node, kind, &node->base, true))
@@ -196,8 +195,8 @@ static enum hif_err copy_ops(struct vfs_snapshot *snapshot)
         const struct bloom *bloom = overlay_bloom(snapshot->overlay);
 
         snapshot->op_count = overlay_op_count(snapshot->overlay);
-        snapshot->ops = arena_zalloc(&snapshot->arena,
-                                     (snapshot->op_count + 1) * sizeof(*snapshot->ops));
+        snapshot->ops =
+            arena_zalloc(&snapshot->arena, (snapshot->op_count + 1) * sizeof(*snapshot->ops));
         if (snapshot->ops == NULL)
                 return HIF_ENOMEM;
         for (size_t i = 0; i < snapshot->op_count; i++) {
@@ -214,8 +213,8 @@ static enum hif_err copy_ops(struct vfs_snapshot *snapshot)
                 return HIF_OK;
         snapshot->bloom = *bloom;
         snapshot->bloom.bits = (uint8_t *)(uintptr_t)arena_span(
-                                       &snapshot->arena, span_of(bloom->bits, bloom->bit_count / 8))
-                                       .data;
+                                   &snapshot->arena, span_of(bloom->bits, bloom->bit_count / 8))
+                                   .data;
         return snapshot->bloom.bits != NULL ? HIF_OK : HIF_ENOMEM;
 }
 

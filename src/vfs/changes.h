@@ -49,10 +49,10 @@ struct vfs_snapshot {
         uint64_t seq;               /* the overlay's, at the snapshot */
         struct vfs_change *changes; /* sorted by path */
         size_t change_count;
-        struct session_op *ops;     /* operations recorded since the last landing */
+        struct session_op *ops; /* operations recorded since the last landing */
         size_t op_count;
-        struct bloom bloom;         /* of their paths */
-        struct span runs;           /* the run table, as stored (runs.h) */
+        struct bloom bloom; /* of their paths */
+        struct span runs;   /* the run table, as stored (runs.h) */
         struct vfs_rows *rows;
         struct vfs *vfs;
         struct overlay *overlay;
@@ -82,21 +82,21 @@ HIF_MUST_USE enum hif_err vfs_changes_settle(struct vfs_snapshot *snapshot);
  * from the base tree, sorted by key, each path once. In the snapshot's arena. */
 struct vfs_expanded {
         bool remove;
-        bool skip;       /* for the caller to set: not to be landed (ignored); its rows stay */
+        bool skip; /* for the caller to set: not to be landed (ignored); its rows stay */
         struct span path;
         struct span path_from; /* renamed from; empty: not */
-        uint64_t node;   /* what the path is in this workspace; NODEID_NONE: removed */
+        uint64_t node;         /* what the path is in this workspace; NODEID_NONE: removed */
         enum entry_kind entry_kind;
         struct hif_time mtime;
         uint64_t size;
         struct span target;
-        bool have_hash;  /* content is the base's: hash and loc are known */
+        bool have_hash; /* content is the base's: hash and loc are known */
         struct hif_hash hash;
         struct pack_loc loc;
         const struct vfs_content *content; /* !have_hash, files */
 };
 HIF_MUST_USE enum hif_err vfs_changes_expand(struct vfs_snapshot *snapshot,
-                                             struct tree_source *nodes,
-                                             struct vfs_expanded **out, size_t *count);
+                                             struct tree_source *nodes, struct vfs_expanded **out,
+                                             size_t *count);
 
 #endif

@@ -50,8 +50,8 @@ static bool copy_node(void *arg, const struct onode *node)
                 copying->err = HIF_ENOMEM;
         if (copying->err == HIF_OK && node->kind == ONODE_FILE &&
             (node->flags & (ONODE_CONTENT | ONODE_REMOVED)) == ONODE_CONTENT)
-                copying->err = copy_content(copying, node,
-                                            &copying->rows->contents[copying->index]);
+                copying->err =
+                    copy_content(copying, node, &copying->rows->contents[copying->index]);
         copying->index++;
         return copying->err == HIF_OK;
 }
@@ -174,8 +174,7 @@ static bool step_up(const struct vfs_rows *rows, bool in_base, uint64_t *id, str
         return true;
 }
 
-static enum hif_err path_up(const struct vfs_rows *rows, uint64_t id, bool in_base,
-                            struct buf *out)
+static enum hif_err path_up(const struct vfs_rows *rows, uint64_t id, bool in_base, struct buf *out)
 {
         struct span names[PATH_DEPTH_MAX];
         size_t depth = 0;

@@ -1,8 +1,9 @@
 /* rows.h - a copy of the overlay's rows, and the paths that follow from them.
  *
- * Two paths matter. The path of a node now follows its PLACED rows up to the root. The base path of a
- * node of the base is where the base has it: a node that was moved has left a row with base_child
- * behind at its old name, one that was not is where it is placed. So both are told from rows alone. */
+ * Two paths matter. The path of a node now follows its PLACED rows up to the root. The base path of
+ * a node of the base is where the base has it: a node that was moved has left a row with base_child
+ * behind at its old name, one that was not is where it is placed. So both are told from rows alone.
+ */
 #ifndef HIF_VFS_ROWS_H
 #define HIF_VFS_ROWS_H
 
@@ -12,7 +13,7 @@
 struct vfs_rows {
         struct odirent *dirents; /* sorted by (dir, hash60, name) */
         size_t dirent_count;
-        struct onode *nodes; /* extents NULL: see contents */
+        struct onode *nodes;          /* extents NULL: see contents */
         struct vfs_content *contents; /* [i] of nodes[i]; files with CONTENT only */
         size_t node_count;
         struct map node_by_id;    /* -> struct onode */
@@ -33,8 +34,7 @@ const struct odirent *rows_dirent(const struct vfs_rows *rows, uint64_t dir, uin
 bool rows_alive(const struct vfs_rows *rows, uint64_t id);
 /* Append. HIF_ENOENT: no row tells (which the overlay's invariants exclude for dirs of rows). */
 HIF_MUST_USE enum hif_err rows_path(const struct vfs_rows *rows, uint64_t id, struct buf *out);
-HIF_MUST_USE enum hif_err rows_base_path(const struct vfs_rows *rows, uint64_t id,
-                                         struct buf *out);
+HIF_MUST_USE enum hif_err rows_base_path(const struct vfs_rows *rows, uint64_t id, struct buf *out);
 
 /* What an entry for this row would be; false: it never lands (fifo, socket). */
 bool rows_entry_kind(const struct onode *node, enum entry_kind *out);

@@ -18,8 +18,8 @@
 #define HIF_VFS_VFS_H
 
 #include "base/arena.h"
-#include "base/loop.h"
 #include "base/cleanup.h"
+#include "base/loop.h"
 #include "core/nodeid.h"
 #include "fetch/fetch.h"
 #include "overlay/overlay.h"
