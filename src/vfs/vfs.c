@@ -135,8 +135,6 @@ void vfs_close(struct vfs *vfs)
         fetch_hints_free(vfs->chunk_hints);
         tree_cursor_close(&vfs->cursor);
         tree_cursor_close(&vfs->scan);
-        buf_free(&vfs->cursor.key);
-        buf_free(&vfs->scan.key);
         vcache_free(&vfs->cache);
         runs_free(&vfs->runs);
         buf_free(&vfs->key);
