@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/statvfs.h>
@@ -285,6 +286,14 @@ static enum hif_err sys_space(struct env *env, const char *path, uint64_t *free_
         return HIF_OK;
 }
 
+static enum hif_err sys_lock(struct env *env, int fd)
+{
+        (void)env;
+        if (RETRY(flock(fd, LOCK_EX | LOCK_NB)) == 0)
+                return HIF_OK;
+        return errno == EWOULDBLOCK ? HIF_EBUSY : hif_err_from_errno(errno);
+}
+
 struct env env_system(struct log *log)
 {
         static const struct env_ops ops = {
@@ -313,6 +322,7 @@ struct env env_system(struct log *log)
             .map = sys_map,
             .unmap = sys_unmap,
             .space = sys_space,
+            .lock = sys_lock,
         };
 
         return (struct env){.ops = &ops, .log = log};
