@@ -11,10 +11,10 @@
  * hash and a sum instead. So that no node can grow past TREE_NODE_SIZE_MAX. */
 #define LEAF_MAX                                                                                   \
         ((TREE_NODE_SIZE_MAX - TREE_NODE_HEADER_SIZE - KEY_SIZE_MAX) /                             \
-         (KEY_SIZE_MAX + 10 + HIF_HASH_SIZE + ENTRY_SIZE_MAX))
+         (KEY_SIZE_MAX + 14 + HIF_HASH_SIZE + ENTRY_SIZE_MAX))
 #define INNER_MAX                                                                                  \
         ((TREE_NODE_SIZE_MAX - TREE_NODE_HEADER_SIZE - KEY_SIZE_MAX) /                             \
-         (KEY_SIZE_MAX + 18 + HIF_HASH_SIZE))
+         (KEY_SIZE_MAX + 22 + HIF_HASH_SIZE))
 
 struct tree_params tree_params_default(uint64_t seed)
 {
@@ -256,7 +256,6 @@ enum hif_err builder_encode(struct node_builder *builder, struct hif_hash *hash)
         struct buf *out = &builder->bytes;
         struct span first = builder_key(builder, 0);
         size_t prefix = shared_prefix(first, builder_key(builder, builder->count - 1));
-        size_t table = 4 * (size_t)builder->count;
 
         assert(builder->count <= UINT16_MAX && builder->level < TREE_LEVEL_MAX);
         buf_reset(out);
@@ -270,7 +269,8 @@ enum hif_err builder_encode(struct node_builder *builder, struct hif_hash *hash)
         buf_put(out, first.data, prefix);
         buf_put_span(out, buf_span(&builder->packs));
         put_heads(builder, prefix);
-        put_offsets(builder, prefix, out->size + table + (builder->level > 0 ? 2 * table : 0));
+        put_offsets(builder, prefix,
+                    out->size + (builder->level > 0 ? 12 : 4) * (size_t)builder->count);
         if (builder->level > 0)
                 put_sums(builder);
         put_records(builder, prefix);

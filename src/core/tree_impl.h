@@ -6,7 +6,7 @@
 
 #define TREE_NODE_HEADER_SIZE 16
 #define TREE_NODE_VERSION     1
-#define TREE_KEY_HEAD_SIZE    4
+#define TREE_KEY_HEAD_SIZE    8
 #define TREE_ENTRIES_MAX      ((uint64_t)1 << 48) /* below one node; sums cannot overflow */
 
 enum tree_record_flags {

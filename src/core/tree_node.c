@@ -10,14 +10,15 @@
  *      12       4   zero
  *      16       P   the prefix
  *       .    32 K   hashes of the packs that entries lie in, in order of first use
- *       .  4 count  heads: the first 4 bytes of each key after the prefix, zeros where it is
- * shorter .  4 count  where each record starts, from the start of the node .  8 count  inner node
- * only: entries below this child and all before it .           records, one after the other
+ *       .    8 N    N = count heads: the first 8 bytes of each key after the prefix, zero-padded
+ *       .    4 N    where each record starts, from the start of the node
+ *       .    8 N    inner node only: entries below this child and all before it
+ *       .           records, one after the other
  *
  * A record starts with what is left of its key:
  *
  *       0       2   S, the size of the key after the prefix (its head included)
- *       2   S - 4   its bytes after the head; nothing when S <= 4
+ *       2   S - 8   its bytes after the head; nothing when S <= 8
  *
  * Then, of a child, its hash:
  *
@@ -62,7 +63,7 @@ static bool layout(struct span bytes, struct tree_node *out)
         out->packs_at = (uint32_t)at;
         at += (uint64_t)HIF_HASH_SIZE * out->pack_count;
         out->heads_at = (uint32_t)at;
-        at += 4 * (uint64_t)out->count;
+        at += TREE_KEY_HEAD_SIZE * (uint64_t)out->count;
         out->offsets_at = (uint32_t)at;
         at += 4 * (uint64_t)out->count;
         out->sums_at = (uint32_t)at;
@@ -76,9 +77,14 @@ static uint32_t records_at(const struct tree_node *node)
         return node->sums_at + (node->level > 0 ? 8 * node->count : 0);
 }
 
-static uint32_t head_at(const struct tree_node *node, uint32_t index)
+static const uint8_t *head_bytes(const struct tree_node *node, uint32_t index)
 {
-        return be32_get(node->bytes.data + node->heads_at + 4 * (size_t)index);
+        return node->bytes.data + node->heads_at + TREE_KEY_HEAD_SIZE * (size_t)index;
+}
+
+static uint64_t head_at(const struct tree_node *node, uint32_t index)
+{
+        return be64_get(head_bytes(node, index));
 }
 
 static const uint8_t *record_at(const struct tree_node *node, uint32_t index)
@@ -116,7 +122,7 @@ size_t node_key_copy(const struct tree_node *node, uint32_t index, uint8_t *out)
         assert(index < node->count);
         memcpy(out, node->bytes.data + TREE_NODE_HEADER_SIZE, node->prefix_size);
         out += node->prefix_size;
-        memcpy(out, node->bytes.data + node->heads_at + 4 * (size_t)index, suffix - rest);
+        memcpy(out, head_bytes(node, index), suffix - rest);
         memcpy(out + suffix - rest, record + 2, rest);
         return node->prefix_size + suffix;
 }
@@ -131,7 +137,7 @@ void tree_node_key(const struct tree_node *node, uint32_t index, struct buf *out
 
 /* What a search compares with: a key after the node's prefix. */
 struct target {
-        uint32_t head;
+        uint64_t head;
         const uint8_t *rest;
         size_t size, rest_size;
 };
@@ -155,7 +161,7 @@ static int target_set(const struct tree_node *node, struct span key, struct targ
                 memcpy(head, key.data + node->prefix_size, out->size - out->rest_size);
                 out->rest = key.data + key.size - out->rest_size;
         }
-        out->head = be32_get(head);
+        out->head = be64_get(head);
         return 0;
 }
 
@@ -177,7 +183,7 @@ int node_key_cmp(const struct tree_node *node, uint32_t index, struct span key)
 {
         struct target target;
         int side = target_set(node, key, &target);
-        uint32_t head;
+        uint64_t head;
 
         assert(index < node->count);
         if (side != 0)
@@ -202,22 +208,19 @@ static uint32_t lower_bound(const struct tree_node *node, const struct target *t
 {
         uint32_t low = 0, size = node->count;
 
-        while (size > 0) {
+        while (size > 1) {
                 uint32_t half = size / 2;
 
-                if (head_at(node, low + half) < target->head) {
-                        low += half + 1;
-                        size -= half + 1;
-                } else {
-                        size = half;
-                }
+                low += head_at(node, low + half - 1) < target->head ? half : 0;
+                size -= half;
         }
+        low += head_at(node, low) < target->head;
         /* Equal heads: a short run in a directory, a long one where long components share more than
          * a head. */
         size = low < node->count && head_at(node, low) == target->head ? node->count - low : 0;
         while (size > 0) {
                 uint32_t half = size / 2;
-                uint32_t head = head_at(node, low + half);
+                uint64_t head = head_at(node, low + half);
                 int order = head > target->head ? 1 : rest_cmp(node, low + half, target);
 
                 if (order == 0) {
@@ -294,10 +297,8 @@ void tree_node_child(const struct tree_node *node, uint32_t index, struct hif_ha
         *entries = node_sum(node, index + 1) - node_sum(node, index);
 }
 
-/* Checks what a view of checked bytes need not check again: rd_done and entry_valid are for
- * tree_node_check, sizes are for both. */
-static void read_entry(const struct tree_node *node, struct reader *rd, uint8_t *flags,
-                       uint16_t *pack, struct entry *out)
+/* Bounds-checked, for tree_node_check. */
+static void read_entry(struct reader *rd, uint8_t *flags, uint16_t *pack, struct entry *out)
 {
         *out = (struct entry){.kind = (enum entry_kind)rd_u8(rd)};
         *flags = rd_u8(rd);
@@ -314,10 +315,6 @@ static void read_entry(const struct tree_node *node, struct reader *rd, uint8_t 
                 *pack = rd_u16(rd);
                 out->loc.offset = rd_u32(rd);
                 out->loc.size = rd_u32(rd);
-                if (*pack < node->pack_count)
-                        memcpy(out->loc.pack.bytes,
-                               node->bytes.data + node->packs_at + HIF_HASH_SIZE * (size_t)*pack,
-                               HIF_HASH_SIZE);
         }
         if (out->kind == ENTRY_SYMLINK)
                 out->target = rd_span(rd, (size_t)out->size);
@@ -332,15 +329,36 @@ static const uint8_t *record_end(const struct tree_node *node, uint32_t index)
         return node->bytes.data + node->bytes.size;
 }
 
+/* Checked bytes: loads need no bounds. */
 void tree_node_entry(const struct tree_node *node, uint32_t index, struct entry *out)
 {
-        const uint8_t *value = value_at(node, index);
-        struct reader rd = {.next = value, .end = record_end(node, index)};
-        uint8_t flags;
-        uint16_t pack;
+        const uint8_t *p = value_at(node, index);
+        uint8_t flags = p[1];
 
         assert(node->level == 0 && index < node->count);
-        read_entry(node, &rd, &flags, &pack, out);
+        *out = (struct entry){.kind = (enum entry_kind)p[0],
+                              .mtime = {.sec = (int64_t)be64_get(p + 2), .nsec = be32_get(p + 10)},
+                              .tag = {.position = be64_get(p + 14), .id = be64_get(p + 22)}};
+        p += 30;
+        if (out->kind != ENTRY_DIR) {
+                out->size = be64_get(p);
+                memcpy(out->hash.bytes, p + 8, HIF_HASH_SIZE);
+                p += 8 + HIF_HASH_SIZE;
+        }
+        if (flags & TREE_RECORD_LOCATED) {
+                memcpy(out->loc.pack.bytes,
+                       node->bytes.data + node->packs_at + HIF_HASH_SIZE * (size_t)be16_get(p),
+                       HIF_HASH_SIZE);
+                out->loc.offset = be32_get(p + 2);
+                out->loc.size = be32_get(p + 6);
+                p += 10;
+        }
+        if (out->kind == ENTRY_SYMLINK) {
+                out->target = span_of(p, (size_t)out->size);
+                p += out->size;
+        }
+        if (flags & TREE_RECORD_EXT)
+                out->ext = span_of(p + 2, be16_get(p));
 }
 
 /* --- checking
@@ -354,7 +372,7 @@ static enum hif_err check_entry(const struct tree_node *node, struct reader *rd,
         uint8_t flags;
         uint16_t pack;
 
-        read_entry(node, rd, &flags, &pack, &entry);
+        read_entry(rd, &flags, &pack, &entry);
         if (!rd->bad && (flags & ~(TREE_RECORD_LOCATED | TREE_RECORD_EXT)) != 0)
                 return HIF_EUNSUPPORTED;
         if (!rd_done(rd) || !entry_valid(&entry))
@@ -376,7 +394,7 @@ static enum hif_err check_entry(const struct tree_node *node, struct reader *rd,
 static enum hif_err check_record(const struct tree_node *node, uint32_t index, uint32_t *packs_used,
                                  uint8_t *key, size_t *key_size)
 {
-        const uint8_t *head = node->bytes.data + node->heads_at + 4 * (size_t)index;
+        const uint8_t *head = head_bytes(node, index);
         struct reader rd = {.next = record_at(node, index), .end = record_end(node, index)};
         size_t size = rd_u16(&rd);
 
