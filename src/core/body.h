@@ -12,13 +12,13 @@
 #include "core/entry.h"
 #include "core/hash.h"
 
-#define BODY_BLOB_MAX     (4u << 20)
-#define BODY_CHUNK_MIN    (256u << 10)
-#define BODY_CHUNK_MEAN   (1u << 20)
-#define BODY_CHUNK_MAX    BODY_BLOB_MAX
-#define BODY_LIST_MAX     4096u /* entries of one chunk list; above that, a list of lists */
+#define BODY_BLOB_MAX      (4u << 20)
+#define BODY_CHUNK_MIN     (256u << 10)
+#define BODY_CHUNK_MEAN    (1u << 20)
+#define BODY_CHUNK_MAX     BODY_BLOB_MAX
+#define BODY_LIST_MAX      4096u        /* entries of one chunk list; above that, a list of lists */
 #define BODY_PACK_BLOB_MAX (256u << 10) /* content up to this size travels in packs */
-#define BODY_PACK_MAX     (32u << 20)   /* a pack is closed before it would grow past this */
+#define BODY_PACK_MAX      (32u << 20)  /* a pack is closed before it would grow past this */
 
 /* --- zstd frames ------------------------------------------------------------------------------ */
 
@@ -40,7 +40,8 @@ HIF_MUST_USE enum hif_err body_frame_get(struct body_codec *codec, struct span f
 /* The size that a frame declares; HIF_ECORRUPT when it declares none or more than size_max. */
 HIF_MUST_USE enum hif_err body_frame_size(struct span frame, size_t size_max, size_t *out);
 
-/* --- stored objects: blobs and tree nodes ------------------------------------------------------ */
+/* --- stored objects: blobs and tree nodes ------------------------------------------------------
+ */
 
 enum body_kind { BODY_BLOB, BODY_NODE };
 
@@ -74,7 +75,8 @@ void chunk_list_at(const struct chunk_list *list, uint32_t index, struct chunk *
 /* The entry that holds byte `offset` (< list->size, asserted), and where that entry starts. */
 uint32_t chunk_list_search(const struct chunk_list *list, uint64_t offset, uint64_t *start);
 
-/* --- content-defined chunking ------------------------------------------------------------------ */
+/* --- content-defined chunking ------------------------------------------------------------------
+ */
 
 /* FastCDC (Xia et al., 2016) with normalised chunking; its table derives from a fixed context, so
  * that equal content gives equal chunks in every project. Zero-initialise to start a file. */
@@ -84,7 +86,8 @@ struct chunker {
 };
 
 /* How many bytes of data (at least 1, for non-empty data) belong to the current chunk; *cut: the
- * chunk ends there and the next call starts a new one. At the end of the file the rest is a chunk. */
+ * chunk ends there and the next call starts a new one. At the end of the file the rest is a chunk.
+ */
 size_t chunker_next(struct chunker *chunker, struct span data, bool *cut);
 
 /* --- packs ------------------------------------------------------------------------------------ */

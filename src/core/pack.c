@@ -1,5 +1,4 @@
 /* pack.c - the small blobs of one landing, in one object. */
-#include "base/cleanup.h"
 #include "core/body.h"
 
 #include <assert.h>
