@@ -19,8 +19,13 @@
  *                        bytes under the same key until there is a definite answer
  *      HIF_EUNREACHABLE  no answer, and certainly no effect      HIF_EDENIED  credentials
  *      HIF_ENOSPC, HIF_EROFS, HIF_EIO, HIF_ENOMEM                HIF_ECANCELED  store_close
- *      HIF_EINVAL        GET: range starts past the end
- *      HIF_ELIMIT        GET: the object is larger than size_max */
+ *      HIF_EINVAL        a malformed key or prefix. GET: range_start > 0 is not inside the object
+ *      HIF_ELIMIT        GET: the answer would be larger than size_max
+ *                        PUT_MATCH: the body or the object there is over STORE_MATCH_MAX
+ *
+ * A key is 1 to STORE_KEY_MAX bytes: components joined by '/', each 1 to 255 bytes, none starting
+ * with '.', no control characters. No key may be a directory of another ("a" beside "a/b"): such a
+ * PUT is HIF_EINVAL where the back end notices. The requests of one batch run in no order. */
 #ifndef HIF_STORE_STORE_H
 #define HIF_STORE_STORE_H
 
@@ -31,16 +36,19 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define STORE_KEY_MAX   1024
-#define STORE_TAG_MAX   64
-#define STORE_RANGE_END UINT64_MAX
+#define STORE_KEY_MAX          1024
+#define STORE_TAG_MAX          64
+#define STORE_MATCH_MAX        4096
+#define STORE_LIST_DEFAULT     1000
+#define STORE_SIZE_MAX_DEFAULT (UINT64_C(64) << 20)
+#define STORE_RANGE_END        UINT64_MAX
 
 enum store_op {
         STORE_GET,
         STORE_HEAD,
         STORE_PUT,       /* unconditional: for content-named objects, where any winner is equal */
         STORE_PUT_NEW,   /* create-only */
-        STORE_PUT_MATCH, /* replace what has this tag */
+        STORE_PUT_MATCH, /* replace what has this tag; for small objects, see STORE_MATCH_MAX */
         STORE_DELETE,    /* absent already: fine */
         STORE_LIST,      /* up to list_max keys > key (as start-after) with the prefix, sorted */
 };
@@ -70,44 +78,52 @@ struct store_req {
         const char *key;
         const char *prefix;     /* LIST */
         size_t list_max;        /* LIST; 0 = 1000 */
-        uint64_t range_start;   /* GET: bytes [range_start, range_start + range_size) */
-        uint64_t range_size;    /* 0 = the whole object */
+        uint64_t range_start;   /* GET: bytes [range_start, range_start + range_size), */
+        uint64_t range_size;    /*   cut at the object's end; 0 (and start 0) = all of it */
         uint64_t size_max;      /* GET: at most so many bytes; 0 = 64 MiB */
         struct span body;       /* PUT* */
         struct store_tag match; /* PUT_MATCH */
+        /* GET, HEAD: answer HIF_OK only once the object's name is durable, too. Another process may
+         * have made it visible an instant ago, and not have synced it yet. */
+        bool settled;
         void (*done)(struct store_req *req); /* NULL with store_run */
         void *arg;                           /* the submitter's */
 
         /* out, valid in and after done() */
         enum hif_err result;
-        struct buf data;        /* GET; the submitter's to free */
+        struct buf data;        /* GET; the submitter's to free; empty when submitted */
         uint64_t size;          /* GET, HEAD: of the whole object */
         struct store_tag tag;   /* GET, HEAD, PUT* */
-        struct store_list list; /* LIST; the submitter's to free */
+        struct store_list list; /* LIST; the submitter's to free; empty when submitted */
 
         /* the store's own */
         struct store_req *next;
         void *back_end;
+        struct store_batch *batch;
+        bool submitted;
 };
 
-/* Free what a finished request holds. */
+/* Free what a finished request holds; it may be submitted again. */
 void store_req_free(struct store_req *req);
 
 struct store_stats {
         uint64_t requests[STORE_LIST + 1];
         uint64_t bytes_got, bytes_put;
-        uint64_t failed;
+        uint64_t failed; /* answered with an error other than HIF_ENOENT and HIF_ELOST */
 };
 
 struct store;
 
-/* What a back end gives. */
+/* What a back end gives. Its requests have passed the checks of the arguments, with list_max and
+ * size_max filled in; it answers each with store_done. */
 struct store_ops {
         void (*submit)(struct store *store, struct store_req *req);
+        /* Optional: what store_run submits, all at once, for a back end that gains by it. */
+        void (*submit_batch)(struct store *store, struct store_req *reqs, size_t count);
         /* Wait until all n are done, for callers that may block. NULL: the shim's own (a condition
          * variable). A simulation yields to its scheduler here. */
         void (*wait)(struct store *store, struct store_req *reqs, size_t count);
-        void (*close)(struct store *store);
+        void (*close)(struct store *store); /* frees it */
         /* "file:///srv/hif" */
         const char *(*url)(struct store *store);
 };
@@ -123,6 +139,19 @@ struct store {
 };
 
 void store_init(struct store *store, const struct store_ops *ops, struct env *env);
+/* For back ends: the outputs are set, here is the result. Calls req->done, after which req may be
+ * gone, and the store too where done() closes it. */
+void store_done(struct store *store, struct store_req *req, enum hif_err result);
+
+bool store_key_valid(const char *key);
+/* The start of some valid key; "" is. */
+bool store_prefix_valid(const char *prefix);
+/* For back ends: the part of an object of `size` bytes that a GET wants, as offset and count.
+ * HIF_EINVAL, HIF_ELIMIT. */
+HIF_MUST_USE enum hif_err store_range(const struct store_req *req, uint64_t size, uint64_t *offset,
+                                      size_t *count);
+/* For back ends: append a copy of key to a list. */
+HIF_MUST_USE enum hif_err store_list_add(struct store_list *list, const char *key, uint64_t size);
 
 void store_submit(struct store *store, struct store_req *req);
 /* Submit a batch and wait for all of it; results are in the requests. */
@@ -133,13 +162,15 @@ struct store_stats store_stats_get(struct store *store);
 
 /* --- back ends -------------------------------------------------------------------------------- */
 
-/* By URL: "file:///absolute/dir" (created if missing when create is set), or a plain absolute path.
- * HIF_EINVAL with a reason for anything else. env stays the caller's and outlives the store. */
+/* By URL: "file:///absolute/dir" (created if missing when create is set; percent-decoded), or a
+ * plain absolute path. HIF_EINVAL with a reason for anything else; the errors of store_dir_open.
+ * env stays the caller's and outlives the store. */
 HIF_MUST_USE enum hif_err store_open(struct env *env, const char *url, bool create,
                                      struct store **out, struct hif_why *why);
 
 /* A directory (store_dir.c says how each promise is kept). io_threads 0: requests run inside
- * store_submit. */
+ * store_submit. HIF_ENOENT, HIF_ENOTDIR, HIF_EACCES, HIF_EROFS, HIF_ENOTSUP (the file system can
+ * neither link nor rename without replacing, or has no locks), HIF_EINVAL, and HIF_EIO. */
 HIF_MUST_USE enum hif_err store_dir_open(struct env *env, const char *path, bool create,
                                          size_t io_threads, struct store **out,
                                          struct hif_why *why);
@@ -148,18 +179,20 @@ HIF_MUST_USE enum hif_err store_dir_open(struct env *env, const char *path, bool
 HIF_MUST_USE enum hif_err store_mem_new(struct env *env, struct store **out);
 /* For tests: how many objects; the bytes of one (NULL span: absent); flip one bit; drop it. */
 size_t store_mem_count(struct store *store);
+/* Borrowed until the object is replaced or dropped. */
 struct span store_mem_peek(struct store *store, const char *key);
 bool store_mem_flip(struct store *store, const char *key, size_t bit);
 bool store_mem_drop(struct store *store, const char *key);
 
 /* Faults before another store, which stays the caller's. Rules are tried in order; the first that
- * matches op and key prefix, after `skip` matches and for `count` matches, acts. */
+ * matches op and key, after `skip` matches and for `count` matches, acts. */
 enum store_fault {
         STORE_FAULT_FAIL, /* answer `err`; the inner store sees nothing */
         STORE_FAULT_LOST, /* do it, then answer HIF_EUNKNOWN (writes) or HIF_EUNREACHABLE (reads) */
-        STORE_FAULT_LATE, /* answer HIF_EUNKNOWN now; do it at store_fault_deliver() */
-        STORE_FAULT_FALSE_LOST, /* do a conditional write, then answer HIF_ELOST, as an HTTP library
-                                 * that resends on a dead connection does */
+        STORE_FAULT_LATE, /* answer HIF_EUNKNOWN now; do it at store_fault_deliver(). Reads: as LOST
+                           */
+        STORE_FAULT_FALSE_LOST, /* do a conditional write, then answer success with HIF_ELOST, as an
+                                 * HTTP library that resends on a dead connection does */
         STORE_FAULT_TRUNCATE,   /* GET: drop the last byte */
         STORE_FAULT_FLIP,       /* GET: flip a bit */
         STORE_FAULT_HOLD,       /* do nothing until store_fault_deliver(), then do it and answer */
@@ -167,7 +200,7 @@ enum store_fault {
 
 struct store_fault_rule {
         int op;                   /* enum store_op, or -1 for any */
-        const char *key_contains; /* NULL: any */
+        const char *key_contains; /* NULL: any; borrowed until cleared. LIST: of the prefix */
         uint64_t skip, count;
         enum store_fault fault;
         enum hif_err err; /* FAIL */
@@ -175,8 +208,9 @@ struct store_fault_rule {
 
 HIF_MUST_USE enum hif_err store_fault_new(struct env *env, struct store *inner, struct store **out);
 HIF_MUST_USE enum hif_err store_fault_add(struct store *store, const struct store_fault_rule *rule);
-void store_fault_clear(struct store *store);
-/* Carry out everything late or held, in order. */
+void store_fault_clear(struct store *store); /* the rules; what is late or held stays so */
+/* Carry out everything late or held, in order. What is late when the store closes never arrives. */
 void store_fault_deliver(struct store *store);
+size_t store_fault_waiting(struct store *store); /* how much is late or held */
 
 #endif
