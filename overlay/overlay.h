@@ -29,6 +29,10 @@ struct overlay_config {
         enum overlay_durability durability;
         uint64_t reserve_bytes; /* of free space, kept for landing: writes see HIF_ENOSPC before; 0
                                    = none */
+        bool serial; /* no thread of its own: overlay_sync and its like sync before they return. For
+                        tests over a simulated machine */
+        uint64_t log_segment_bytes;  /* 0 = 4 MiB */
+        uint64_t data_segment_bytes; /* 0 = 64 MiB */
 };
 
 /* Open or create the overlay in this directory (locked: HIF_EBUSY when another process has it).
@@ -37,7 +41,11 @@ struct overlay_config {
 HIF_MUST_USE enum hif_err overlay_open(struct env *env, struct pool *pool, const char *dir,
                                        const struct overlay_config *config, struct overlay **out,
                                        struct hif_why *why);
-/* Waits for everything to be on disk and folded. */
+/* The same, but damage ends the history there instead of failing: what came after is given up. */
+HIF_MUST_USE enum hif_err overlay_open_damaged(struct env *env, struct pool *pool, const char *dir,
+                                               const struct overlay_config *config,
+                                               struct overlay **out, struct hif_why *why);
+/* Waits for everything to be on disk and folded. NULL is fine. */
 void overlay_close(struct overlay *overlay);
 
 /* --- nodes ------------------------------------------------------------------------------------ */
@@ -131,7 +139,7 @@ void overlay_each_dirent(const struct overlay *overlay,
 
 /* One at a time. Between begin and commit the overlay shows the old state; commit logs and applies
  * all of it or, on an error, nothing (HIF_ENOSPC, HIF_ENOMEM, HIF_EROFS after a failed sync,
- * HIF_EIO). */
+ * HIF_EIO, HIF_ELIMIT for more than 64 MiB of rows at once). The transaction ends either way. */
 struct otx;
 struct otx *otx_begin(
     struct overlay *overlay); /* reused memory; never NULL; errors show at commit */
@@ -182,7 +190,10 @@ const struct bloom *overlay_bloom(const struct overlay *overlay);
 
 /* Write within a transaction: the bytes are in a data file (allocated first: HIF_ENOSPC comes
  * before anything changed) and the node's extents, size (if it grew) and data_seq are part of the
- * transaction. Never reads the base (I8). Bytes written before the last freeze are not touched. */
+ * transaction. Never reads the base (I8). Bytes written before the last freeze are not touched;
+ * other bytes of this very range may be rewritten where they lie, so that, as with write(2), an
+ * error, an abort or a crash before the commit can leave some of the new ones behind. HIF_EFBIG,
+ * HIF_EIO, HIF_EROFS. The caller then aborts. */
 HIF_MUST_USE enum hif_err overlay_write(struct otx *tx, uint64_t id, uint64_t offset,
                                         struct span data);
 

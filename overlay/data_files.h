@@ -1,0 +1,21 @@
+/* data_files.h - the files under data.c: made, opened, synced, unlinked. Private to data*.c. */
+#ifndef HIF_OVERLAY_DATA_FILES_H
+#define HIF_OVERLAY_DATA_FILES_H
+
+#include "overlay/data.h"
+
+/* A record of a file that is there; NULL when out of memory. The owner's. */
+struct dfile *dfile_add(struct data *data, uint32_t number);
+/* A new, empty file. */
+HIF_MUST_USE enum hif_err dfile_make(struct data *data, bool sparse, struct dfile **out);
+/* Open it if need be; it stays open until unpinned. */
+HIF_MUST_USE enum hif_err dfile_pin(struct data *data, struct dfile *file);
+HIF_MUST_USE enum hif_err dfile_pin_locked(struct data *data, struct dfile *file);
+void dfile_unpin(struct data *data, struct dfile *file);
+/* [from, to) was written. Not before: a sync that starts in between would clear the mark. */
+void dfile_dirty(struct data *data, struct dfile *file, uint64_t from, uint64_t to);
+void dfile_dirty_locked(struct data *data, struct dfile *file, uint64_t from, uint64_t to);
+/* Free the records of unlinked files. */
+void dfile_drop_gone(struct data *data);
+
+#endif

@@ -1,0 +1,136 @@
+/* heal.c - after a failed sync, nobody knows what the disk holds: what was written since is written
+ * once more, and a fresh log says everything that the rows say. It is a new generation: it counts
+ * from the moment its complete mark is on disk; until then the old one does. */
+#include "overlay/state.h"
+
+#include <assert.h>
+
+#define RECORD_BYTES ((size_t)256 << 10)
+
+struct heal {
+        struct overlay *overlay;
+        struct oplog log; /* the fresh one */
+        struct buf body;
+        uint64_t seq; /* of its last record */
+        enum hif_err err;
+};
+
+static void heal_flush(struct heal *heal)
+{
+        struct span none = {0};
+
+        if (heal->err == HIF_OK && buf_failed(&heal->body))
+                heal->err = HIF_ENOMEM;
+        if (heal->err != HIF_OK || heal->body.size == 0)
+                return;
+        heal->err = oplog_reserve(&heal->log, heal->seq + 1, heal->body.size);
+        if (heal->err == HIF_OK)
+                oplog_append(&heal->log, ++heal->seq, buf_span(&heal->body), none);
+        buf_reset(&heal->body);
+}
+
+static void heal_limit(struct heal *heal)
+{
+        if (heal->body.size >= RECORD_BYTES)
+                heal_flush(heal);
+}
+
+static bool heal_node(void *arg, const struct onode *node)
+{
+        struct heal *heal = arg;
+
+        put_node(&heal->body, node, NODE_FIELDS_ALL);
+        heal_limit(heal);
+        return heal->err == HIF_OK;
+}
+
+static bool heal_dirent(void *arg, const struct odirent *row)
+{
+        struct heal *heal = arg;
+
+        put_dirent(&heal->body, row, row->seq);
+        heal_limit(heal);
+        return heal->err == HIF_OK;
+}
+
+static void heal_rows(struct heal *heal)
+{
+        struct overlay *overlay = heal->overlay;
+        const struct rows *rows = &overlay->rows;
+        const struct replies *replies = &rows->replies;
+        uint64_t first =
+            replies->count > OVERLAY_REPLIES_MAX ? replies->count - OVERLAY_REPLIES_MAX : 0;
+
+        put_reset(&heal->body);
+        put_ids(&heal->body, rows->ids_next);
+        overlay_each_node(overlay, heal_node, heal);
+        overlay_each_dirent(overlay, heal_dirent, heal);
+        for (size_t i = 0; i < rows->op_count; i++) {
+                put_op(&heal->body, &rows->ops[i]->op, rows->ops[i]->seq);
+                heal_limit(heal);
+        }
+        for (size_t i = 0; i < rows->value_count; i++) {
+                put_value(&heal->body, rows->values[i].name, rows->values[i].value);
+                heal_limit(heal);
+        }
+        for (uint64_t i = first; i < replies->count; i++)
+                put_reply(&heal->body, &replies->ring[i % OVERLAY_REPLIES_MAX]);
+        heal_flush(heal);
+}
+
+/* Sync the fresh log, then say that it is complete, and sync that. */
+static enum hif_err heal_sync(struct heal *heal)
+{
+        struct oplog *log = &heal->log;
+        enum hif_err err = oplog_sync(log, oplog_capture(log, 0), heal->seq, 0);
+
+        if (err != HIF_OK)
+                return err;
+        oplog_mark_complete(log->current, heal->seq);
+        return log->env->ops->fdatasync(log->env, log->current->fd);
+}
+
+/* The fresh log takes the place of the old one, whose files go away. */
+static void heal_swap(struct heal *heal)
+{
+        struct overlay *overlay = heal->overlay;
+        struct oplog old = overlay->log;
+
+        pthread_mutex_lock(&overlay->lock);
+        overlay->log.oldest = heal->log.oldest;
+        overlay->log.current = heal->log.current;
+        overlay->log.next_number = heal->log.next_number;
+        overlay->log.generation = heal->log.generation;
+        overlay->log.bytes = heal->log.bytes;
+        overlay->log.dir_dirty = true;
+        heal->log.oldest = heal->log.current = NULL;
+        pthread_mutex_unlock(&overlay->lock);
+        overlay->seq = heal->seq;
+        overlay->durable = heal->seq;
+        oplog_remove(&old, NULL);
+}
+
+enum hif_err heal(struct overlay *overlay)
+{
+        struct heal heal = {.overlay = overlay, .seq = overlay->seq};
+
+        fold_wait(overlay);
+        heal.log = overlay->log;
+        heal.log.oldest = heal.log.current = NULL;
+        heal.log.bytes = 0;
+        heal.log.generation++;
+        heal.err = data_rewrite(&overlay->data);
+        if (heal.err == HIF_OK)
+                heal_rows(&heal);
+        if (heal.err == HIF_OK)
+                heal.err = heal_sync(&heal);
+        if (heal.err == HIF_OK)
+                heal_swap(&heal);
+        else {
+                /* Its names are not used again, and the next open removes what stays. */
+                overlay->log.next_number = heal.log.next_number;
+                oplog_remove(&heal.log, NULL);
+        }
+        buf_free(&heal.body);
+        return heal.err;
+}

@@ -1,0 +1,455 @@
+/* overlay.c - opening and closing, and the small questions. */
+#include "overlay/state.h"
+
+#include <assert.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* --- opening ---------------------------------------------------------------------------------- */
+
+/* The directory and those above it that do not exist yet, with names that survive a power cut. */
+static enum hif_err make_dir(struct env *env, const char *dir)
+{
+        char path[OPLOG_PATH_MAX];
+        struct stat st;
+        size_t size = strlen(dir);
+        enum hif_err err;
+
+        memcpy(path, dir, size + 1);
+        do {
+                while (size > 1 && path[size - 1] != '/')
+                        size--;
+                while (size > 1 && path[size - 1] == '/')
+                        size--;
+                path[size] = '\0';
+        } while (size > 1 && env->ops->stat(env, path, &st) == HIF_ENOENT);
+        err = env_mkdirs(env, dir, 0700);
+        for (;;) {
+                if (err == HIF_OK)
+                        err = env_sync_dir(env, path);
+                size_t at = size == 1 ? 1 : size + 1;
+
+                if (err != HIF_OK || dir[size == 1 ? 0 : size] == '\0' || dir[at] == '\0')
+                        return err;
+                while (dir[at] != '\0' && dir[at] != '/')
+                        at++;
+                if (dir[at] == '\0')
+                        return HIF_OK;
+                memcpy(path, dir, at);
+                path[at] = '\0';
+                size = at;
+        }
+}
+
+static enum hif_err make_dirs(struct overlay *overlay)
+{
+        static const char *const names[] = {"/log", "/data"};
+        struct env *env = overlay->env;
+        char path[OPLOG_PATH_MAX];
+        enum hif_err err;
+
+        if (overlay->dir[0] != '/' || strlen(overlay->dir) > sizeof(path) - 64)
+                return overlay->dir[0] != '/' ? HIF_EINVAL : HIF_ENAMETOOLONG;
+        err = make_dir(env, overlay->dir);
+        for (size_t i = 0; i < 2 && err == HIF_OK; i++) {
+                snprintf(path, sizeof(path), "%s%s", overlay->dir, names[i]);
+                err = env->ops->mkdir(env, path, 0700);
+                if (err == HIF_EEXIST)
+                        err = HIF_OK;
+        }
+        return err == HIF_OK ? env_sync_dir(env, overlay->dir) : err;
+}
+
+static enum hif_err take_lock(struct overlay *overlay)
+{
+        char path[OPLOG_PATH_MAX];
+        enum hif_err err;
+
+        snprintf(path, sizeof(path), "%s/lock", overlay->dir);
+        err =
+            overlay->env->ops->open(overlay->env, path, O_RDWR | O_CREAT, 0600, &overlay->lock_fd);
+        if (err != HIF_OK)
+                return err;
+        if (overlay->env->ops->lock == NULL)
+                return HIF_OK;
+        return overlay->env->ops->lock(overlay->env, overlay->lock_fd);
+}
+
+/* Names this start of the machine. Where there is no name, each open counts as one: then content
+ * that was not synced does not count. */
+static void read_boot(struct overlay *overlay)
+{
+        static const char path[] = "/proc/sys/kernel/random/boot_id";
+        struct env *env = overlay->env;
+        uint8_t text[36];
+        size_t count = 0;
+        int fd;
+
+        env_random(env, overlay->log.boot, OPLOG_BOOT_SIZE);
+        if (env->ops->open(env, path, O_RDONLY, 0, &fd) != HIF_OK)
+                return;
+        if (env->ops->pread(env, fd, text, sizeof(text), 0, &count) == HIF_OK && count > 0) {
+                be64_put(overlay->log.boot, sum64(1, text, count));
+                be64_put(overlay->log.boot + 8, sum64(2, text, count));
+        }
+        env->ops->close(env, fd);
+}
+
+struct replay {
+        struct overlay *overlay;
+        struct oplog_scan scan;
+};
+
+/* Content of records after the last mark may be in memory only: the next sync has to include it. */
+static enum hif_err replay_record(void *arg, uint64_t seq, struct span body)
+{
+        struct replay *replay = arg;
+        struct overlay *overlay = replay->overlay;
+        struct reader rd = rd_open(body);
+        struct item item = {0};
+
+        while (rd_left(&rd) > 0) {
+                enum hif_err err = item_next(&rd, &item);
+
+                if (err == HIF_OK)
+                        err = rows_apply_item(&overlay->rows, seq, &item);
+                if (err == HIF_OK && item.kind == ITEM_EXTENT && seq > replay->scan.marked)
+                        err = data_mark_dirty(&overlay->data, item.extent.file, item.extent.at,
+                                              item.extent.at + item.extent.size);
+                if (err != HIF_OK)
+                        return err;
+        }
+        return HIF_OK;
+}
+
+static enum hif_err recover(struct overlay *overlay, bool damaged_ok, struct hif_why *why)
+{
+        struct fold_state folded = {0};
+        struct replay replay = {.overlay = overlay};
+        enum hif_err err = fold_load(overlay, &folded, why);
+
+        if (err != HIF_OK)
+                return err;
+        overlay->durable = folded.seq;
+        err = oplog_recover(&overlay->log, folded.generation, folded.seq, damaged_ok, replay_record,
+                            &replay, &replay.scan, why);
+        if (err != HIF_OK)
+                return err;
+        overlay->seq = replay.scan.last_seq;
+        overlay->ids_next = overlay->rows.ids_next;
+        data_settle(&overlay->data, 0);
+        err = data_recover(&overlay->data);
+        if (err != HIF_OK)
+                return why_set(why, err, "cannot open the data of %s: %s", overlay->dir,
+                               hif_strerror(err));
+        return HIF_OK;
+}
+
+/* Promise the numbers that may be given out, and make all of it durable: from here on, the places
+ * of content that was let go of are free. */
+static enum hif_err settle(struct overlay *overlay, struct hif_why *why)
+{
+        struct otx *tx = otx_begin(overlay);
+        uint64_t seq;
+        enum hif_err err = otx_commit(tx, &seq);
+
+        if (err == HIF_OK)
+                err = flusher_round(overlay);
+        if (err != HIF_OK)
+                return why_set(why, err, "cannot write to %s: %s", overlay->dir, hif_strerror(err));
+        return HIF_OK;
+}
+
+static void overlay_free(struct overlay *overlay)
+{
+        fold_free(overlay);
+        tx_free(overlay);
+        oplog_free(&overlay->log);
+        data_free(&overlay->data);
+        rows_free(&overlay->rows);
+        if (overlay->lock_fd >= 0)
+                overlay->env->ops->close(overlay->env, overlay->lock_fd);
+        pthread_cond_destroy(&overlay->wake);
+        pthread_cond_destroy(&overlay->idle);
+        pthread_mutex_destroy(&overlay->lock);
+        free(overlay->dir);
+        free(overlay);
+}
+
+static enum hif_err overlay_new(struct env *env, struct pool *pool, const char *dir,
+                                const struct overlay_config *config, struct overlay **out)
+{
+        struct overlay *overlay = calloc(1, sizeof(*overlay));
+        pthread_condattr_t monotonic;
+
+        if (overlay == NULL)
+                return HIF_ENOMEM;
+        overlay->env = env;
+        overlay->pool = pool;
+        overlay->lock_fd = -1;
+        if (config != NULL)
+                overlay->config = *config;
+        overlay->dir = strdup(dir);
+        if (overlay->dir == NULL ||
+            data_init(&overlay->data, env, overlay->dir, overlay->config.data_segment_bytes,
+                      overlay->config.reserve_bytes) != HIF_OK) {
+                free(overlay->dir);
+                free(overlay);
+                return HIF_ENOMEM;
+        }
+        pthread_mutex_init(&overlay->lock, NULL);
+        pthread_condattr_init(&monotonic);
+        pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+        pthread_cond_init(&overlay->wake, &monotonic);
+        pthread_cond_init(&overlay->idle, NULL);
+        pthread_condattr_destroy(&monotonic);
+        rows_init(&overlay->rows);
+        overlay->rows.account = data_account;
+        overlay->rows.account_arg = &overlay->data;
+        oplog_init(&overlay->log, env, overlay->dir, &overlay->lock,
+                   overlay->config.log_segment_bytes);
+        tx_init(overlay);
+        overlay->verifier = env_random_u64(env);
+        *out = overlay;
+        return HIF_OK;
+}
+
+static enum hif_err open_any(struct env *env, struct pool *pool, const char *dir,
+                             const struct overlay_config *config, bool damaged_ok,
+                             struct overlay **out, struct hif_why *why)
+{
+        struct overlay *overlay;
+        enum hif_err err = overlay_new(env, pool, dir, config, &overlay);
+
+        if (err != HIF_OK)
+                return why_set(why, err, "cannot open %s: %s", dir, hif_strerror(err));
+        err = make_dirs(overlay);
+        if (err == HIF_OK)
+                err = take_lock(overlay);
+        if (err == HIF_OK)
+                err = fold_init(overlay);
+        if (err == HIF_EBUSY)
+                why_set(why, err, "%s is in use by another process", dir);
+        else if (err != HIF_OK)
+                why_set(why, err, "cannot open %s: %s", dir, hif_strerror(err));
+        if (err == HIF_OK) {
+                read_boot(overlay);
+                err = recover(overlay, damaged_ok, why);
+        }
+        if (err == HIF_OK)
+                err = settle(overlay, why);
+        if (err == HIF_OK)
+                err = flusher_start(overlay);
+        if (err != HIF_OK) {
+                fold_wait(overlay);
+                overlay_free(overlay);
+                return err;
+        }
+        *out = overlay;
+        return HIF_OK;
+}
+
+enum hif_err overlay_open(struct env *env, struct pool *pool, const char *dir,
+                          const struct overlay_config *config, struct overlay **out,
+                          struct hif_why *why)
+{
+        return open_any(env, pool, dir, config, false, out, why);
+}
+
+enum hif_err overlay_open_damaged(struct env *env, struct pool *pool, const char *dir,
+                                  const struct overlay_config *config, struct overlay **out,
+                                  struct hif_why *why)
+{
+        return open_any(env, pool, dir, config, true, out, why);
+}
+
+void overlay_close(struct overlay *overlay)
+{
+        if (overlay == NULL)
+                return;
+        assert(!overlay->tx.open);
+        if (overlay->sync_state != SYNC_OK)
+                flusher_seen(overlay);
+        flusher_stop(overlay);
+        fold_finish(overlay);
+        overlay_free(overlay);
+}
+
+/* --- rows ------------------------------------------------------------------------------------- */
+
+const struct onode *overlay_node(const struct overlay *overlay, uint64_t id)
+{
+        const struct node_row *row = rows_node(&overlay->rows, id);
+
+        return row == NULL ? NULL : &row->node;
+}
+
+uint64_t overlay_new_id(struct overlay *overlay)
+{
+        return overlay->ids_next++;
+}
+
+void overlay_each_node(const struct overlay *overlay,
+                       bool (*each)(void *arg, const struct onode *node), void *arg)
+{
+        uint64_t id;
+        void *row;
+
+        for (struct idmap_at at = {0}; idmap_next(&overlay->rows.nodes, &at, &id, &row);)
+                if (!each(arg, &((struct node_row *)row)->node))
+                        return;
+}
+
+const struct odirent *overlay_dirent(const struct overlay *overlay, uint64_t dir, uint64_t hash60,
+                                     struct span name)
+{
+        return dirents_get(&overlay->rows.dirents, dir, hash60, name);
+}
+
+size_t overlay_dirent_count(const struct overlay *overlay, uint64_t dir)
+{
+        return dirents_count_of(&overlay->rows.dirents, dir);
+}
+
+/* The tree remembers where its last row lies, which is not a change that anyone sees. */
+static struct dirents *dirents_of(const struct overlay *overlay)
+{
+        return (struct dirents *)(uintptr_t)&overlay->rows.dirents;
+}
+
+const struct odirent *overlay_dirent_seek(const struct overlay *overlay, uint64_t dir,
+                                          uint64_t hash60, struct span name)
+{
+        const struct odirent *row = dirents_seek(dirents_of(overlay), dir, hash60, name);
+
+        return row != NULL && row->dir == dir ? row : NULL;
+}
+
+const struct odirent *overlay_dirent_next(const struct overlay *overlay, const struct odirent *row)
+{
+        const struct odirent *next = dirents_next(dirents_of(overlay), row);
+
+        return next != NULL && next->dir == row->dir ? next : NULL;
+}
+
+void overlay_each_dirent(const struct overlay *overlay,
+                         bool (*each)(void *arg, const struct odirent *row), void *arg)
+{
+        dirents_each(&overlay->rows.dirents, each, arg);
+}
+
+const struct overlay_reply *overlay_reply(const struct overlay *overlay, uint64_t key)
+{
+        return replies_find(&overlay->rows.replies, key);
+}
+
+struct span overlay_value(const struct overlay *overlay, const char *name)
+{
+        const struct value_row *row = rows_value(&overlay->rows, span_str(name));
+
+        return row == NULL ? (struct span){0} : row->value;
+}
+
+size_t overlay_op_count(const struct overlay *overlay)
+{
+        return overlay->rows.op_count;
+}
+
+void overlay_op(const struct overlay *overlay, size_t index, struct session_op *out, uint64_t *seq)
+{
+        assert(index < overlay->rows.op_count);
+        *out = overlay->rows.ops[index]->op;
+        *seq = overlay->rows.ops[index]->seq;
+}
+
+const struct bloom *overlay_bloom(const struct overlay *overlay)
+{
+        return &overlay->rows.bloom;
+}
+
+/* --- content ---------------------------------------------------------------------------------- */
+
+enum hif_err overlay_read(struct overlay *overlay, const struct opiece *piece, bool wait, void *out)
+{
+        assert(piece->kind == OPIECE_DATA);
+        return data_read(&overlay->data, piece->file, piece->at, piece->size, wait, out);
+}
+
+static void load_run(struct pool_job *job)
+{
+        struct overlay_load *load =
+            (struct overlay_load *)((char *)job - offsetof(struct overlay_load, job));
+        struct opiece piece = load->piece;
+        enum hif_err err = HIF_OK;
+        uint8_t page[16384];
+
+        /* Reading is what brings it in; where the bytes go does not matter. */
+        while (piece.size > 0 && err == HIF_OK) {
+                uint64_t size = piece.size < sizeof(page) ? piece.size : sizeof(page);
+
+                err = data_read(&load->overlay->data, piece.file, piece.at, size, true, page);
+                piece.at += size;
+                piece.size -= size;
+        }
+        load->done(load, err);
+}
+
+void overlay_load(struct overlay *overlay, struct overlay_load *load)
+{
+        load->overlay = overlay;
+        load->job.run = load_run;
+        if (overlay->pool != NULL)
+                pool_submit(overlay->pool, &load->job);
+        else
+                load_run(&load->job);
+}
+
+uint64_t overlay_freeze(struct overlay *overlay)
+{
+        data_freeze(&overlay->data);
+        return overlay->seq;
+}
+
+void overlay_thaw(struct overlay *overlay)
+{
+        data_thaw(&overlay->data);
+}
+
+/* --- numbers ---------------------------------------------------------------------------------- */
+
+uint64_t overlay_seq(const struct overlay *overlay)
+{
+        return overlay->seq;
+}
+
+uint64_t overlay_durable(const struct overlay *overlay)
+{
+        return overlay->durable;
+}
+
+uint64_t overlay_verifier(const struct overlay *overlay)
+{
+        return overlay->verifier;
+}
+
+enum overlay_durability overlay_durability(const struct overlay *overlay)
+{
+        return overlay->config.durability;
+}
+
+struct overlay_stats overlay_stats(const struct overlay *overlay)
+{
+        pthread_mutex_t *lock = (pthread_mutex_t *)(uintptr_t)&overlay->lock;
+        struct overlay_stats stats = {.nodes = overlay->rows.nodes.count,
+                                      .dirents = overlay->rows.dirents.count,
+                                      .ops = overlay->rows.op_count,
+                                      .data_bytes = overlay->data.live_bytes};
+
+        pthread_mutex_lock(lock);
+        stats.log_bytes = overlay->log.bytes;
+        stats.syncs = overlay->syncs;
+        stats.folds = overlay->folds;
+        pthread_mutex_unlock(lock);
+        return stats;
+}

@@ -1,0 +1,112 @@
+/* state.h - the parts of an overlay, for the files of this room.
+ *
+ * The owner's loop: rows, tx, the log's end, data's places. The flusher: everything that syncs. The
+ * fold job: the database. They meet in the fields under `lock`, in data's own lock, and in the
+ * atomic numbers. */
+#ifndef HIF_OVERLAY_STATE_H
+#define HIF_OVERLAY_STATE_H
+
+#include "overlay/data.h"
+#include "overlay/oplog.h"
+#include "overlay/rows.h"
+
+#define OVERLAY_SYNC_DELAY_NS 50000000ull   /* what nobody waits for follows within */
+#define OVERLAY_HEAL_DELAY_NS 1000000000ull /* between attempts after a failed sync */
+#define OVERLAY_IDS_BLOCK     (1ull << 20)  /* numbers promised at a time */
+#define OVERLAY_FOLD_SEGMENTS 2             /* synced segments that start a fold */
+
+struct tx_node {
+        struct onode node;
+        struct node_row *row; /* as committed; NULL: none */
+        bool deleted;         /* the row goes first */
+        bool present;         /* then this one is put */
+        bool own;             /* its extents are what the transaction sees */
+        bool sparse_made;
+        uint32_t sparse;
+        uint32_t extents; /* logged in this transaction */
+};
+
+#define TX_BLOCK 16
+
+struct otx {
+        struct overlay *overlay;
+        bool open;
+        enum hif_err err;
+        struct tx_node **blocks; /* of TX_BLOCK each */
+        size_t block_count, node_count;
+        struct idmap index; /* id -> tx_node, once there are many */
+        struct tx_node scrap;
+        struct buf nodes, rest;
+        uint64_t *dirs; /* reserved in dirents.per_dir */
+        size_t dir_count, dir_capacity;
+        size_t puts, name_bytes, ops, components, values, cost;
+};
+
+enum sync_state {
+        SYNC_OK,
+        SYNC_FAILED, /* read-only; the owner may still be in a commit */
+        SYNC_SEEN,   /* the owner knows: rows stand still until the log is written anew */
+};
+
+struct fold;
+
+struct overlay {
+        struct env *env;
+        struct pool *pool;
+        char *dir;
+        int lock_fd;
+        struct overlay_config config;
+        struct rows rows;
+        struct data data;
+        struct oplog log;
+        struct otx tx;
+        uint64_t ids_next;
+
+        _Atomic uint64_t seq, durable, verifier;
+        _Atomic int sync_state;
+        _Atomic bool kicked; /* the flusher knows that there is something new */
+
+        pthread_mutex_t lock;
+        pthread_cond_t wake, idle;
+        struct overlay_sync *waiters; /* oldest last */
+        pthread_t thread;
+        bool threaded, stop, flushing;
+        uint64_t kicked_ns, healed_ns;
+        uint64_t syncs, folds;
+
+        struct fold *fold;
+};
+
+/* tx.c */
+void tx_init(struct overlay *overlay);
+void tx_free(struct overlay *overlay);
+
+/* flusher.c */
+HIF_MUST_USE enum hif_err flusher_start(struct overlay *overlay);
+void flusher_stop(struct overlay *overlay); /* after a last sync */
+/* One round on the calling thread. */
+enum hif_err flusher_round(struct overlay *overlay);
+/* The owner saw that the state is not SYNC_OK. */
+void flusher_seen(struct overlay *overlay);
+
+/* heal.c: after a failed sync, everything once more; a fresh log from the rows. */
+HIF_MUST_USE enum hif_err heal(struct overlay *overlay);
+
+/* fold.c */
+struct fold_state {
+        uint32_t generation;
+        uint64_t seq; /* folded up to here */
+};
+HIF_MUST_USE enum hif_err fold_init(struct overlay *overlay);
+/* Load what was folded into the rows. */
+HIF_MUST_USE enum hif_err fold_load(struct overlay *overlay, struct fold_state *out,
+                                    struct hif_why *why);
+/* Fold what is durable and sealed, if there is enough, on the pool. Thread-safe. */
+void fold_start(struct overlay *overlay);
+/* Wait until no job runs; none starts before the caller lets one. */
+void fold_wait(struct overlay *overlay);
+/* Wait for a running job; then fold everything. */
+void fold_finish(struct overlay *overlay);
+void fold_free(struct overlay *overlay);
+
+#endif
