@@ -16,8 +16,6 @@ static struct arena_block *block_new(size_t size)
 {
         struct arena_block *block;
 
-        if (size > SIZE_MAX - sizeof(*block))
-                return NULL;
         block = malloc(sizeof(*block) + size);
         if (!block)
                 return NULL;
@@ -59,7 +57,7 @@ void *arena_alloc(struct arena *arena, size_t size)
         size_t rounded;
         void *room;
 
-        if (size > SIZE_MAX - ALIGNMENT)
+        if (size > PTRDIFF_MAX / 2) /* no object is larger, and nothing below can overflow */
                 return NULL;
         rounded = (size + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
         if (!block || rounded > block->size - block->used) {

@@ -38,11 +38,11 @@ uint8_t *buf_reserve(struct buf *buf, size_t size)
                 return NULL;
         if (buf->data && size <= buf->capacity - buf->size)
                 return buf->data + buf->size;
-        if (__builtin_add_overflow(buf->size, size, &need)) {
+        if (__builtin_add_overflow(buf->size, size, &need) || need > PTRDIFF_MAX / 2) {
                 buf->failed = true;
                 return NULL;
         }
-        capacity = buf->capacity <= SIZE_MAX / 2 ? buf->capacity * 2 : need;
+        capacity = buf->capacity * 2;
         if (capacity < need)
                 capacity = need;
         if (capacity < CAPACITY_MIN)

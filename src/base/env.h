@@ -71,8 +71,8 @@ struct env_ops {
         /* Free and total bytes of the file system that holds path. */
         enum hif_err (*space)(struct env *env, const char *path, uint64_t *free_bytes,
                               uint64_t *total_bytes);
-        /* Exclusive on the open file, until it is closed or the process ends: HIF_EBUSY when another
-         * has it. NULL: a machine with one process. */
+        /* Exclusive on the open file, until it is closed or the process ends: HIF_EBUSY when
+         * another has it. NULL: a machine with one process. */
         enum hif_err (*lock)(struct env *env, int fd);
 };
 
