@@ -46,6 +46,7 @@ struct fetch_config {
                                   more */
         uint64_t
             deadline_ms; /* from want to HIF_ETIMEDOUT when the store does not answer; 0 = 30,000 */
+        bool no_timer;   /* no thread looks at deadlines, only fetch_tick does: for simulations */
 };
 
 struct fetch_stats {
@@ -60,15 +61,19 @@ struct fetch_stats {
 HIF_MUST_USE enum hif_err fetch_new(struct env *env, struct pool *pool,
                                     const struct fetch_config *config, struct fetch **out,
                                     struct hif_why *why);
-/* Nothing pinned, waited for or in flight any more (asserted; fetch_quiesce waits for the last). */
+/* Nothing pinned or waited for, no origin any more (asserted). Not on a thread of the pool. */
 void fetch_free(struct fetch *fetch);
+/* Wait, and help, until nothing is in flight, hinted or being prefetched any more. */
 void fetch_quiesce(struct fetch *fetch);
+/* Look at the deadlines now; with a timer thread (the default) nobody needs to. */
+void fetch_tick(struct fetch *fetch);
 struct fetch_stats fetch_stats(struct fetch *fetch);
 
 /* store stays the caller's; the layout is copied. */
 HIF_MUST_USE enum hif_err fetch_origin_new(struct fetch *fetch, struct store *store,
                                            const struct layout *layout, struct fetch_origin **out);
-void fetch_origin_free(struct fetch_origin *origin); /* its requests are done or cancelled first */
+/* Cancels what it was asked for, and waits for what is in flight. Its hints are freed before. */
+void fetch_origin_free(struct fetch_origin *origin);
 
 /* --- demand ----------------------------------------------------------------------------------- */
 
@@ -84,9 +89,11 @@ void fetch_unref(struct fetch_ref *ref);                /* NULL is fine */
 /* Waits for all its wants. It pins what arrives until fetch_waiter_release, so that two requests
  * can not evict each other for ever. Embed it; it stays in place until done() was called. */
 struct fetch_waiter {
-        /* Called exactly once, on any thread, possibly before fetch_want returns. HIF_OK: all are
-         * resident and pinned. HIF_ENOENT: the store has no such object. HIF_ECORRUPT: it arrived
-         * wrong twice. HIF_ETIMEDOUT, HIF_EUNREACHABLE, HIF_EDENIED, HIF_EIO, HIF_ECANCELED. */
+        /* Called exactly once, on any thread, possibly before fetch_want returns; it does not
+         * block. HIF_OK: all are resident and pinned, until the release. Else nothing is pinned (a
+         * release does nothing). HIF_ENOENT: the store has no such object. HIF_ECORRUPT: it arrived
+         * wrong twice. HIF_EUNSUPPORTED: it is of a newer version. HIF_ETIMEDOUT, HIF_EUNREACHABLE,
+         * HIF_EDENIED, HIF_EIO, HIF_ENOMEM, HIF_ECANCELED. */
         void (*done)(struct fetch_waiter *waiter, enum hif_err err);
         void *arg; /* the caller's */
         /* fetch's own: */
@@ -98,7 +105,9 @@ struct fetch_waiter {
         void *internal;
 };
 
-/* Get the wants (copied) into RAM and tell the waiter. count <= FETCH_WANTS_MAX (asserted). */
+/* Get the wants (copied) into RAM and tell the waiter. count <= FETCH_WANTS_MAX (asserted). The
+ * budget of pins may be exceeded by one waiter at a time, when all of it is held by waiters that
+ * were told long ago: they may be holding it while they wait for this one. */
 void fetch_want(struct fetch_origin *origin, const struct fetch_want *wants, size_t count,
                 struct fetch_waiter *waiter);
 void fetch_waiter_release(struct fetch_waiter *waiter);
@@ -135,7 +144,8 @@ struct fetch_nodes_blocking {
 };
 void fetch_nodes_blocking_init(struct fetch_nodes_blocking *nodes, struct fetch_origin *origin);
 
-/* Wait for one object; for job threads. */
+/* Wait for one object; for job threads, those of the same pool included: who waits helps. The
+ * errors of a waiter. */
 HIF_MUST_USE enum hif_err fetch_get_blocking(struct fetch_origin *origin,
                                              const struct fetch_want *want, struct fetch_ref **out);
 

@@ -1,0 +1,112 @@
+/* nodes.c - objects as a source of tree nodes, and waiting for them on a thread. */
+#include "fetch/internal.h"
+
+static void nodes_put(struct tree_source *source, struct tree_node *node)
+{
+        (void)source;
+        fetch_unref(node->pin);
+        node->pin = NULL;
+}
+
+static void open_ref(struct fetch_ref *ref, struct tree_node *out)
+{
+        tree_node_open(fetch_ref_bytes(ref), out);
+        out->pin = ref;
+}
+
+static void record_miss(struct fetch_nodes *nodes, const struct hif_hash *hash)
+{
+        for (size_t i = 0; i < nodes->want_count; i++)
+                if (hash_eq(&nodes->wants[i].hash, hash))
+                        return;
+        if (nodes->want_count < FETCH_WANTS_MAX)
+                nodes->wants[nodes->want_count++] =
+                    (struct fetch_want){.kind = FETCH_NODE, .hash = *hash};
+}
+
+static enum hif_err nodes_get(struct tree_source *source, const struct hif_hash *hash,
+                              struct tree_node *out)
+{
+        struct fetch_nodes *nodes = (struct fetch_nodes *)source;
+        struct fetch_ref *ref = cache_peek(nodes->fetch->cache, FETCH_NODE, hash);
+
+        if (!ref) {
+                record_miss(nodes, hash);
+                return HIF_EMISS;
+        }
+        open_ref(ref, out);
+        return HIF_OK;
+}
+
+void fetch_nodes_init(struct fetch_nodes *nodes, struct fetch *fetch)
+{
+        nodes->source.get = nodes_get;
+        nodes->source.put = nodes_put;
+        nodes->fetch = fetch;
+        nodes->want_count = 0;
+}
+
+static enum hif_err blocking_get(struct tree_source *source, const struct hif_hash *hash,
+                                 struct tree_node *out)
+{
+        struct fetch_nodes_blocking *nodes = (struct fetch_nodes_blocking *)source;
+        struct fetch_want want = {.kind = FETCH_NODE, .hash = *hash};
+        struct fetch_ref *ref;
+        enum hif_err err = fetch_get_blocking(nodes->origin, &want, &ref);
+
+        if (!err)
+                open_ref(ref, out);
+        return err;
+}
+
+void fetch_nodes_blocking_init(struct fetch_nodes_blocking *nodes, struct fetch_origin *origin)
+{
+        nodes->source.get = blocking_get;
+        nodes->source.put = nodes_put;
+        nodes->origin = origin;
+}
+
+/* --- on a thread ------------------------------------------------------------------------------ */
+
+struct blocked {
+        struct fetch_waiter waiter; /* first */
+        struct fetch *fetch;
+        bool done;
+        enum hif_err err;
+};
+
+static void blocked_done(struct fetch_waiter *waiter, enum hif_err err)
+{
+        struct blocked *blocked = (struct blocked *)waiter;
+        struct fetch *fetch = blocked->fetch;
+
+        pthread_mutex_lock(&fetch->lock);
+        blocked->err = err;
+        blocked->done = true;
+        pthread_cond_broadcast(&fetch->changed);
+        pthread_mutex_unlock(&fetch->lock);
+}
+
+static bool is_done(void *arg)
+{
+        return ((const struct blocked *)arg)->done;
+}
+
+enum hif_err fetch_get_blocking(struct fetch_origin *origin, const struct fetch_want *want,
+                                struct fetch_ref **out)
+{
+        struct blocked blocked = {.waiter.done = blocked_done, .fetch = origin->fetch};
+        struct fetch_ref *ref = cache_peek(origin->fetch->cache, want->kind, &want->hash);
+
+        if (ref) {
+                *out = ref;
+                return HIF_OK;
+        }
+        fetch_want(origin, want, 1, &blocked.waiter);
+        help_until(origin->fetch, is_done, &blocked);
+        if (blocked.err)
+                return blocked.err;
+        *out = fetch_ref_get(blocked.waiter.refs[0]);
+        fetch_waiter_release(&blocked.waiter);
+        return HIF_OK;
+}
