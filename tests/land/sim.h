@@ -65,7 +65,7 @@ enum report {
 struct sim_session {
         struct session_id id;
         int number;
-        uint64_t base_position;
+        uint64_t origin, base_position;
         struct state base, ours;
         uint64_t landed_at; /* 0: not in a slot */
         enum report report; /* the last one */
@@ -73,6 +73,7 @@ struct sim_session {
         bool intent_lost; /* a run died and nobody remembers what it tried */
         bool ran_before;  /* a run of it may have sent a slot */
         bool ended;       /* nothing of it can be on its way any more */
+        bool shared;      /* continued on another machine: "not landed" is said of one run only */
 };
 
 struct world;

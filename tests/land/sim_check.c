@@ -129,6 +129,8 @@ static void check_landing(struct world *world, const struct slot *slot)
         if (verdict.edits == 0)
                 world_fail(world, "session %d landed at @%" PRIu64 " and changed nothing",
                            session->number, slot->position);
+        if (session->shared)
+                session->report = REPORT_NONE;
         if (session->report == REPORT_CONFLICT || session->report == REPORT_NOTHING ||
             session->report == REPORT_GIVEN_UP)
                 world_fail(world, "session %d was reported as not landed, and arrives at @%" PRIu64,
@@ -240,9 +242,12 @@ void check_report(struct world *world, struct sim_session *session, enum hif_err
                                    session->number);
                 return;
         }
-        if (err == HIF_EUNKNOWN)
+        /* Without its intent a run that got nowhere can speak only for itself. */
+        if (err == HIF_EUNKNOWN ||
+            (err == HIF_EUNREACHABLE && (session->intent_lost || session->shared)))
                 return;
-        if (session->landed_at) {
+        if (session->landed_at &&
+            !(session->shared && err != HIF_ECONFLICT && session->landed_at > result->position)) {
                 world_fail(world, "session %d landed at @%" PRIu64 ", and was told: %s (%s)",
                            session->number, session->landed_at, hif_err_name(err), why);
                 return;
@@ -301,7 +306,8 @@ static void check_sessions(struct world *world)
 {
         for (int i = 0; i < world->session_count; i++) {
                 const struct sim_session *session = &world->sessions[i];
-                bool refused = session->report == REPORT_REFUSED && !session->intent_lost;
+                bool refused =
+                    session->report == REPORT_REFUSED && !session->intent_lost && !session->shared;
 
                 if (session->report == REPORT_LANDED &&
                     (session->landed_at == 0 || session->landed_at != session->reported_at))

@@ -52,10 +52,25 @@ static struct sim_session *draw_session(struct world *world, uint64_t tail)
         *session = (struct sim_session){.number = world->session_count++};
         for (size_t i = 0; i < SESSION_ID_SIZE; i++)
                 session->id.bytes[i] = (uint8_t)world_rand(world);
+        session->origin = tail;
         session->base_position = tail - (back < tail ? back : tail);
         session->base = session->ours = world->states[session->base_position];
         for (uint64_t i = 0; i < edits; i++)
                 set_value(&session->ours, (int)world_below(world, PATHS), draw_value(world));
+        return session;
+}
+
+/* A session that another lander has begun: the same work continued on a second machine. */
+static struct sim_session *take_over(struct world *world)
+{
+        struct sim_session *session;
+
+        if (world->session_count == 0 || !world_chance(world, 15))
+                return NULL;
+        session = &world->sessions[world_below(world, (uint64_t)world->session_count)];
+        if (session->ended || session->report == REPORT_GIVEN_UP)
+                return NULL;
+        session->shared = session->ran_before = true;
         return session;
 }
 
@@ -198,8 +213,9 @@ static void report(struct lander *lander, enum hif_err err, const struct land_re
         default:
                 session->report = err == HIF_EUNKNOWN ? REPORT_NONE : REPORT_REFUSED;
         }
-        session->ended = session->report == REPORT_LANDED ||
-                         ((err == HIF_ECONFLICT || err == HIF_ENOTHING) && !session->intent_lost);
+        session->ended =
+            session->report == REPORT_LANDED || ((err == HIF_ECONFLICT || err == HIF_ENOTHING) &&
+                                                 !session->intent_lost && !session->shared);
 }
 
 static void give_up(struct lander *lander)
@@ -217,7 +233,7 @@ static void give_up(struct lander *lander)
         if (err == HIF_EEXIST) {
                 report(lander, HIF_OK, &result);
                 check_report(lander->world, session, HIF_OK, &result, "");
-        } else if (err == HIF_OK && !session->intent_lost) {
+        } else if (err == HIF_OK && !session->intent_lost && !session->shared) {
                 session->report = REPORT_GIVEN_UP;
                 session->ended = true;
                 if (session->landed_at)
@@ -232,6 +248,7 @@ static void restart(struct lander *lander)
         struct world *world = lander->world;
 
         lander->session->ran_before = true;
+        lander->session->report = REPORT_NONE; /* the last run said nothing */
         lander->crashed = false;
         if (world_chance(world, 30) || !lander->have_intent) {
                 lander->have_intent = false;
@@ -241,7 +258,7 @@ static void restart(struct lander *lander)
 }
 
 /* Until there is an answer that ends it, or patience does. */
-static void land_session(struct lander *lander, uint64_t origin, int runs)
+static void land_session(struct lander *lander, int runs)
 {
         struct world *world = lander->world;
         struct sim_session *session = lander->session;
@@ -249,7 +266,7 @@ static void land_session(struct lander *lander, uint64_t origin, int runs)
         size_t count = list_changes(lander, changes);
         struct session value = {.id = session->id,
                                 .state = SESSION_OPEN,
-                                .origin = origin,
+                                .origin = session->origin,
                                 .base_position = session->base_position,
                                 .base_slot = world->slot_hashes[session->base_position],
                                 .author = span_str("A <a@b>"),
@@ -281,10 +298,10 @@ static void land_session(struct lander *lander, uint64_t origin, int runs)
                         restart(lander);
                         continue;
                 }
-                if (session->report != REPORT_NONE && session->report != REPORT_REFUSED)
+                if (err == HIF_OK || err == HIF_ECONFLICT || err == HIF_ENOTHING)
                         return;
                 session->ran_before = true;
-                if (err == HIF_EUNKNOWN && lander->have_intent && world_chance(world, 25)) {
+                if (err == HIF_EUNKNOWN && lander->have_intent && world_chance(world, 50)) {
                         give_up(lander);
                         if (lander->crashed)
                                 restart(lander);
@@ -328,10 +345,12 @@ static void lander_main(struct lander *lander)
                 lander->crash_in = 0;
                 if (!find_origin(lander, &origin) || world->failed)
                         return;
-                lander->session = draw_session(world, origin);
+                lander->session = lander->honest ? NULL : take_over(world);
+                if (!lander->session)
+                        lander->session = draw_session(world, origin);
                 if (!lander->session)
                         return;
-                land_session(lander, origin, RUNS_MAX);
+                land_session(lander, RUNS_MAX);
                 lander_sleep(lander, world_below(world, 100 * MS));
         }
 }
@@ -398,6 +417,8 @@ static bool start_lander(struct world *world, struct lander *lander, bool honest
 {
         lander->hooks = (struct land_hooks){.save_intent = hook_save_intent, .sleep = hook_sleep};
         lander->honest = honest;
+        if (!honest && world_chance(world, 20))
+                lander->hooks.attempts_max = 2;
         lander->skew_ns =
             honest ? 0 : (int64_t)world_below(world, 20000 * MS) - (int64_t)(10000 * MS);
         lander->project = world->project;
@@ -425,11 +446,11 @@ static void finish_honestly(struct world *world)
 
 static void play(struct world *world)
 {
-        static const uint32_t fault_percents[] = {0, 2, 5, 15};
+        static const uint32_t fault_percents[] = {0, 2, 5, 15, 30};
 
         if (!create_project(world))
                 return;
-        world->fault_percent = fault_percents[world_below(world, 4)];
+        world->fault_percent = fault_percents[world_below(world, 5)];
         world->lander_count = 2 + (int)world_below(world, LANDERS_MAX - 2);
         for (int i = 0; i < world->lander_count; i++)
                 if (!start_lander(world, &world->landers[i], false))
