@@ -293,6 +293,28 @@ static void mapping_is_the_file(void **state)
         t->env->ops->close(t->env, fd);
 }
 
+/* What is punched or truncated away is zeros in the mapping too, once the file has its size again.
+ */
+static void mapping_sees_punch_and_truncation(void **state)
+{
+        struct tenv *t = *state;
+        int fd = open_new(t, "f");
+        uint8_t *bytes;
+        void *mapped;
+
+        assert_ok(t->env->ops->fallocate(t->env, fd, 0, 16384));
+        assert_ok(t->env->ops->map(t->env, fd, 0, 16384, &mapped));
+        bytes = mapped;
+        memset(bytes, 7, 16384);
+        assert_ok(t->env->ops->punch(t->env, fd, 4096, 4096));
+        assert_ok(t->env->ops->ftruncate(t->env, fd, 12000));
+        assert_ok(t->env->ops->ftruncate(t->env, fd, 16384));
+        for (size_t i = 0; i < 16384; i++)
+                assert_int_equal(bytes[i], i < 4096 || (i >= 8192 && i < 12000) ? 7 : 0);
+        t->env->ops->unmap(t->env, mapped, 16384);
+        t->env->ops->close(t->env, fd);
+}
+
 /* Growing a mapped file moves nothing, and a mapping outlives the descriptor. */
 static void mapping_survives_growth_and_close(void **state)
 {
@@ -612,6 +634,7 @@ int main(void)
             BOTH(fallocate_extends),
             BOTH(punch_makes_a_hole),
             BOTH(mapping_is_the_file),
+            BOTH(mapping_sees_punch_and_truncation),
             BOTH(mapping_survives_growth_and_close),
             BOTH(open_respects_flags),
             BOTH(unlinked_file_stays_open),
