@@ -64,8 +64,8 @@ static enum hif_err add(struct merge *merge, struct span path, struct touched **
         if (!item || buf_failed(&key))
                 return HIF_ENOMEM;
         item->path = path;
-        item->key = arena_span(&merge->arena, buf_span(&key));
-        if (key.size > 0 && !item->key.data)
+        item->key = key.size > 0 ? arena_span(&merge->arena, buf_span(&key)) : span_str("");
+        if (!item->key.data)
                 return HIF_ENOMEM;
         item->chain = map_get(&merge->index, mixed);
         if (map_put(&merge->index, mixed, item) != HIF_OK)

@@ -112,7 +112,7 @@ static bool root_edits_next(struct tree_edits *base, struct tree_edit *out)
 
         if (!edits->entry)
                 return false;
-        *out = (struct tree_edit){.entry = STEAL(edits->entry)};
+        *out = (struct tree_edit){.key = span_str(""), .entry = STEAL(edits->entry)};
         return true;
 }
 

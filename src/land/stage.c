@@ -166,7 +166,7 @@ static enum hif_err take_small(struct stage *stage, const struct stage_job *job,
                                const struct stage_file *file)
 {
         struct known *known = find_locked(stage, KNOWN_PACKED, &file->hash);
-        struct span frame = span_of(job->output.data + file->frame_offset, file->frame_size);
+        struct span frame;
         uint32_t offset;
         enum hif_err err;
 
@@ -180,6 +180,7 @@ static enum hif_err take_small(struct stage *stage, const struct stage_job *job,
                 return HIF_OK;
         }
         assert(file->frame_size > 0);
+        frame = span_of(job->output.data + file->frame_offset, file->frame_size);
         err = add_frame(stage, file, frame, &offset);
         if (err != HIF_OK)
                 return err;
