@@ -130,6 +130,8 @@ static size_t passed_count(const struct level *level)
 
 static struct span passed_key(const struct level *level, const struct passed *passed)
 {
+        if (passed->key_size == 0)
+                return span_str("");
         return span_of(level->passed_keys.data + passed->key_at, passed->key_size);
 }
 

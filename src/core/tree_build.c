@@ -86,6 +86,8 @@ struct span builder_key(const struct node_builder *builder, uint32_t index)
 {
         struct tree_item item = item_at(builder, index);
 
+        if (item.key_size == 0) /* the root's: there may be no bytes at all */
+                return span_str("");
         return span_of(builder->keys.data + item.key_at, item.key_size);
 }
 
