@@ -1,0 +1,301 @@
+/* dbvfs.c - see dbvfs.h; the methods are those of https://sqlite.org/c3ref/vfs.html. */
+#include "overlay/dbvfs.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+#define PATH_SIZE   4096
+#define SECTOR_SIZE 4096
+
+struct dbfile {
+        sqlite3_file base;
+        struct dbvfs *dbvfs;
+        int fd;
+        bool remove;   /* at close */
+        bool dir_sync; /* made by us: its name is not on disk yet */
+        char path[PATH_SIZE];
+};
+
+static struct dbfile *file_of(sqlite3_file *file)
+{
+        return (struct dbfile *)file;
+}
+
+static struct dbvfs *vfs_of(sqlite3_vfs *vfs)
+{
+        return vfs->pAppData;
+}
+
+static int code(struct dbvfs *dbvfs, enum hif_err err, int io)
+{
+        if (err == HIF_OK)
+                return SQLITE_OK;
+        dbvfs->err = err;
+        if (err == HIF_ENOSPC)
+                return SQLITE_FULL;
+        return err == HIF_ENOMEM ? SQLITE_NOMEM : io;
+}
+
+static enum hif_err sync_parent(struct env *env, const char *path)
+{
+        char dir[PATH_SIZE];
+        char *slash;
+
+        snprintf(dir, sizeof(dir), "%s", path);
+        slash = strrchr(dir, '/');
+        if (slash == NULL)
+                return HIF_EINVAL;
+        *slash = '\0';
+        return env_sync_dir(env, dir[0] == '\0' ? "/" : dir);
+}
+
+/* --- files ------------------------------------------------------------------------------------ */
+
+static int file_close(sqlite3_file *base)
+{
+        struct dbfile *file = file_of(base);
+        struct env *env = file->dbvfs->env;
+
+        env->ops->close(env, file->fd);
+        if (file->remove)
+                return code(file->dbvfs, env->ops->unlink(env, file->path), SQLITE_IOERR_DELETE);
+        return SQLITE_OK;
+}
+
+static int file_read(sqlite3_file *base, void *out, int amount, sqlite3_int64 offset)
+{
+        struct dbfile *file = file_of(base);
+        struct env *env = file->dbvfs->env;
+        size_t done = 0, size = (size_t)amount;
+
+        while (done < size) {
+                size_t count = 0;
+                enum hif_err err = env->ops->pread(env, file->fd, (uint8_t *)out + done,
+                                                   size - done, (uint64_t)offset + done, &count);
+
+                if (err != HIF_OK)
+                        return code(file->dbvfs, err, SQLITE_IOERR_READ);
+                if (count == 0)
+                        break;
+                done += count;
+        }
+        if (done == size)
+                return SQLITE_OK;
+        memset((uint8_t *)out + done, 0, size - done);
+        return SQLITE_IOERR_SHORT_READ;
+}
+
+static int file_write(sqlite3_file *base, const void *data, int amount, sqlite3_int64 offset)
+{
+        struct dbfile *file = file_of(base);
+
+        return code(
+            file->dbvfs,
+            env_write_all(file->dbvfs->env, file->fd, data, (size_t)amount, (uint64_t)offset),
+            SQLITE_IOERR_WRITE);
+}
+
+static int file_truncate(sqlite3_file *base, sqlite3_int64 size)
+{
+        struct dbfile *file = file_of(base);
+        struct env *env = file->dbvfs->env;
+
+        return code(file->dbvfs, env->ops->ftruncate(env, file->fd, (uint64_t)size),
+                    SQLITE_IOERR_TRUNCATE);
+}
+
+static int file_sync(sqlite3_file *base, int flags)
+{
+        struct dbfile *file = file_of(base);
+        struct env *env = file->dbvfs->env;
+        enum hif_err err = (flags & SQLITE_SYNC_DATAONLY) ? env->ops->fdatasync(env, file->fd)
+                                                          : env->ops->fsync(env, file->fd);
+
+        if (err == HIF_OK && file->dir_sync) {
+                err = sync_parent(env, file->path);
+                if (err == HIF_OK)
+                        file->dir_sync = false;
+        }
+        return code(file->dbvfs, err, SQLITE_IOERR_FSYNC);
+}
+
+static int file_size(sqlite3_file *base, sqlite3_int64 *size)
+{
+        struct dbfile *file = file_of(base);
+        struct env *env = file->dbvfs->env;
+        struct stat st;
+        enum hif_err err = env->ops->fstat(env, file->fd, &st);
+
+        if (err == HIF_OK)
+                *size = st.st_size;
+        return code(file->dbvfs, err, SQLITE_IOERR_FSTAT);
+}
+
+static int file_lock(sqlite3_file *base, int level)
+{
+        (void)base;
+        (void)level;
+        return SQLITE_OK;
+}
+
+static int file_check_lock(sqlite3_file *base, int *out)
+{
+        (void)base;
+        *out = 0;
+        return SQLITE_OK;
+}
+
+static int file_control(sqlite3_file *base, int op, void *arg)
+{
+        (void)base;
+        (void)op;
+        (void)arg;
+        return SQLITE_NOTFOUND;
+}
+
+static int file_sector_size(sqlite3_file *base)
+{
+        (void)base;
+        return SECTOR_SIZE;
+}
+
+static int file_characteristics(sqlite3_file *base)
+{
+        (void)base;
+        return 0;
+}
+
+static const sqlite3_io_methods file_methods = {
+    .iVersion = 1,
+    .xClose = file_close,
+    .xRead = file_read,
+    .xWrite = file_write,
+    .xTruncate = file_truncate,
+    .xSync = file_sync,
+    .xFileSize = file_size,
+    .xLock = file_lock,
+    .xUnlock = file_lock,
+    .xCheckReservedLock = file_check_lock,
+    .xFileControl = file_control,
+    .xSectorSize = file_sector_size,
+    .xDeviceCharacteristics = file_characteristics,
+};
+
+/* --- the file system -------------------------------------------------------------------------- */
+
+static int vfs_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *base, int flags, int *out)
+{
+        struct dbvfs *dbvfs = vfs_of(vfs);
+        struct env *env = dbvfs->env;
+        struct dbfile *file = file_of(base);
+        struct stat st;
+        int mode = (flags & SQLITE_OPEN_READWRITE) ? O_RDWR : O_RDONLY;
+        enum hif_err err;
+
+        base->pMethods = NULL;
+        /* Temporary tables are kept in memory: a file without a name is never asked for. */
+        if (path == NULL || strlen(path) >= sizeof(file->path))
+                return SQLITE_CANTOPEN;
+        if (flags & SQLITE_OPEN_CREATE)
+                mode |= O_CREAT;
+        file->dbvfs = dbvfs;
+        file->remove = (flags & SQLITE_OPEN_DELETEONCLOSE) != 0;
+        memcpy(file->path, path, strlen(path) + 1);
+        err = env->ops->stat(env, path, &st);
+        file->dir_sync = err == HIF_ENOENT;
+        if (err == HIF_OK || (err == HIF_ENOENT && (mode & O_CREAT)))
+                err = env->ops->open(env, path, mode, 0600, &file->fd);
+        if (err != HIF_OK)
+                return code(dbvfs, err, SQLITE_CANTOPEN);
+        if (out != NULL)
+                *out = flags;
+        base->pMethods = &file_methods;
+        return SQLITE_OK;
+}
+
+static int vfs_delete(sqlite3_vfs *vfs, const char *path, int sync_dir)
+{
+        struct dbvfs *dbvfs = vfs_of(vfs);
+        struct env *env = dbvfs->env;
+        enum hif_err err = env->ops->unlink(env, path);
+
+        if (err == HIF_ENOENT)
+                return SQLITE_IOERR_DELETE_NOENT;
+        if (err == HIF_OK && sync_dir)
+                err = sync_parent(env, path);
+        return code(dbvfs, err, SQLITE_IOERR_DELETE);
+}
+
+static int vfs_access(sqlite3_vfs *vfs, const char *path, int flags, int *out)
+{
+        struct dbvfs *dbvfs = vfs_of(vfs);
+        struct stat st;
+        enum hif_err err = dbvfs->env->ops->stat(dbvfs->env, path, &st);
+
+        if (err != HIF_OK && err != HIF_ENOENT)
+                return code(dbvfs, err, SQLITE_IOERR_ACCESS);
+        /* An empty file counts as none where existence is asked for, as in SQLite's own. */
+        *out = err == HIF_OK && (flags != SQLITE_ACCESS_EXISTS || st.st_size > 0);
+        return SQLITE_OK;
+}
+
+static int vfs_full_path(sqlite3_vfs *vfs, const char *path, int size, char *out)
+{
+        (void)vfs;
+        return snprintf(out, (size_t)size, "%s", path) < size ? SQLITE_OK : SQLITE_CANTOPEN;
+}
+
+static int vfs_random(sqlite3_vfs *vfs, int size, char *out)
+{
+        env_random(vfs_of(vfs)->env, out, (size_t)size);
+        return size;
+}
+
+/* Nobody else has the database: there is nothing to wait for. */
+static int vfs_sleep(sqlite3_vfs *vfs, int us)
+{
+        (void)vfs;
+        return us;
+}
+
+static int vfs_time(sqlite3_vfs *vfs, double *out)
+{
+        uint64_t ms = env_wall_ns(vfs_of(vfs)->env) / 1000000;
+
+        *out = (double)ms / 86400000.0 + 2440587.5; /* the Julian day of 1970 */
+        return SQLITE_OK;
+}
+
+static int vfs_last_error(sqlite3_vfs *vfs, int size, char *out)
+{
+        snprintf(out, (size_t)size, "%s", hif_strerror(vfs_of(vfs)->err));
+        return SQLITE_OK;
+}
+
+enum hif_err dbvfs_init(struct dbvfs *dbvfs, struct env *env)
+{
+        *dbvfs = (struct dbvfs){.env = env};
+        snprintf(dbvfs->name, sizeof(dbvfs->name), "hif-%p", (void *)dbvfs);
+        dbvfs->vfs = (sqlite3_vfs){.iVersion = 1,
+                                   .szOsFile = sizeof(struct dbfile),
+                                   .mxPathname = PATH_SIZE - 1,
+                                   .zName = dbvfs->name,
+                                   .pAppData = dbvfs,
+                                   .xOpen = vfs_open,
+                                   .xDelete = vfs_delete,
+                                   .xAccess = vfs_access,
+                                   .xFullPathname = vfs_full_path,
+                                   .xRandomness = vfs_random,
+                                   .xSleep = vfs_sleep,
+                                   .xCurrentTime = vfs_time,
+                                   .xGetLastError = vfs_last_error};
+        return sqlite3_vfs_register(&dbvfs->vfs, 0) == SQLITE_OK ? HIF_OK : HIF_ENOMEM;
+}
+
+void dbvfs_free(struct dbvfs *dbvfs)
+{
+        if (dbvfs->env != NULL)
+                sqlite3_vfs_unregister(&dbvfs->vfs);
+        dbvfs->env = NULL;
+}
