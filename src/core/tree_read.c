@@ -224,9 +224,7 @@ enum hif_err tree_seek_rank(struct tree_cursor *cursor, const struct hif_hash *r
 
 enum hif_err tree_next(struct tree_cursor *cursor)
 {
-        const struct tree_node *leaf = last_node(cursor);
-
-        assert(cursor->index[cursor->depth - 1] < leaf->count);
+        assert(cursor->index[cursor->depth - 1] < last_node(cursor)->count);
         cursor->index[cursor->depth - 1]++;
         cursor->rank++;
         return settle(cursor);

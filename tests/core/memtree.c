@@ -1,8 +1,17 @@
 /* memtree.c - tree nodes in memory. */
 #include "tests/core/memtree.h"
 
-#include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
+
+/* In every build: this is what tests rely on. */
+#define CHECK(condition)                                                                           \
+        do {                                                                                       \
+                if (!(condition)) {                                                                \
+                        fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);            \
+                        abort();                                                                   \
+                }                                                                                  \
+        } while (0)
 
 struct memnode {
         struct hif_hash hash;
@@ -15,7 +24,7 @@ static struct memnode *find(const struct memtree *tree, const struct hif_hash *h
 {
         struct memnode *node = map_get(&tree->nodes, hash_prefix(hash));
 
-        assert(!node || hash_eq(&node->hash, hash));
+        CHECK(!node || hash_eq(&node->hash, hash));
         return node;
 }
 
@@ -48,7 +57,7 @@ static void memtree_put(struct tree_source *source, struct tree_node *node)
 {
         struct memtree *tree = (struct memtree *)source;
 
-        assert(node->pin && tree->held > 0);
+        CHECK(node->pin && tree->held > 0);
         node->pin = NULL;
         tree->held--;
 }
@@ -62,11 +71,11 @@ struct hif_hash memtree_add(struct memtree *tree, struct span bytes)
         if (find(tree, &hash))
                 return hash;
         node = malloc(sizeof(*node) + bytes.size);
-        assert(node);
+        CHECK(node);
         *node = (struct memnode){.hash = hash, .resident = true, .size = bytes.size};
         memcpy(node->bytes, bytes.data, bytes.size);
         err = map_put(&tree->nodes, hash_prefix(&hash), node);
-        assert(err == HIF_OK);
+        CHECK(err == HIF_OK);
         tree->writes++;
         return hash;
 }
@@ -78,9 +87,9 @@ static enum hif_err memtree_sink_put(struct tree_sink *sink, const struct hif_ha
         enum hif_err err = tree_node_check(bytes);
         struct hif_hash added;
 
-        assert(err == HIF_OK);
+        CHECK(err == HIF_OK);
         added = memtree_add(tree, bytes);
-        assert(hash_eq(&added, hash));
+        CHECK(hash_eq(&added, hash));
         return HIF_OK;
 }
 
@@ -95,7 +104,7 @@ void memtree_free(struct memtree *tree)
         uint64_t key;
         void *node;
 
-        assert(tree->held == 0);
+        CHECK(tree->held == 0);
         for (size_t i = 0; map_next(&tree->nodes, &i, &key, &node);)
                 free(node);
         map_free(&tree->nodes);
@@ -105,7 +114,7 @@ struct span memtree_bytes(struct memtree *tree, const struct hif_hash *hash)
 {
         struct memnode *node = find(tree, hash);
 
-        assert(node);
+        CHECK(node);
         return span_of(node->bytes, node->size);
 }
 
