@@ -38,7 +38,8 @@ struct nfs_stats {
         uint64_t bytes_in, bytes_out;
 };
 
-/* Serve on a listening socket (non-blocking, owned by the server from here on). */
+/* Serve on a listening socket (non-blocking, owned by the server from here on); -1: none, only what
+ * is attached. */
 HIF_MUST_USE enum hif_err nfs_server_new(struct vfs *vfs, int listen_fd,
                                          const struct nfs_server_config *config,
                                          struct nfs_server **out);
