@@ -6,12 +6,13 @@
 #ifndef HIF_CLI_CLI_H
 #define HIF_CLI_CLI_H
 
-#include "base/env.h"
 #include "base/buf.h"
+#include "base/env.h"
 #include "base/err.h"
 #include "base/pool.h"
 #include "store/store.h"
 
+#include <argp.h>
 #include <jansson.h>
 #include <stdbool.h>
 
@@ -67,32 +68,96 @@ struct command {
 };
 extern const struct command commands[]; /* ends with name NULL */
 
-/* --- set-up (cli.c) ------------------------------------------------------------------------------
- */
+/* --- set-up (cli.c, config.c) --- */
 
+/* Environment, paths and configuration. The error names file, line and key. Releases what it made
+ * when it fails. */
 HIF_MUST_USE enum hif_err cli_init(struct cli *cli, struct hif_why *why);
 void cli_free(struct cli *cli);
-/* Options that every command has (--json, -C, --store, --help); the argp child to include. */
-extern const struct argp cli_argp;
+/* HIF_EINVAL: a line that is wrong or a key that is not known. No file is no error. */
+HIF_MUST_USE enum hif_err config_load(struct env *env, const char *path, struct cli_config *config,
+                                      struct hif_why *why);
 
-/* Open the configured store. */
+/* Create a directory of `paths` (0700) with all that is above it. */
+HIF_MUST_USE enum hif_err cli_mkdir(struct cli *cli, const char *path, struct hif_why *why);
+
+/* Open the configured store. create: make its directory, where it is one. */
 HIF_MUST_USE enum hif_err cli_store(struct cli *cli, bool create, struct store **out,
                                     struct hif_why *why);
+/* A pool with the configured number of threads. */
+HIF_MUST_USE enum hif_err cli_pool(struct cli *cli, struct pool **out, struct hif_why *why);
 
-/* --- output (output.c)
- * ---------------------------------------------------------------------------- */
+/* --- command lines (parse.c) --- */
 
-/* Report a failure (text, or {"error": {"code", "text"}} with --json) and give the exit code. */
+/* Parse a command's arguments with argp, together with the options that every command has (--json,
+ * -C, --store, --help). argp->parser gets `input` as state->input; argp->children must be NULL.
+ * A wrong command line and --help end the process, the former with EXIT_USAGE. */
+void cli_parse(struct cli *cli, const struct argp *argp, int argc, char **argv, void *input);
+/* Run the command that argv[1] names, out of a table of subcommands ("hif project create"). */
+int cli_subcommand(struct cli *cli, const struct command *table, int argc, char **argv);
+/* For both levels: find argv[0] in the table and run it with argv[0] = "hif ... NAME"; a name that
+ * is not there is an error with the nearest one that is. prefix: "hif", "hif project". */
+int cli_dispatch(struct cli *cli, const struct command *table, const char *prefix, int argc,
+                 char **argv);
+/* The options that every command has, for main's own parser; its input is a struct cli. */
+extern const struct argp cli_argp;
+
+/* ORG/NAME[@N][:PATH] taken apart. */
+struct project_arg {
+        char *project; /* "org/name" */
+        bool at;
+        uint64_t position;
+        char *path; /* NULL: none; without slashes at both ends */
+};
+/* HIF_EINVAL with a sentence. */
+HIF_MUST_USE enum hif_err project_arg_parse(const char *text, struct project_arg *out,
+                                            struct hif_why *why);
+void project_arg_free(struct project_arg *arg);
+/* "@12" or "12". */
+HIF_MUST_USE enum hif_err position_parse(const char *text, uint64_t *out, struct hif_why *why);
+
+/* --- where we stand (project_of.c) --- */
+
+/* The project whose mount holds the directory `dir`; the caller's to free. HIF_ENOENT: none. */
+HIF_MUST_USE enum hif_err cli_project_of(struct cli *cli, const char *dir, char **project,
+                                         struct hif_why *why);
+
+/* --- output (output.c) --- */
+
+/* Report a failure (text on stderr, or {"error": {"code", "text"}} on stdout with --json) and give
+ * the exit code. why may be NULL, or empty. */
 int cli_fail(const struct cli *cli, enum hif_err err, const struct hif_why *why);
+/* The same for a command line that is wrong in a way that argp cannot see. */
 int cli_usage(const struct cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* Print a JSON value (taken over) to stdout and give EXIT_DONE. */
+void cli_warn(const struct cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));
+int cli_exit_of(enum hif_err err);
+/* Print a JSON value (taken over; NULL: out of memory) to stdout and give EXIT_DONE. */
 int cli_print_json(const struct cli *cli, json_t *value);
-/* Bytes of a path or name for people: control characters and invalid UTF-8 escaped; for JSON: valid
- * UTF-8, other bytes as U+FFFD with the exact ones in a "…_bytes" hexadecimal field beside it. */
-void cli_print_path(struct span path);
-void json_set_path(json_t *object, const char *key, struct span path);
+/* Flush stdout and see whether all of it was written: a full disk is an error. */
+int cli_finish(const struct cli *cli, int code);
 
-/* A progress line on stderr, redrawn at most ten times a second; nothing when !cli->progress. */
+/* Bytes of a path or name for people: control characters, backslashes and invalid UTF-8 escaped as
+ * in C, so that no name can move a terminal's cursor or pass for another. */
+void cli_print_path(struct span path);
+/* The same for texts: lines stay lines, each but the first indented by `indent`. */
+void cli_print_text(struct span text, unsigned indent);
+/* Appends what cli_print_path prints, for messages. */
+void text_escape(struct buf *out, struct span text);
+/* For JSON: valid UTF-8, other bytes as U+FFFD with the exact ones in a "KEY_bytes" hexadecimal
+ * field beside it. Out of memory: the field is missing. */
+void json_set_path(json_t *object, const char *key, struct span path);
+/* Seconds since 1970 with nanoseconds, as "2026-01-31T12:00:00.123456789Z". */
+#define TIME_TEXT_SIZE 40
+void time_text(int64_t sec, uint32_t nsec, char out[TIME_TEXT_SIZE]);
+
+enum cli_color { COLOR_NONE, COLOR_BOLD, COLOR_DIM, COLOR_GREEN, COLOR_RED, COLOR_YELLOW };
+/* The sequence that turns a colour on (COLOR_NONE: off), or "" where there is no colour. */
+const char *cli_color(const struct cli *cli, enum cli_color color);
+
+/* --- progress (progress.c) --- */
+
+/* A progress line on stderr, redrawn at most ten times a second; nothing when !cli->progress. NULL
+ * (out of memory) is fine for the others. */
 struct progress;
 struct progress *progress_begin(const struct cli *cli, const char *what);
 void progress_set(struct progress *progress, uint64_t done, uint64_t total, uint64_t bytes);

@@ -1,0 +1,15 @@
+/* commands.h - the functions behind the table in commands.c; one file each. */
+#ifndef HIF_CLI_COMMANDS_H
+#define HIF_CLI_COMMANDS_H
+
+#include "cli/cli.h"
+
+command_fn cmd_cat;
+command_fn cmd_help;
+command_fn cmd_import;
+command_fn cmd_log;
+command_fn cmd_ls;
+command_fn cmd_project;
+command_fn cmd_version;
+
+#endif

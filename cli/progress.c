@@ -1,0 +1,69 @@
+/* The progress line. */
+#include "cli/cli.h"
+
+#include <inttypes.h>
+
+#define REDRAW_NS 100000000u
+
+struct progress {
+        struct env *env;
+        const char *what;
+        uint64_t started_ns, drawn_ns;
+};
+
+struct progress *progress_begin(const struct cli *cli, const char *what)
+{
+        struct progress *progress;
+
+        if (!cli->progress)
+                return NULL;
+        progress = calloc(1, sizeof(*progress));
+        if (!progress)
+                return NULL;
+        progress->env = (struct env *)&cli->env;
+        progress->what = what;
+        progress->started_ns = env_mono_ns(progress->env);
+        return progress;
+}
+
+static void size_text(uint64_t bytes, char out[16])
+{
+        static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
+        double size = (double)bytes;
+        unsigned unit = 0;
+
+        for (; size >= 1000 && unit < 5; unit++)
+                size /= 1024;
+        (void)snprintf(out, 16, unit && size < 10 ? "%.1f %s" : "%.0f %s", size, units[unit]);
+}
+
+void progress_set(struct progress *progress, uint64_t done, uint64_t total, uint64_t bytes)
+{
+        uint64_t now, percent;
+        double seconds;
+        char size[16], rate[16];
+
+        if (!progress)
+                return;
+        now = env_mono_ns(progress->env);
+        if (progress->drawn_ns != 0 && now - progress->drawn_ns < REDRAW_NS)
+                return;
+        progress->drawn_ns = now;
+        seconds = (double)(now - progress->started_ns) / 1e9;
+        size_text(bytes, size);
+        size_text(seconds > 0.05 ? (uint64_t)((double)bytes / seconds) : 0, rate);
+        if (total == 0) {
+                (void)fprintf(stderr, "\r%s: %" PRIu64 "\033[K", progress->what, done);
+                return;
+        }
+        percent = total > 0 ? (uint64_t)((double)done * 100 / (double)total) : 0;
+        (void)fprintf(stderr, "\r%s: %3" PRIu64 "%% (%" PRIu64 "/%" PRIu64 "), %s, %s/s\033[K",
+                      progress->what, percent, done, total, size, rate);
+}
+
+void progress_end(struct progress *progress)
+{
+        if (progress && progress->drawn_ns != 0)
+                (void)fputs("\r\033[K", stderr);
+        free(progress);
+}
