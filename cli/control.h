@@ -27,4 +27,9 @@ HIF_MUST_USE enum hif_err control_call(int fd, json_t *request, uint64_t timeout
 HIF_MUST_USE enum hif_err control_send(int fd, const json_t *message);
 HIF_MUST_USE enum hif_err control_receive(int fd, uint64_t timeout_ms, json_t **out);
 
+struct sockaddr_un;
+/* The daemon's address. HIF_ENAMETOOLONG. */
+HIF_MUST_USE enum hif_err control_address(const struct cli *cli, struct sockaddr_un *out,
+                                          struct hif_why *why);
+
 #endif

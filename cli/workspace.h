@@ -1,17 +1,25 @@
 /* workspace.h - a mounted session: the composition of overlay, vfs and a front end.
  *
- * Lives in the daemon. A workspace's directory is state_dir/workspaces/{org}/{name}/{session}/ and
- * holds the overlay; what it needs to come back after a crash (mount point, front end, port, handle
- * key, export path, session id, goal) are values of the overlay, so there is one history. Blocking
- * steps run on job threads; everything that touches vfs runs on the workspace's loop. */
+ * Lives in the daemon. A workspace's directory is state_dir/workspaces/{org}/{name}/{session}/. It
+ * holds the overlay; what the workspace needs to come back after a crash (mount point, front end,
+ * port, handle key, export path, session id) are values of the overlay, so that there is one
+ * history. Beside it lie `session.json`, a summary for `hif session list`, and `mounted`, which
+ * says that the daemon has to bring it back.
+ *
+ * All functions block and belong on a request's thread. What touches vfs runs on the workspace's
+ * loop (loop_call), and one request at a time works on a workspace (workspace_enter). */
 #ifndef HIF_CLI_WORKSPACE_H
 #define HIF_CLI_WORKSPACE_H
 
 #include "cli/cli.h"
 #include "fetch/fetch.h"
 #include "land/land.h"
-#include "vfs/changes.h"
+#include "vfs/move.h"
 #include "vfs/vfs.h"
+
+#include <pthread.h>
+
+struct workspace;
 
 /* What all workspaces of a daemon share. */
 struct daemon {
@@ -19,46 +27,67 @@ struct daemon {
         struct pool *pool;
         struct fetch *fetch;
         struct loop **loops;
+        pthread_t *threads;
         size_t loop_count;
-        struct workspace *first; /* guarded by the main loop: only it adds and removes */
+        size_t next_loop;
+        pthread_mutex_t lock; /* of the list below */
+        struct workspace *first;
 };
 
-enum front_end { FRONT_AUTO, FRONT_NFS, FRONT_FUSE, FRONT_NONE };
+enum front_end { FRONT_AUTO, FRONT_NFS, FRONT_FUSE };
 
 struct workspace_options {
         const char *project;     /* "org/name" */
-        const char *session;     /* name; NULL = "default" */
+        const char *session;     /* a name: [A-Za-z0-9._-]{1,64} */
         const char *mount_point; /* absolute, canonical */
         const char *store_url;
-        bool at; /* start at a position instead of the head */
+        bool at; /* a new session starts at this position instead of the head */
         uint64_t at_position;
         bool read_only;
         enum front_end front_end;
-        const char *durability; /* NULL = configured */
+        bool power; /* durability */
         bool allow_other;
 };
 
-struct workspace;
-
-/* Open or resume the session and mount it. Blocks: call it on a job thread. */
+/* Open or resume the session and mount it. *note: a sentence on which front end was taken and why
+ * (malloc'd). HIF_EBUSY: the session is mounted elsewhere. */
 HIF_MUST_USE enum hif_err workspace_mount(struct daemon *daemon,
                                           const struct workspace_options *options,
-                                          struct workspace **out, struct hif_why *why);
-/* After a crash: bring a workspace that was mounted back (same port, same handles). */
+                                          struct workspace **out, char **note,
+                                          struct hif_why *why); /* not entered */
+/* After a crash of the daemon: bring back a workspace that was mounted, same port, same handles. */
 HIF_MUST_USE enum hif_err workspace_resume(struct daemon *daemon, const char *dir,
-                                           struct workspace **out, struct hif_why *why);
-/* Flush the client's pages, unmount, close. force: also when it is busy or hung. */
+                                           struct hif_why *why);
+/* Flush the client's pages, unmount, close. Entered; leave it afterwards. force: also when it is
+ * busy. */
 HIF_MUST_USE enum hif_err workspace_unmount(struct workspace *workspace, bool force,
                                             struct hif_why *why);
+/* Close without unmounting: the daemon stops, and the kernel's client waits for the next one. */
+void workspace_suspend(struct workspace *workspace);
 
-/* The result of a landing as the control protocol tells it; see docs/cli.md, "hif land". */
-HIF_MUST_USE enum hif_err workspace_land(struct workspace *workspace, const char *goal,
-                                         bool dry_run,
-                                         void (*progress)(void *arg, json_t *progress), void *arg,
-                                         json_t **result, struct hif_why *why);
+/* By a path at or below its mount point; entered for this thread until workspace_leave. NULL: none.
+ */
+struct workspace *workspace_enter_path(struct daemon *daemon, const char *path);
+struct workspace *workspace_enter_name(struct daemon *daemon, const char *project,
+                                       const char *session);
+struct workspace *workspace_enter_any(struct daemon *daemon);
+void workspace_leave(struct workspace *workspace);
+/* With daemon->lock held: the next in the list, and what it says of itself. */
+struct workspace *workspace_after(const struct workspace *workspace);
+HIF_MUST_USE enum hif_err workspace_describe_locked(struct workspace *workspace, json_t **out);
+
+/* JSON shapes: docs/cli.md. */
+HIF_MUST_USE enum hif_err workspace_describe(struct workspace *workspace, json_t **out);
 HIF_MUST_USE enum hif_err workspace_status(struct workspace *workspace, json_t **result,
                                            struct hif_why *why);
+/* paths: NULL or an array of paths inside the workspace. */
 HIF_MUST_USE enum hif_err workspace_diff(struct workspace *workspace, const json_t *paths,
                                          json_t **result, struct hif_why *why);
+/* HIF_ECONFLICT: *result lists the conflicts. */
+HIF_MUST_USE enum hif_err workspace_land(struct workspace *workspace, const char *goal,
+                                         bool dry_run,
+                                         void (*progress)(void *arg,
+                                                          const struct land_progress *progress),
+                                         void *arg, json_t **result, struct hif_why *why);
 
 #endif

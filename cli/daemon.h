@@ -1,0 +1,29 @@
+/* daemon.h - the process that serves a user's mounts. One per user, started on demand. */
+#ifndef HIF_CLI_DAEMON_H
+#define HIF_CLI_DAEMON_H
+
+#include "cli/control.h"
+#include "cli/workspace.h"
+
+/* Run until told to stop (SIGTERM, SIGINT, or the request "stop"). HIF_EBUSY: another one runs. */
+HIF_MUST_USE enum hif_err daemon_run(struct cli *cli, struct hif_why *why);
+
+/* --- requests.c ---------------------------------------------------------------------------------
+ */
+
+/* One connection of a command. */
+struct request {
+        struct daemon *daemon;
+        int fd;
+        json_t *args;            /* the request's object */
+        void (*stop)(void *arg); /* make daemon_run return */
+        void *stop_arg;
+};
+
+/* Carry out request->args and send the answer. */
+void request_serve(struct request *request);
+
+/* Unmount everything, or with `suspend` leave NFS mounts for the next daemon. */
+void daemon_close_all(struct daemon *daemon, bool suspend);
+
+#endif

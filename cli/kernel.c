@@ -1,0 +1,138 @@
+/* kernel.c - calls that go through the mount itself, and so come back to this daemon. They run in a
+ * child process: if the mount hangs, the child does, and not a thread of the daemon. */
+#include "cli/workspace_impl.h"
+
+#include "base/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define REFRESH_TIMEOUT_MS 5000
+
+static int pidfd_open(pid_t pid)
+{
+        return (int)syscall(SYS_pidfd_open, pid, 0);
+}
+
+/* Wait for the child; kill it at the timeout. A child that hangs in the kernel is left to init. */
+static enum hif_err reap(pid_t pid, uint64_t timeout_ms)
+{
+        struct pollfd poll_fd = {.fd = pidfd_open(pid), .events = POLLIN};
+        int status = 0, ready;
+
+        if (poll_fd.fd < 0)
+                return hif_err_from_errno(errno);
+        do
+                ready = poll(&poll_fd, 1, (int)timeout_ms);
+        while (ready < 0 && errno == EINTR);
+        close(poll_fd.fd);
+        if (ready == 0) {
+                kill(pid, SIGKILL);
+                waitpid(pid, &status, WNOHANG);
+                return HIF_ETIMEDOUT;
+        }
+        if (waitpid(pid, &status, 0) != pid)
+                return HIF_EIO;
+        return WIFEXITED(status) ? hif_err_from_errno(WEXITSTATUS(status)) : HIF_EIO;
+}
+
+/* Only async-signal-safe calls from here on: other threads' locks are frozen in the child. */
+static void sync_child(const char *mount_point)
+{
+        int fd = open(mount_point, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+        _exit(fd < 0 || syncfs(fd) != 0 ? errno : 0);
+}
+
+enum hif_err kernel_sync(const char *mount_point, uint64_t timeout_ms)
+{
+        pid_t pid = fork();
+
+        if (pid < 0)
+                return hif_err_from_errno(errno);
+        if (pid == 0)
+                sync_child(mount_point);
+        return reap(pid, timeout_ms);
+}
+
+static void refresh_child(char *const *paths, size_t count)
+{
+        for (size_t i = 0; i < count; i++) {
+                struct statx out;
+
+                (void)!syscall(SYS_statx, AT_FDCWD, paths[i],
+                               AT_STATX_FORCE_SYNC | AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS, &out);
+        }
+        _exit(0);
+}
+
+static void refresh_nfs(const struct workspace *workspace, const struct vfs_touched *touched,
+                        size_t count)
+{
+        char **paths = calloc(count + 1, sizeof(*paths));
+        size_t made = 0;
+        pid_t pid;
+
+        for (; paths != NULL && made < count; made++)
+                if (asprintf(&paths[made], "%s/%.*s", workspace->mount_point,
+                             (int)touched[made].path.size,
+                             (const char *)touched[made].path.data) < 0)
+                        break;
+        if (paths != NULL) {
+                pid = fork();
+                if (pid == 0)
+                        refresh_child(paths, made);
+                if (pid < 0 || reap(pid, REFRESH_TIMEOUT_MS) != HIF_OK)
+                        log_line(workspace->daemon->cli->env.log, LOG_WARN, "mount",
+                                 "%s: the kernel may show old attributes for a while",
+                                 workspace->mount_point);
+        }
+        for (size_t i = 0; i < made; i++)
+                free(paths[i]);
+        free(paths);
+}
+
+struct invalidation {
+        struct workspace *workspace;
+        uint64_t *ids;
+        size_t count;
+};
+
+static void invalidate(void *arg)
+{
+        struct invalidation *invalidation = arg;
+
+        fuse_server_invalidate(invalidation->workspace->fuse, invalidation->ids,
+                               invalidation->count);
+}
+
+static void refresh_fuse(struct workspace *workspace, const struct vfs_touched *touched,
+                         size_t count)
+{
+        struct invalidation invalidation = {.workspace = workspace, .count = count};
+
+        invalidation.ids = calloc(count, sizeof(*invalidation.ids));
+        if (invalidation.ids == NULL)
+                return;
+        for (size_t i = 0; i < count; i++)
+                invalidation.ids[i] = touched[i].id;
+        loop_call(workspace->loop, invalidate, &invalidation);
+        free(invalidation.ids);
+}
+
+void kernel_refresh(struct workspace *workspace, const struct vfs_touched *touched, size_t count)
+{
+        if (count == 0)
+                return;
+        if (workspace->front == FRONT_NFS)
+                refresh_nfs(workspace, touched, count);
+        else
+                refresh_fuse(workspace, touched, count);
+}

@@ -1,0 +1,242 @@
+/* requests.c - what commands may ask of the daemon: one function a request, in a table. */
+#include "cli/daemon.h"
+
+#include "base/cleanup.h"
+#include "base/log.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char *text_of(const json_t *args, const char *name)
+{
+        return json_string_value(json_object_get(args, name));
+}
+
+static enum hif_err missing(struct hif_why *why, const char *name)
+{
+        return why_set(why, HIF_EINVAL,
+                       "the request lacks '%s'; is the daemon of another version? "
+                       "`hif daemon stop` and try again",
+                       name);
+}
+
+/* The workspace that a request names by a path in it. */
+static enum hif_err enter_path(struct request *request, struct workspace **out, struct hif_why *why)
+{
+        const char *path = text_of(request->args, "path");
+
+        if (path == NULL)
+                return missing(why, "path");
+        *out = workspace_enter_path(request->daemon, path);
+        if (*out == NULL)
+                return why_set(
+                    why, HIF_ENOENT,
+                    "'%s' is not in a mounted workspace; `hif mount` shows what is mounted", path);
+        return HIF_OK;
+}
+
+static enum hif_err do_ping(struct request *request, json_t **result, struct hif_why *why)
+{
+        struct fetch_stats stats = fetch_stats(request->daemon->fetch);
+
+        (void)why;
+        *result = json_pack(
+            "{s:s, s:I, s:{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}}", "version", HIF_VERSION,
+            "pid", (json_int_t)getpid(), "fetch", "ram_bytes", (json_int_t)stats.ram_bytes,
+            "ssd_bytes", (json_int_t)stats.ssd_bytes, "hits", (json_int_t)stats.hits, "misses",
+            (json_int_t)stats.misses, "store_requests", (json_int_t)stats.store_requests,
+            "store_bytes", (json_int_t)stats.store_bytes, "nodes", (json_int_t)stats.store_nodes,
+            "blobs", (json_int_t)stats.store_blobs, "corrupt", (json_int_t)stats.corrupt);
+        return *result != NULL ? HIF_OK : HIF_ENOMEM;
+}
+
+static enum hif_err do_mount(struct request *request, json_t **result, struct hif_why *why)
+{
+        const json_t *args = request->args, *at = json_object_get(args, "at");
+        const char *front = text_of(args, "front_end");
+        struct workspace_options options = {
+            .project = text_of(args, "project"),
+            .session = text_of(args, "session"),
+            .mount_point = text_of(args, "mount_point"),
+            .store_url = text_of(args, "store"),
+            .at = at != NULL,
+            .at_position = (uint64_t)json_integer_value(at),
+            .read_only = json_is_true(json_object_get(args, "read_only")),
+            .power = json_is_true(json_object_get(args, "power")),
+            .allow_other = json_is_true(json_object_get(args, "allow_other")),
+        };
+        struct workspace *workspace;
+        AUTO_FREE char *note = NULL;
+        enum hif_err err;
+
+        if (options.project == NULL || options.session == NULL || options.mount_point == NULL ||
+            options.store_url == NULL || front == NULL)
+                return missing(why, "project");
+        options.front_end = strcmp(front, "nfs") == 0    ? FRONT_NFS
+                            : strcmp(front, "fuse") == 0 ? FRONT_FUSE
+                                                         : FRONT_AUTO;
+        err = workspace_mount(request->daemon, &options, &workspace, &note, why);
+        if (err != HIF_OK)
+                return err;
+        workspace = workspace_enter_name(request->daemon, options.project, options.session);
+        if (workspace == NULL)
+                return why_set(why, HIF_ENOENT, "'%s' was unmounted again", options.mount_point);
+        err = workspace_describe(workspace, result);
+        workspace_leave(workspace);
+        if (err == HIF_OK && json_object_set_new(*result, "note", json_string(note)) != 0)
+                return HIF_ENOMEM;
+        return err;
+}
+
+static enum hif_err do_unmount(struct request *request, json_t **result, struct hif_why *why)
+{
+        struct workspace *workspace;
+        enum hif_err err = enter_path(request, &workspace, why);
+
+        if (err != HIF_OK)
+                return err;
+        err = workspace_describe(workspace, result);
+        if (err == HIF_OK)
+                err = workspace_unmount(workspace,
+                                        json_is_true(json_object_get(request->args, "force")), why);
+        workspace_leave(workspace);
+        return err;
+}
+
+static enum hif_err do_status(struct request *request, json_t **result, struct hif_why *why)
+{
+        struct workspace *workspace;
+        enum hif_err err = enter_path(request, &workspace, why);
+
+        if (err != HIF_OK)
+                return err;
+        err = workspace_status(workspace, result, why);
+        workspace_leave(workspace);
+        return err;
+}
+
+static enum hif_err do_diff(struct request *request, json_t **result, struct hif_why *why)
+{
+        struct workspace *workspace;
+        enum hif_err err = enter_path(request, &workspace, why);
+
+        if (err != HIF_OK)
+                return err;
+        err = workspace_diff(workspace, json_object_get(request->args, "paths"), result, why);
+        workspace_leave(workspace);
+        return err;
+}
+
+static void send_progress(void *arg, const struct land_progress *progress)
+{
+        struct request *request = arg;
+        json_t *message = json_pack(
+            "{s:{s:I, s:I, s:I, s:I}}", "progress", "files_done", (json_int_t)progress->files_done,
+            "files_total", (json_int_t)progress->files_total, "bytes_done",
+            (json_int_t)progress->bytes_done, "bytes_total", (json_int_t)progress->bytes_total);
+
+        /* Nobody has to watch: a command that went away does not stop a landing. */
+        if (message != NULL)
+                (void)!control_send(request->fd, message);
+        json_decref(message);
+}
+
+static enum hif_err do_land(struct request *request, json_t **result, struct hif_why *why)
+{
+        const char *goal = text_of(request->args, "goal");
+        struct workspace *workspace;
+        enum hif_err err = enter_path(request, &workspace, why);
+
+        if (err != HIF_OK)
+                return err;
+        err = workspace_land(workspace, goal != NULL ? goal : "",
+                             json_is_true(json_object_get(request->args, "dry_run")), send_progress,
+                             request, result, why);
+        workspace_leave(workspace);
+        return err;
+}
+
+/* Which workspaces are there; counts of what each has served. */
+static enum hif_err do_list(struct request *request, json_t **result, struct hif_why *why)
+{
+        struct daemon *daemon = request->daemon;
+        json_t *list = json_array();
+
+        (void)why;
+        pthread_mutex_lock(&daemon->lock);
+        for (struct workspace *at = daemon->first; at != NULL; at = workspace_after(at)) {
+                json_t *item = NULL;
+
+                if (workspace_describe_locked(at, &item) == HIF_OK)
+                        json_array_append_new(list, item);
+        }
+        pthread_mutex_unlock(&daemon->lock);
+        *result = list;
+        return HIF_OK;
+}
+
+static enum hif_err do_stop(struct request *request, json_t **result, struct hif_why *why)
+{
+        bool suspend = json_is_true(json_object_get(request->args, "suspend"));
+
+        (void)why;
+        if (!suspend)
+                daemon_close_all(request->daemon, false);
+        *result = json_object();
+        request->stop(request->stop_arg);
+        return HIF_OK;
+}
+
+struct operation {
+        const char *name;
+        enum hif_err (*run)(struct request *request, json_t **result, struct hif_why *why);
+};
+
+static const struct operation operations[] = {
+    {"ping", do_ping}, {"mount", do_mount}, {"unmount", do_unmount}, {"status", do_status},
+    {"diff", do_diff}, {"land", do_land},   {"list", do_list},       {"stop", do_stop},
+};
+
+void request_serve(struct request *request)
+{
+        const char *name = text_of(request->args, "op");
+        struct hif_why why = {0};
+        json_t *result = NULL, *message;
+        enum hif_err err = HIF_ENOTSUP;
+
+        for (size_t i = 0; name != NULL && i < sizeof(operations) / sizeof(operations[0]); i++)
+                if (strcmp(operations[i].name, name) == 0)
+                        err = operations[i].run(request, &result, &why);
+        if (err != HIF_OK && why.text[0] == '\0')
+                why_set(&why, err, "'%s' failed: %s", name != NULL ? name : "?", hif_strerror(err));
+        message = json_object();
+        if (err != HIF_OK)
+                json_object_set_new(
+                    message, "error",
+                    json_pack("{s:s, s:s}", "code", hif_err_name(err), "text", why.text));
+        if (result != NULL)
+                json_object_set_new(message, "result", result);
+        if (control_send(request->fd, message) != HIF_OK)
+                log_line(request->daemon->cli->env.log, LOG_INFO, "daemon",
+                         "the command that asked for '%s' did not wait for the answer", name);
+        json_decref(message);
+}
+
+void daemon_close_all(struct daemon *daemon, bool suspend)
+{
+        for (;;) {
+                struct workspace *workspace = workspace_enter_any(daemon);
+                struct hif_why why = {0};
+
+                if (workspace == NULL)
+                        return;
+                if (suspend)
+                        workspace_suspend(workspace);
+                else if (workspace_unmount(workspace, false, &why) != HIF_OK) {
+                        log_line(daemon->cli->env.log, LOG_WARN, "daemon", "%s", why.text);
+                        workspace_suspend(workspace);
+                }
+                workspace_leave(workspace);
+        }
+}
