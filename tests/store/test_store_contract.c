@@ -619,6 +619,24 @@ static int setup_fault(void **state)
         return store_fault_new(&f->env, f->inner, &f->store) != HIF_OK;
 }
 
+static int setup_dir(void **state, size_t io_threads)
+{
+        struct fixture *f = *state = fixture_new();
+
+        f->dir = t_temp_dir();
+        return store_dir_open(&f->env, f->dir, true, io_threads, &f->store, NULL) != HIF_OK;
+}
+
+static int setup_dir_inline(void **state)
+{
+        return setup_dir(state, 0);
+}
+
+static int setup_dir_threads(void **state)
+{
+        return setup_dir(state, 4);
+}
+
 #define CONTRACT(setup)                                                                            \
         {                                                                                          \
                 EACH(object_comes_back_as_put, setup), EACH(absent_object_is_absent, setup),       \
@@ -645,9 +663,15 @@ int main(void)
 {
         const struct CMUnitTest mem[] = CONTRACT(setup_mem);
         const struct CMUnitTest fault[] = CONTRACT(setup_fault);
+        const struct CMUnitTest dir_inline[] = CONTRACT(setup_dir_inline);
+        const struct CMUnitTest dir_threads[] = CONTRACT(setup_dir_threads);
         int failed = 0;
 
         failed += cmocka_run_group_tests_name("store_contract/mem", mem, NULL, NULL);
         failed += cmocka_run_group_tests_name("store_contract/fault", fault, NULL, NULL);
+        failed +=
+            cmocka_run_group_tests_name("store_contract/dir, no threads", dir_inline, NULL, NULL);
+        failed +=
+            cmocka_run_group_tests_name("store_contract/dir, 4 threads", dir_threads, NULL, NULL);
         return failed;
 }

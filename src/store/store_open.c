@@ -1,0 +1,96 @@
+/* Stores by URL. */
+#include "store/store.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* So many syncs go to the disk at once; more gained little (see dir_put.c). */
+#define IO_THREADS 16
+
+static int hex_digit(char c)
+{
+        if (c >= '0' && c <= '9')
+                return c - '0';
+        if (c >= 'a' && c <= 'f')
+                return c - 'a' + 10;
+        if (c >= 'A' && c <= 'F')
+                return c - 'A' + 10;
+        return -1;
+}
+
+/* Decode %XX in place; false for anything else behind a '%', and for %00. */
+static bool percent_decode(char *text)
+{
+        char *out = text;
+
+        while (*text) {
+                int high, low;
+
+                if (*text != '%') {
+                        *out++ = *text++;
+                        continue;
+                }
+                high = hex_digit(text[1]);
+                low = high < 0 ? -1 : hex_digit(text[2]);
+                if (low < 0 || (high == 0 && low == 0))
+                        return false;
+                *out++ = (char)(high << 4 | low);
+                text += 3;
+        }
+        *out = '\0';
+        return true;
+}
+
+/* "file:///dir"; the host may be missing, empty or localhost (RFC 8089). */
+static enum hif_err open_file_url(struct env *env, const char *url, const char *rest, bool create,
+                                  struct store **out, struct hif_why *why)
+{
+        AUTO_FREE char *path = NULL;
+
+        if (strncmp(rest, "//", 2) == 0) {
+                rest += 2;
+                if (strncmp(rest, "localhost/", 10) == 0)
+                        rest += 9;
+        }
+        if (rest[0] != '/')
+                return why_set(why, HIF_EINVAL,
+                               "the store URL %s does not name an absolute path on this machine; "
+                               "write file:///path/to/dir",
+                               url);
+        path = strdup(rest);
+        if (!path)
+                return why_set(why, HIF_ENOMEM, "no memory to open the store %s", url);
+        if (!percent_decode(path))
+                return why_set(why, HIF_EINVAL,
+                               "the store URL %s has a %% that is not followed by two hexadecimal "
+                               "digits; write %%25 for the sign itself",
+                               url);
+        return store_dir_open(env, path, create, IO_THREADS, out, why);
+}
+
+enum hif_err store_open(struct env *env, const char *url, bool create, struct store **out,
+                        struct hif_why *why)
+{
+        const char *scheme_end;
+
+        if (url[0] == '/')
+                return store_dir_open(env, url, create, IO_THREADS, out, why);
+        if (strncmp(url, "file:", 5) == 0)
+                return open_file_url(env, url, url + 5, create, out, why);
+        if (strncmp(url, "s3:", 3) == 0)
+                return why_set(
+                    why, HIF_EINVAL,
+                    "the store %s is in S3, which this build does not support yet; use a "
+                    "directory: file:///path/to/dir",
+                    url);
+        scheme_end = strstr(url, "://");
+        if (scheme_end)
+                return why_set(why, HIF_EINVAL,
+                               "the store %s has the unknown scheme %.*s; use a directory: "
+                               "file:///path/to/dir",
+                               url, (int)(scheme_end - url), url);
+        return why_set(why, HIF_EINVAL,
+                       "the store \"%s\" is not an absolute path; write /path/to/dir or "
+                       "file:///path/to/dir",
+                       url);
+}
