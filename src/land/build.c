@@ -184,35 +184,60 @@ static enum hif_err fill_bloom(const struct merge *merge, struct slot *slot)
         return err;
 }
 
-/* Encode; what does not fit goes out into objects of its own. */
+static enum hif_err objects_out(struct land *land, struct puts *puts, struct slot *slot,
+                                struct hif_why *why)
+{
+        struct buf body = {0};
+
+        slot_objects_put(&body, slot->objects, slot->object_count);
+        slot->objects = NULL;
+        return put_list(land, puts, &body, &slot->objects_list, why);
+}
+
+static enum hif_err paths_out(struct land *land, struct puts *puts, struct slot *slot,
+                              struct hif_why *why)
+{
+        struct buf body = {0};
+
+        slot_paths_put(&body, slot->paths, slot->path_count);
+        slot->paths = NULL;
+        return put_list(land, puts, &body, &slot->paths_list, why);
+}
+
+/* Bytes of each list, about. */
+static bool objects_are_longer(const struct slot *slot)
+{
+        size_t paths = 0;
+
+        for (uint32_t i = 0; slot->paths && i < slot->path_count; i++)
+                paths += 8 + slot->paths[i].path.size + slot->paths[i].path_from.size;
+        return slot->objects && slot->object_count > 0 &&
+               slot->object_count * (HIF_HASH_SIZE + 1ull) > paths;
+}
+
+/* Encode; what does not fit goes out into objects of its own, the longest first. */
 static enum hif_err encode(struct land *land, struct puts *puts, struct slot *slot, struct buf *out,
                            struct hif_why *why)
 {
         enum hif_err err;
 
-        for (int step = 0; (err = slot_put(out, slot)) == HIF_ELIMIT && step < 3; step++) {
-                struct buf body = {0};
-
+        while ((err = slot_put(out, slot)) == HIF_ELIMIT) {
                 buf_reset(out);
-                if (step == 0 && slot->object_count > 0) {
-                        slot_objects_put(&body, slot->objects, slot->object_count);
-                        err = put_list(land, puts, &body, &slot->objects_list, why);
-                        slot->objects = NULL;
-                } else if (step == 1 && slot->path_count > 0) {
-                        slot_paths_put(&body, slot->paths, slot->path_count);
-                        err = put_list(land, puts, &body, &slot->paths_list, why);
-                        slot->paths = NULL;
-                } else if (step == 2) {
+                if (objects_are_longer(slot)) {
+                        err = objects_out(land, puts, slot, why);
+                } else if (slot->paths && slot->path_count > 0) {
+                        err = paths_out(land, puts, slot, why);
+                } else if (!slot->bloom_absent) {
                         bloom_free(&slot->bloom);
                         slot->bloom_absent = true;
                         err = HIF_OK;
+                } else {
+                        return why_set(why, err, "the landing's record is too large");
                 }
-                if (err != HIF_OK && err != HIF_ELIMIT)
+                if (err != HIF_OK)
                         return err;
         }
-        if (err == HIF_OK && buf_failed(out))
-                err = HIF_ENOMEM;
-        return err;
+        return err == HIF_OK && buf_failed(out) ? HIF_ENOMEM : err;
 }
 
 static enum hif_err build(struct land *land, const struct slot_read *tail, struct puts *puts,

@@ -25,11 +25,6 @@ static enum hif_err read_format(struct project *project, struct hif_why *why)
                                key.text);
         if (err != HIF_OK)
                 return object_why(project, err, "use", key.text, why);
-        if (project->format.features_required != 0)
-                return why_set(why, HIF_EUNSUPPORTED,
-                               "%s requires features (%#" PRIx64
-                               ") that this hif lacks: update hif",
-                               key.text, project->format.features_required);
         return HIF_OK;
 }
 

@@ -2,6 +2,7 @@
 #ifndef TESTS_LAND_TLAND_H
 #define TESTS_LAND_TLAND_H
 
+#include "core/body.h"
 #include "land/land.h"
 
 #include <setjmp.h>
