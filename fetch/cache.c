@@ -18,17 +18,16 @@ struct queue {
         size_t count;
 };
 
+/* The first 64 bytes are all that a hit touches. */
 struct shard {
         alignas(128) pthread_mutex_t mutex;
         struct fetch_ref **buckets;
-        size_t bucket_count; /* a power of two */
+        uint64_t hits;
+        uint32_t bucket_mask; /* their count, a power of two, less 1 */
         uint32_t arrivals;
         struct queue small, main;
-        uint64_t hits, misses, evicted, hints_useful;
+        uint64_t misses, evicted, hints_useful;
         uint32_t ghosts[GHOSTS];
-        /* Apart: written without the mutex. Transiently below 0, between the two halves of a pin.
-         */
-        alignas(64) _Atomic int64_t pinned;
 };
 
 struct cache {
@@ -51,7 +50,7 @@ enum hif_err cache_new(uint64_t bytes_max, struct cache **out)
 
                 pthread_mutex_init(&shard->mutex, NULL);
                 shard->buckets = calloc(BUCKETS_MIN, sizeof(*shard->buckets));
-                shard->bucket_count = BUCKETS_MIN;
+                shard->bucket_mask = BUCKETS_MIN - 1;
                 if (!shard->buckets) {
                         cache_free(cache);
                         return HIF_ENOMEM;
@@ -85,7 +84,7 @@ void cache_free(struct cache *cache)
         for (size_t i = 0; i < SHARDS; i++) {
                 struct shard *shard = &cache->shards[i];
 
-                if (!shard->bucket_count)
+                if (!shard->bucket_mask)
                         continue;
                 queue_free(&shard->small);
                 queue_free(&shard->main);
@@ -108,7 +107,7 @@ static struct fetch_ref **bucket_of(struct shard *shard, const struct hif_hash *
         uint64_t bits;
 
         memcpy(&bits, hash->bytes + 8, sizeof(bits));
-        return &shard->buckets[bits & (shard->bucket_count - 1)];
+        return &shard->buckets[bits & shard->bucket_mask];
 }
 
 static struct fetch_ref *shard_find(struct shard *shard, enum fetch_kind kind,
@@ -155,17 +154,17 @@ static uint32_t *ghost_of(struct shard *shard, const struct hif_hash *hash, uint
 
 static void shard_grow(struct shard *shard)
 {
-        size_t count = shard->bucket_count;
+        size_t count = (size_t)shard->bucket_mask + 1;
         struct fetch_ref **old = shard->buckets;
         struct fetch_ref **buckets;
 
-        if (shard->small.count + shard->main.count < count)
+        if (shard->small.count + shard->main.count < count || count > UINT32_MAX / 2)
                 return;
         buckets = calloc(count * 2, sizeof(*buckets));
         if (!buckets)
                 return; /* longer chains, no more */
         shard->buckets = buckets;
-        shard->bucket_count = count * 2;
+        shard->bucket_mask = (uint32_t)(count * 2 - 1);
         for (size_t i = 0; i < count; i++) {
                 for (struct fetch_ref *ref = old[i]; ref;) {
                         struct fetch_ref *next = ref->chain;
@@ -296,11 +295,10 @@ void cache_make_room(struct cache *cache, size_t size)
 
 /* --- pins ------------------------------------------------------------------------------------- */
 
-static void pin(struct shard *shard, struct fetch_ref *ref)
+/* Under the shard's mutex, or with a pin already. */
+static void pin(struct fetch_ref *ref)
 {
-        if (atomic_fetch_add_explicit(&ref->pins, 1, memory_order_relaxed) == 0)
-                atomic_fetch_add_explicit(&shard->pinned, (int64_t)ref->charge,
-                                          memory_order_relaxed);
+        atomic_fetch_add_explicit(&ref->pins, 1, memory_order_relaxed);
 }
 
 static void count_use(struct shard *shard, struct fetch_ref *ref)
@@ -326,7 +324,7 @@ struct fetch_ref *cache_peek(struct cache *cache, enum fetch_kind kind, const st
         pthread_mutex_lock(&shard->mutex);
         ref = shard_find(shard, kind, hash);
         if (ref) {
-                pin(shard, ref);
+                pin(ref);
                 count_use(shard, ref);
         } else {
                 shard->misses++;
@@ -343,7 +341,7 @@ struct fetch_ref *cache_pin(struct cache *cache, enum fetch_kind kind, const str
         pthread_mutex_lock(&shard->mutex);
         ref = shard_find(shard, kind, hash);
         if (ref)
-                pin(shard, ref);
+                pin(ref);
         pthread_mutex_unlock(&shard->mutex);
         return ref;
 }
@@ -375,21 +373,15 @@ struct fetch_ref *fetch_ref_get(struct fetch_ref *ref)
 void fetch_unref(struct fetch_ref *ref)
 {
         struct cache *cache;
-        struct shard *shard;
-        size_t charge;
         uint32_t before;
 
         if (!ref)
                 return;
-        /* The ref may be gone right after the last pin is. */
-        cache = ref->cache;
-        shard = &cache->shards[ref->shard];
-        charge = ref->charge;
+        cache = ref->cache; /* the ref may be gone right after its last pin */
         before = atomic_fetch_sub_explicit(&ref->pins, 1, memory_order_release);
         assert(before > 0);
         if (before > 1)
                 return;
-        atomic_fetch_sub_explicit(&shard->pinned, (int64_t)charge, memory_order_relaxed);
         if (atomic_load_explicit(&cache->bytes, memory_order_relaxed) > cache->bytes_max)
                 cache_make_room(cache, 0);
 }
@@ -420,7 +412,7 @@ static struct fetch_ref *shard_insert(struct shard *shard, struct fetch_ref *ref
         uint32_t mark, *ghost;
 
         if (there) {
-                pin(shard, there);
+                pin(there);
                 return there;
         }
         shard_grow(shard);
@@ -433,7 +425,7 @@ static struct fetch_ref *shard_insert(struct shard *shard, struct fetch_ref *ref
         ref->chain = *bucket;
         *bucket = ref;
         queue_push(queue_of(shard, ref), ref);
-        pin(shard, ref);
+        pin(ref);
         return ref;
 }
 
@@ -448,12 +440,12 @@ enum hif_err cache_insert(struct cache *cache, enum fetch_kind kind, const struc
                 *out = NULL;
                 return HIF_OK;
         }
-        ref = calloc(1, sizeof(*ref));
+        ref = aligned_alloc(64, (sizeof(*ref) + 63) / 64 * 64);
         if (!ref) {
                 atomic_fetch_sub(&cache->bytes, content->size + sizeof(*ref));
                 return HIF_ENOMEM;
         }
-        ref->cache = cache;
+        *ref = (struct fetch_ref){.cache = cache};
         ref->kind = (uint8_t)kind;
         ref->hash = *hash;
         ref->hinted = hinted;
@@ -471,20 +463,29 @@ enum hif_err cache_insert(struct cache *cache, enum fetch_kind kind, const struc
         return HIF_OK;
 }
 
+static uint64_t pinned_bytes(const struct queue *queue)
+{
+        uint64_t bytes = 0;
+
+        for (const struct fetch_ref *ref = queue->oldest; ref; ref = ref->newer)
+                bytes += is_pinned(ref) ? ref->charge : 0;
+        return bytes;
+}
+
+/* Walks all objects: counting pins as they come and go would cost every hit. */
 void cache_stats(struct cache *cache, struct fetch_stats *stats)
 {
         stats->ram_bytes = atomic_load(&cache->bytes);
         for (size_t i = 0; i < SHARDS; i++) {
                 struct shard *shard = &cache->shards[i];
-                int64_t pinned = atomic_load(&shard->pinned);
 
                 pthread_mutex_lock(&shard->mutex);
                 stats->ram_objects += shard->small.count + shard->main.count;
+                stats->pinned_bytes += pinned_bytes(&shard->small) + pinned_bytes(&shard->main);
                 stats->hits += shard->hits;
                 stats->misses += shard->misses;
                 stats->evicted += shard->evicted;
                 stats->hints_useful += shard->hints_useful;
                 pthread_mutex_unlock(&shard->mutex);
-                stats->pinned_bytes += pinned > 0 ? (uint64_t)pinned : 0;
         }
 }

@@ -16,21 +16,22 @@
 
 struct cache;
 
+/* A hit reads and writes the first 64 bytes only. */
 struct fetch_ref {
+        struct hif_hash hash;
         struct fetch_ref *chain; /* of its hash bucket */
-        struct fetch_ref *newer, *older;
-        struct cache *cache;
         uint8_t *data;
-        size_t size;
-        size_t charge; /* what it costs of the limit */
         _Atomic uint32_t pins;
         uint32_t seen; /* the shard's arrivals at its last use that counted */
         uint8_t kind;
         uint8_t uses; /* that counted, up to USES_MAX */
-        bool main;    /* which queue */
-        bool hinted;  /* came for a hint and was not used since */
         uint8_t shard;
-        struct hif_hash hash;
+        bool main;   /* which queue */
+        bool hinted; /* came for a hint and was not used since */
+        struct cache *cache;
+        size_t size;
+        size_t charge; /* what it costs of the limit */
+        struct fetch_ref *newer, *older;
 };
 
 /* HIF_ENOMEM */

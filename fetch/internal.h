@@ -208,6 +208,9 @@ void hints_push(struct fetch_hints *hints, uint64_t generation, const struct fet
                 size_t count);
 void hints_unuse(struct fetch_hints *hints); /* with the lock held */
 
+/* fetch_nodes_init for prefetch: what it looks at does not count as used. */
+void nodes_init_unused(struct fetch_nodes *nodes, struct fetch *fetch);
+
 /* --- fetch.c ---------------------------------------------------------------------------------- */
 
 struct fetch {

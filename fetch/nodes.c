@@ -24,12 +24,9 @@ static void record_miss(struct fetch_nodes *nodes, const struct hif_hash *hash)
                     (struct fetch_want){.kind = FETCH_NODE, .hash = *hash};
 }
 
-static enum hif_err nodes_get(struct tree_source *source, const struct hif_hash *hash,
-                              struct tree_node *out)
+static enum hif_err open_or_miss(struct fetch_nodes *nodes, const struct hif_hash *hash,
+                                 struct fetch_ref *ref, struct tree_node *out)
 {
-        struct fetch_nodes *nodes = (struct fetch_nodes *)source;
-        struct fetch_ref *ref = cache_peek(nodes->fetch->cache, FETCH_NODE, hash);
-
         if (!ref) {
                 record_miss(nodes, hash);
                 return HIF_EMISS;
@@ -38,12 +35,34 @@ static enum hif_err nodes_get(struct tree_source *source, const struct hif_hash 
         return HIF_OK;
 }
 
+static enum hif_err nodes_get(struct tree_source *source, const struct hif_hash *hash,
+                              struct tree_node *out)
+{
+        struct fetch_nodes *nodes = (struct fetch_nodes *)source;
+
+        return open_or_miss(nodes, hash, cache_peek(nodes->fetch->cache, FETCH_NODE, hash), out);
+}
+
+static enum hif_err nodes_get_unused(struct tree_source *source, const struct hif_hash *hash,
+                                     struct tree_node *out)
+{
+        struct fetch_nodes *nodes = (struct fetch_nodes *)source;
+
+        return open_or_miss(nodes, hash, cache_pin(nodes->fetch->cache, FETCH_NODE, hash), out);
+}
+
 void fetch_nodes_init(struct fetch_nodes *nodes, struct fetch *fetch)
 {
         nodes->source.get = nodes_get;
         nodes->source.put = nodes_put;
         nodes->fetch = fetch;
         nodes->want_count = 0;
+}
+
+void nodes_init_unused(struct fetch_nodes *nodes, struct fetch *fetch)
+{
+        fetch_nodes_init(nodes, fetch);
+        nodes->source.get = nodes_get_unused;
 }
 
 static enum hif_err blocking_get(struct tree_source *source, const struct hif_hash *hash,

@@ -113,7 +113,7 @@ static struct run *run_new(struct fetch_hints *hints, const struct hif_hash *roo
         run->root = *root;
         run->work.run = run_work;
         run->waiter.done = missing_arrived;
-        fetch_nodes_init(&run->nodes, run->fetch);
+        nodes_init_unused(&run->nodes, run->fetch);
         return run;
 }
 
