@@ -122,30 +122,26 @@ static void bury(struct ssd *ssd, struct ssd_segment *segment)
         pthread_mutex_unlock(&ssd->mutex);
 }
 
-/* After reading or writing, with the mutex held; drops it. The last one out does what waits. */
+/* After reading or writing, with the mutex held; drops it. The last one out does what waits. Once
+ * nobody is in, a segment that is not dead is anybody's to bury: it is not looked at any more. */
 static void leave(struct ssd *ssd, struct ssd_segment *segment)
 {
-        bool last = --segment->users == 0;
-        bool foot = last && !segment->dead && segment->sealed && !segment->footed;
+        enum hif_err ignored;
+        bool bury_it;
 
-        if (foot) {
+        if (segment->users == 1 && !segment->dead && segment->sealed && !segment->footed) {
                 segment->footed = true;
-                segment->users++;
-        }
-        pthread_mutex_unlock(&ssd->mutex);
-        if (foot) {
+                pthread_mutex_unlock(&ssd->mutex);
                 /* Without a footer it is walked at the next opening. */
-                enum hif_err ignored = ssd_footer_write(ssd->env, segment);
-
+                ignored = ssd_footer_write(ssd->env, segment);
                 (void)ignored;
                 pthread_mutex_lock(&ssd->mutex);
                 free(segment->records);
                 segment->records = NULL;
-                last = --segment->users == 0;
-                pthread_mutex_unlock(&ssd->mutex);
         }
-        /* Nobody enters a dead segment, so that only one can be the last. */
-        if (last && segment->dead)
+        bury_it = --segment->users == 0 && segment->dead;
+        pthread_mutex_unlock(&ssd->mutex);
+        if (bury_it)
                 bury(ssd, segment);
 }
 

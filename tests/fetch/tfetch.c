@@ -261,6 +261,7 @@ struct hif_hash tput_tree(struct tfetch *t, const char *dir, size_t count, size_
         struct hif_hash root;
         struct fetch_want *packed = calloc(count, sizeof(*packed));
 
+        buf_put_u8(&maker.key, 0); /* the root's key is empty, not absent */
         maker.files = calloc(count, sizeof(*maker.files));
         assert_non_null(packed);
         assert_non_null(maker.files);
