@@ -116,11 +116,18 @@ void project_arg_free(struct project_arg *arg);
 /* "@12" or "12". */
 HIF_MUST_USE enum hif_err position_parse(const char *text, uint64_t *out, struct hif_why *why);
 
-/* --- where we stand (project_of.c) --- */
+/* --- where we stand (place.c) --- */
 
-/* The project whose mount holds the directory `dir`; the caller's to free. HIF_ENOENT: none. */
+/* The absolute form of a path, from -C DIR or the current directory. "." and ".." are carried out as
+ * words: no file system is asked, since a mount's may hang. */
+HIF_MUST_USE enum hif_err cli_absolute(const struct cli *cli, const char *path, char **out);
+/* The project whose mount holds the directory `dir` (NULL: where we stand); the caller's to free.
+ * HIF_ENOENT: none. */
 HIF_MUST_USE enum hif_err cli_project_of(struct cli *cli, const char *dir, char **project,
                                          struct hif_why *why);
+/* A path as it is called inside the workspace that holds it. */
+HIF_MUST_USE enum hif_err cli_path_in_mount(struct cli *cli, const char *path, char **out,
+                                            struct hif_why *why);
 
 /* --- output (output.c) --- */
 
@@ -146,6 +153,8 @@ void text_escape(struct buf *out, struct span text);
 /* For JSON: valid UTF-8, other bytes as U+FFFD with the exact ones in a "KEY_bytes" hexadecimal
  * field beside it. Out of memory: the field is missing. */
 void json_set_path(json_t *object, const char *key, struct span path);
+/* Append the exact bytes that json_set_path was given. */
+void json_get_path(const json_t *object, const char *key, struct buf *out);
 /* Seconds since 1970 with nanoseconds, as "2026-01-31T12:00:00.123456789Z". */
 #define TIME_TEXT_SIZE 40
 void time_text(int64_t sec, uint32_t nsec, char out[TIME_TEXT_SIZE]);

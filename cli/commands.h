@@ -5,11 +5,18 @@
 #include "cli/cli.h"
 
 command_fn cmd_cat;
+command_fn cmd_daemon;
+command_fn cmd_diff;
 command_fn cmd_help;
 command_fn cmd_import;
+command_fn cmd_land;
 command_fn cmd_log;
 command_fn cmd_ls;
+command_fn cmd_mount;
 command_fn cmd_project;
+command_fn cmd_session;
+command_fn cmd_status;
+command_fn cmd_unmount;
 command_fn cmd_version;
 
 #endif
