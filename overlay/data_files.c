@@ -437,5 +437,7 @@ enum hif_err data_recover(struct data *data)
         if (snprintf(path, sizeof(path), "%s/data", data->dir) >= (int)sizeof(path))
                 return HIF_ENAMETOOLONG;
         resume_segment(data);
+        /* The process before may have died between making a file and syncing its name. */
+        data->dir_dirty = true;
         return data->env->ops->list(data->env, path, unlink_orphan, data);
 }

@@ -118,7 +118,7 @@ enum hif_err heal(struct overlay *overlay)
         heal.log = overlay->log;
         heal.log.oldest = heal.log.current = NULL;
         heal.log.bytes = 0;
-        heal.log.generation++;
+        heal.log.generation = ++overlay->log.generation_max;
         heal.err = data_rewrite(&overlay->data);
         if (heal.err == HIF_OK)
                 heal_rows(&heal);

@@ -61,7 +61,7 @@ struct oplog {
         uint64_t segment_bytes;
         struct oseg *oldest, *current;
         uint64_t next_number;
-        uint32_t generation;
+        uint32_t generation, generation_max; /* in use; ever seen */
         uint8_t boot[OPLOG_BOOT_SIZE];
         bool dir_dirty;
         uint64_t bytes; /* of all segments */

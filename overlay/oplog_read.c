@@ -139,6 +139,8 @@ static enum hif_err find_segments(struct oplog *log, struct found_list *found)
                 err = seg_read(log, seg->generation, seg->number, OPLOG_HEADER_SIZE, &header);
                 if (err == HIF_OK && header.size == OPLOG_HEADER_SIZE)
                         header_parse(log, header.data, seg);
+                if (seg->generation > log->generation_max)
+                        log->generation_max = seg->generation;
                 if (seg->number >= log->next_number)
                         log->next_number = seg->number + 1;
         }
@@ -270,6 +272,8 @@ static void choose_generation(struct oplog *log, struct found_list *found, uint3
                 found->list[found->kept++] = seg;
         }
         log->generation = chosen;
+        if (log->generation_max < chosen)
+                log->generation_max = chosen;
 }
 
 static enum hif_err recover_segments(struct recovery *recovery, struct found_list *found,
