@@ -139,12 +139,8 @@ static bool claim(struct stage_job *job)
 
 static void unref(struct stage_job *job)
 {
-        if (__atomic_sub_fetch(&job->refs, 1, __ATOMIC_ACQ_REL) > 0)
-                return;
-        buf_free(&job->input);
-        buf_free(&job->output);
-        free(job->files);
-        free(job);
+        if (__atomic_sub_fetch(&job->refs, 1, __ATOMIC_ACQ_REL) == 0)
+                free(job);
 }
 
 static void finish(struct stage_job *job)
@@ -211,5 +207,10 @@ void stage_job_release(struct stage_job *job)
 {
         if (!claim(job))
                 stage_job_wait(job);
+        /* The job itself may stay in the pool's queue for long. */
+        buf_free(&job->input);
+        buf_free(&job->output);
+        free(job->files);
+        job->files = NULL;
         unref(job);
 }
