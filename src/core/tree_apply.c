@@ -426,7 +426,8 @@ static enum hif_err feed(struct apply *apply, struct tree_edits *edits)
                         return err;
                 first = false;
                 last_size = edit.key.size;
-                memcpy(last, edit.key.data, last_size);
+                if (last_size > 0)
+                        memcpy(last, edit.key.data, last_size);
         }
         return first && !apply->root ? HIF_EINVAL : HIF_OK;
 }

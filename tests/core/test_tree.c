@@ -35,6 +35,11 @@ static void expect_tree(struct model *model, const struct model_state *state)
         assert_int_equal(model->tree.held, 0);
 }
 
+static int key_order(const void *a, const void *b)
+{
+        return span_cmp(buf_span(a), buf_span(b));
+}
+
 static size_t change_size(struct model *model)
 {
         static const size_t sizes[] = {1, 1, 2, 10, 60};
@@ -132,6 +137,72 @@ static void the_order_of_edits_leaves_no_trace(void **state)
                 state_free(&now);
                 model_free(&model);
         }
+}
+
+/* Growing and shrinking at its end, one entry a time, a tree passes through every shape: roots that
+ * end by the rule and get a sibling, last nodes that vanish, levels that come and go. */
+static void a_tree_grows_and_shrinks_at_its_end(void **state)
+{
+        (void)state;
+        for (size_t s = 0; s < seed_count; s++) {
+                struct model_state old, now;
+                struct model model;
+
+                print_message("seed %llu\n", (unsigned long long)seeds[s]);
+                model_init(&model, seeds[s], 150, true);
+                state_init(&model, &old);
+                state_init(&model, &now);
+                state_apply(&model, NULL, &old, NULL);
+                for (size_t i = 1; i < 2 * model.count; i++) {
+                        size_t at = i < model.count ? i : 2 * model.count - i;
+                        struct hif_hash bulk;
+
+                        if (at == model.count)
+                                continue;
+                        state_copy(&model, &now, &old);
+                        now.versions[at] = i < model.count;
+                        state_apply(&model, &old, &now, NULL);
+                        bulk = state_bulk_root(&model, &now);
+                        expect_root(&now.root, &bulk);
+                        state_copy(&model, &old, &now);
+                }
+                assert_int_equal(state_count(&model, &now), 1);
+                state_free(&old);
+                state_free(&now);
+                model_free(&model);
+        }
+}
+
+/* The cut is part of the format: 500 directories, in nodes of three on average, have this root. */
+static void a_tree_has_its_golden_root(void **state)
+{
+        static const char golden[] =
+            "e7f503605ae70ea55821ed4a2fb7f53ccb8073365e835e81357efe64b82aa465";
+        const struct tree_params params = {2, 3, 7, 2, 3, 6, 0x0123456789abcdef};
+        const struct entry dir = {.kind = ENTRY_DIR};
+        struct tree_edit edits[501];
+        struct buf keys[501] = {{0}};
+        struct memtree tree;
+        struct hif_hash root;
+        char hex[HIF_HASH_HEX_SIZE];
+
+        (void)state;
+        memtree_init(&tree);
+        for (int i = 1; i < 501; i++) {
+                char name[16];
+
+                snprintf(name, sizeof(name), "%d", i);
+                key_from_path(&keys[i], span_str(name));
+        }
+        qsort(keys, 501, sizeof(keys[0]), key_order);
+        for (int i = 0; i < 501; i++)
+                edits[i] = (struct tree_edit){.key = buf_span(&keys[i]), .entry = &dir};
+        assert_int_equal(memtree_apply(&tree, &params, NULL, edits, 501, &root, NULL), HIF_OK);
+        hash_to_hex(&root, hex);
+        assert_string_equal(hex, golden);
+        for (int i = 0; i < 501; i++)
+                buf_free(&keys[i]);
+        memtree_free(&tree);
 }
 
 /* --- reading ------------------------------------------------------------------------------------
@@ -403,6 +474,8 @@ int main(int argc, char **argv)
         const struct CMUnitTest tests[] = {
             cmocka_unit_test(any_history_leads_to_the_same_root),
             cmocka_unit_test(the_order_of_edits_leaves_no_trace),
+            cmocka_unit_test(a_tree_grows_and_shrinks_at_its_end),
+            cmocka_unit_test(a_tree_has_its_golden_root),
             cmocka_unit_test(reads_agree_with_the_array),
             cmocka_unit_test_setup_teardown(nodes_have_the_size_that_was_meant, setup_big,
                                             teardown_big),
