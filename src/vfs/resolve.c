@@ -91,7 +91,7 @@ static enum onode_kind kind_of_entry(const struct entry *entry)
         case ENTRY_DIR:
                 return ONODE_DIR;
         }
-        assert(!"entries are checked on arrival");
+        assert(false && "entries are checked on arrival");
         return ONODE_FILE;
 }
 
