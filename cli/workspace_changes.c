@@ -1,6 +1,7 @@
 #include "cli/workspace_changes.h"
 
 #include "base/cleanup.h"
+#include "base/map.h"
 
 #include <stdlib.h>
 

@@ -24,8 +24,8 @@ static enum hif_err join(struct building *building, uint64_t dir, struct span na
         enum hif_err err;
 
         buf_reset(&building->path);
-        err = in_base ? rows_base_path(building->rows, dir, &building->path)
-                      : rows_path(building->rows, dir, &building->path);
+        err = in_base ? vfs_rows_base_path(building->rows, dir, &building->path)
+                      : vfs_rows_path(building->rows, dir, &building->path);
         if (err != HIF_OK)
                 return err;
         if (building->path.size > 0)
@@ -68,20 +68,20 @@ static void fill(struct building *building, const struct onode *node, enum entry
         change->target = node->target;
         change->content_changed = node->kind == ONODE_FILE && (node->flags & ONODE_CONTENT) != 0;
         if (change->content_changed)
-                change->content = *rows_content(building->rows, node);
+                change->content = *vfs_rows_content(building->rows, node);
 }
 
 /* A name that the overlay gives to a node. */
 static enum hif_err name_given(struct building *building, const struct odirent *row)
 {
-        const struct onode *node = rows_node(building->rows, row->child);
+        const struct onode *node = vfs_rows_node(building->rows, row->child);
         const struct odirent *left = map_get(&building->rows->by_base_child, row->child);
         struct vfs_change change = {.kind = VFS_ADDED};
         enum entry_kind kind;
         enum hif_err err;
 
         assert(node != NULL);
-        if (!rows_entry_kind(node, &kind) || name_is_local(row->name))
+        if (!vfs_rows_entry_kind(node, &kind) || name_is_local(row->name))
                 return HIF_OK;
         if (row->base_child != NODEID_NONE) {
                 if (left == NULL && !differs(node, kind, &row->base, false))
@@ -109,7 +109,7 @@ static enum hif_err name_given(struct building *building, const struct odirent *
 /* A name that the base has and the workspace has not, and whose node lives on nowhere. */
 static enum hif_err name_gone(struct building *building, const struct odirent *row)
 {
-        const struct onode *node = rows_node(building->rows, row->base_child);
+        const struct onode *node = vfs_rows_node(building->rows, row->base_child);
         struct vfs_change change = {.kind = VFS_DELETED,
                                     .entry_kind = row->base.kind,
                                     .base = row->base,
@@ -137,11 +137,11 @@ static enum hif_err node_changed(struct building *building, const struct onode *
         if (node->base.kind == 0 || node->kind != ONODE_FILE || (node->flags & ONODE_ATTRS) == 0 ||
             (node->flags & ONODE_REMOVED) != 0 ||
             map_get(&building->rows->by_child, node->id) != NULL ||
-            !rows_alive(building->rows, node->id) || !rows_entry_kind(node, &kind) ||
+            !vfs_rows_alive(building->rows, node->id) || !vfs_rows_entry_kind(node, &kind) ||
             !differs(node, kind, &node->base, true))
                 return HIF_OK;
         buf_reset(&building->path);
-        err = rows_path(building->rows, node->id, &building->path);
+        err = vfs_rows_path(building->rows, node->id, &building->path);
         if (err != HIF_OK)
                 return err;
         change.path = keep_path(building);
@@ -168,7 +168,7 @@ static enum hif_err build(struct vfs_snapshot *snapshot)
         for (size_t i = 0; i < building.rows->dirent_count && err == HIF_OK; i++) {
                 const struct odirent *row = &building.rows->dirents[i];
 
-                if (row->child != NODEID_NONE && rows_alive(building.rows, row->dir))
+                if (row->child != NODEID_NONE && vfs_rows_alive(building.rows, row->dir))
                         err = name_given(&building, row);
                 else if (row->base_child != NODEID_NONE)
                         err = name_gone(&building, row);
@@ -242,7 +242,7 @@ enum hif_err vfs_snapshot_take(struct vfs *vfs, bool freeze, struct vfs_snapshot
                 out->seq = overlay_freeze(vfs->config.overlay);
                 out->frozen = vfs->frozen = true;
         }
-        err = rows_copy(vfs->config.overlay, &out->arena, &out->rows);
+        err = vfs_rows_copy(vfs->config.overlay, &out->arena, &out->rows);
         if (err == HIF_OK)
                 err = build(out);
         if (err == HIF_OK)
@@ -262,7 +262,7 @@ void vfs_snapshot_free(struct vfs_snapshot *snapshot)
                 overlay_thaw(snapshot->overlay);
                 snapshot->vfs->frozen = false;
         }
-        rows_free(snapshot->rows);
+        vfs_rows_free(snapshot->rows);
         arena_free(&snapshot->arena);
         *snapshot = (struct vfs_snapshot){0};
 }

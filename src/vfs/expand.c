@@ -98,7 +98,7 @@ static enum hif_err remove_name(struct expanding *ex, const struct odirent *row)
 {
         CLEANUP(buf_free) struct buf dir = {0};
         struct vfs_expanded what = {.remove = true};
-        enum hif_err err = rows_base_path(ex->rows, row->dir, &dir);
+        enum hif_err err = vfs_rows_base_path(ex->rows, row->dir, &dir);
 
         if (err != HIF_OK)
                 return err;
@@ -138,7 +138,7 @@ static enum hif_err put_row(struct expanding *ex, const struct onode *node, stru
                                     .target = node->target};
         enum hif_err err = HIF_OK;
 
-        if (!rows_entry_kind(node, &what.entry_kind))
+        if (!vfs_rows_entry_kind(node, &what.entry_kind))
                 return HIF_OK;
         if (what.entry_kind == ENTRY_SYMLINK) {
                 if (node->target.size == 0)
@@ -151,7 +151,7 @@ static enum hif_err put_row(struct expanding *ex, const struct onode *node, stru
                         what.hash = node->base.hash;
                         what.loc = node->base.loc;
                 } else {
-                        what.content = rows_content(ex->rows, node);
+                        what.content = vfs_rows_content(ex->rows, node);
                 }
         }
         return err == HIF_OK ? push_item(ex, &what) : err;
@@ -192,11 +192,11 @@ static enum hif_err show_child(struct expanding *ex, const struct shown_dir *dir
 {
         struct span key = tree_cursor_key(&ex->cursor), name = key_name(key), path, base_path;
         uint64_t id = runs_id(&ex->runs, ex->cursor.rank);
-        const struct onode *node = rows_node(ex->rows, id);
+        const struct onode *node = vfs_rows_node(ex->rows, id);
         struct entry entry;
         enum hif_err err;
 
-        if (rows_dirent(ex->rows, dir->id, key_hash60(key), name) != NULL)
+        if (vfs_rows_dirent(ex->rows, dir->id, key_hash60(key), name) != NULL)
                 return HIF_OK; /* the overlay speaks for this name */
         tree_cursor_entry(&ex->cursor, &entry);
         path = keep_joined(ex, dir->path, name);
@@ -249,7 +249,7 @@ static enum hif_err show_todo(struct expanding *ex)
 
 static enum hif_err put_name_given(struct expanding *ex, const struct odirent *row)
 {
-        const struct onode *node = rows_node(ex->rows, row->child);
+        const struct onode *node = vfs_rows_node(ex->rows, row->child);
         CLEANUP(buf_free) struct buf dir = {0}, base = {0};
         struct span path, base_path = {0};
         uint64_t rank;
@@ -258,14 +258,14 @@ static enum hif_err put_name_given(struct expanding *ex, const struct odirent *r
         if (name_is_local(row->name))
                 return HIF_OK;
         assert(node != NULL);
-        err = rows_path(ex->rows, row->dir, &dir);
+        err = vfs_rows_path(ex->rows, row->dir, &dir);
         if (err != HIF_OK)
                 return err;
         path = keep_joined(ex, buf_span(&dir), row->name);
         if (path.data == NULL)
                 return HIF_ENOMEM;
         if (map_get(&ex->rows->by_base_child, row->child) != NULL) {
-                err = rows_base_path(ex->rows, row->child, &base);
+                err = vfs_rows_base_path(ex->rows, row->child, &base);
                 if (err != HIF_OK)
                         return err;
                 base_path = keep(ex, buf_span(&base));
@@ -289,11 +289,11 @@ static enum hif_err put_changed(struct expanding *ex, const struct onode *node)
         enum hif_err err;
 
         if (node->base.kind == 0 || node->kind != ONODE_FILE || (node->flags & ONODE_ATTRS) == 0 ||
-            (node->flags & ONODE_REMOVED) != 0 || !rows_entry_kind(node, &kind) ||
+            (node->flags & ONODE_REMOVED) != 0 || !vfs_rows_entry_kind(node, &kind) ||
             ((node->flags & ONODE_CONTENT) == 0 && kind == node->base.kind) ||
-            map_get(&ex->rows->by_child, node->id) != NULL || !rows_alive(ex->rows, node->id))
+            map_get(&ex->rows->by_child, node->id) != NULL || !vfs_rows_alive(ex->rows, node->id))
                 return HIF_OK;
-        err = rows_path(ex->rows, node->id, &path);
+        err = vfs_rows_path(ex->rows, node->id, &path);
         if (err != HIF_OK)
                 return err;
         kept = keep(ex, buf_span(&path));
@@ -350,7 +350,7 @@ enum hif_err vfs_changes_expand(struct vfs_snapshot *snapshot, struct tree_sourc
 
                 if (row->base_child != NODEID_NONE)
                         err = remove_name(&ex, row);
-                if (err == HIF_OK && row->child != NODEID_NONE && rows_alive(ex.rows, row->dir))
+                if (err == HIF_OK && row->child != NODEID_NONE && vfs_rows_alive(ex.rows, row->dir))
                         err = put_name_given(&ex, row);
         }
         for (size_t i = 0; i < ex.rows->node_count && err == HIF_OK; i++)

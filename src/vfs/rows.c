@@ -84,7 +84,8 @@ static enum hif_err index_rows(struct vfs_rows *rows)
         return err;
 }
 
-enum hif_err rows_copy(const struct overlay *overlay, struct arena *arena, struct vfs_rows **out)
+enum hif_err vfs_rows_copy(const struct overlay *overlay, struct arena *arena,
+                           struct vfs_rows **out)
 {
         struct overlay_stats stats = overlay_stats(overlay);
         struct vfs_rows *rows = arena_zalloc(arena, sizeof(*rows));
@@ -109,14 +110,14 @@ enum hif_err rows_copy(const struct overlay *overlay, struct arena *arena, struc
         qsort(rows->dirents, rows->dirent_count, sizeof(*rows->dirents), compare_dirents);
         err = index_rows(rows);
         if (err != HIF_OK) {
-                rows_free(rows);
+                vfs_rows_free(rows);
                 return err;
         }
         *out = rows;
         return HIF_OK;
 }
 
-void rows_free(struct vfs_rows *rows)
+void vfs_rows_free(struct vfs_rows *rows)
 {
         if (rows == NULL)
                 return;
@@ -125,28 +126,28 @@ void rows_free(struct vfs_rows *rows)
         map_free(&rows->by_child);
 }
 
-const struct onode *rows_node(const struct vfs_rows *rows, uint64_t id)
+const struct onode *vfs_rows_node(const struct vfs_rows *rows, uint64_t id)
 {
         return map_get(&rows->node_by_id, id);
 }
 
-const struct vfs_content *rows_content(const struct vfs_rows *rows, const struct onode *node)
+const struct vfs_content *vfs_rows_content(const struct vfs_rows *rows, const struct onode *node)
 {
         return &rows->contents[node - rows->nodes];
 }
 
-const struct odirent *rows_dirent(const struct vfs_rows *rows, uint64_t dir, uint64_t hash60,
-                                  struct span name)
+const struct odirent *vfs_rows_dirent(const struct vfs_rows *rows, uint64_t dir, uint64_t hash60,
+                                      struct span name)
 {
         struct odirent key = {.dir = dir, .hash60 = hash60, .name = name};
 
         return bsearch(&key, rows->dirents, rows->dirent_count, sizeof(key), compare_dirents);
 }
 
-bool rows_alive(const struct vfs_rows *rows, uint64_t id)
+bool vfs_rows_alive(const struct vfs_rows *rows, uint64_t id)
 {
         for (size_t depth = 0; id != NODEID_ROOT; depth++) {
-                const struct onode *node = rows_node(rows, id);
+                const struct onode *node = vfs_rows_node(rows, id);
 
                 if (depth > PATH_DEPTH_MAX || node == NULL || (node->flags & ONODE_PLACED) == 0 ||
                     (node->flags & ONODE_REMOVED) != 0)
@@ -159,7 +160,7 @@ bool rows_alive(const struct vfs_rows *rows, uint64_t id)
 /* One step up, in the present or in the base. */
 static bool step_up(const struct vfs_rows *rows, bool in_base, uint64_t *id, struct span *name)
 {
-        const struct onode *node = rows_node(rows, *id);
+        const struct onode *node = vfs_rows_node(rows, *id);
         const struct odirent *left = in_base ? map_get(&rows->by_base_child, *id) : NULL;
 
         if (left != NULL) {
@@ -192,17 +193,17 @@ static enum hif_err path_up(const struct vfs_rows *rows, uint64_t id, bool in_ba
         return buf_failed(out) ? HIF_ENOMEM : HIF_OK;
 }
 
-enum hif_err rows_path(const struct vfs_rows *rows, uint64_t id, struct buf *out)
+enum hif_err vfs_rows_path(const struct vfs_rows *rows, uint64_t id, struct buf *out)
 {
         return path_up(rows, id, false, out);
 }
 
-enum hif_err rows_base_path(const struct vfs_rows *rows, uint64_t id, struct buf *out)
+enum hif_err vfs_rows_base_path(const struct vfs_rows *rows, uint64_t id, struct buf *out)
 {
         return path_up(rows, id, true, out);
 }
 
-bool rows_entry_kind(const struct onode *node, enum entry_kind *out)
+bool vfs_rows_entry_kind(const struct onode *node, enum entry_kind *out)
 {
         switch (node->kind) {
         case ONODE_FILE:

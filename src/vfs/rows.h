@@ -22,21 +22,22 @@ struct vfs_rows {
 };
 
 /* Copy everything into the arena. */
-HIF_MUST_USE enum hif_err rows_copy(const struct overlay *overlay, struct arena *arena,
-                                    struct vfs_rows **out);
-void rows_free(struct vfs_rows *rows); /* the maps: the rest is the arena's */
+HIF_MUST_USE enum hif_err vfs_rows_copy(const struct overlay *overlay, struct arena *arena,
+                                        struct vfs_rows **out);
+void vfs_rows_free(struct vfs_rows *rows); /* the maps: the rest is the arena's */
 
-const struct onode *rows_node(const struct vfs_rows *rows, uint64_t id);
-const struct vfs_content *rows_content(const struct vfs_rows *rows, const struct onode *node);
-const struct odirent *rows_dirent(const struct vfs_rows *rows, uint64_t dir, uint64_t hash60,
-                                  struct span name);
+const struct onode *vfs_rows_node(const struct vfs_rows *rows, uint64_t id);
+const struct vfs_content *vfs_rows_content(const struct vfs_rows *rows, const struct onode *node);
+const struct odirent *vfs_rows_dirent(const struct vfs_rows *rows, uint64_t dir, uint64_t hash60,
+                                      struct span name);
 /* True when the node and all directories above it still have names. */
-bool rows_alive(const struct vfs_rows *rows, uint64_t id);
+bool vfs_rows_alive(const struct vfs_rows *rows, uint64_t id);
 /* Append. HIF_ENOENT: no row tells (which the overlay's invariants exclude for dirs of rows). */
-HIF_MUST_USE enum hif_err rows_path(const struct vfs_rows *rows, uint64_t id, struct buf *out);
-HIF_MUST_USE enum hif_err rows_base_path(const struct vfs_rows *rows, uint64_t id, struct buf *out);
+HIF_MUST_USE enum hif_err vfs_rows_path(const struct vfs_rows *rows, uint64_t id, struct buf *out);
+HIF_MUST_USE enum hif_err vfs_rows_base_path(const struct vfs_rows *rows, uint64_t id,
+                                             struct buf *out);
 
 /* What an entry for this row would be; false: it never lands (fifo, socket). */
-bool rows_entry_kind(const struct onode *node, enum entry_kind *out);
+bool vfs_rows_entry_kind(const struct onode *node, enum entry_kind *out);
 
 #endif
