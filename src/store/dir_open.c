@@ -20,9 +20,9 @@ static bool exists(struct dir_store *dir, const char *key)
         return path && !env->ops->stat(env, path, &st);
 }
 
-/* Make the names of the root durable: all that may be new, and the root's own. Directories that we
- * may pass through but not read are not ours, and were there before. */
-static enum hif_err sync_above(struct env *env, const char *root, size_t there)
+/* Make the root's name durable, and all above it: a process that died may have made them. What we
+ * may pass through but not read is not ours, and was there before. */
+static enum hif_err sync_above(struct env *env, const char *root)
 {
         AUTO_FREE char *path = strdup(root);
         char *slash;
@@ -36,28 +36,13 @@ static enum hif_err sync_above(struct env *env, const char *root, size_t there)
                 err = env_sync_dir(env, *path ? path : "/");
                 if (err && err != HIF_EACCES && err != HIF_EPERM)
                         return err;
-                if ((size_t)(slash - path) <= there)
-                        break;
         }
         return HIF_OK;
-}
-
-/* How long the part of the path is that exists. */
-static size_t existing(struct env *env, const char *root)
-{
-        AUTO_FREE char *path = strdup(root);
-        struct stat st;
-        char *slash;
-
-        while (path && env->ops->stat(env, path, &st) && (slash = strrchr(path, '/')))
-                *slash = '\0';
-        return path ? strlen(path) : 0;
 }
 
 static enum hif_err make_root(struct dir_store *dir, struct hif_why *why)
 {
         struct env *env = dir->store.env;
-        size_t there = existing(env, dir->root);
         enum hif_err err = env_mkdirs(env, dir->root, DIR_DIR_MODE);
 
         if (err)
@@ -65,14 +50,17 @@ static enum hif_err make_root(struct dir_store *dir, struct hif_why *why)
                                "cannot create the store directory %s: %s; choose a path that you "
                                "may write to",
                                dir->root, hif_strerror(err));
-        err = sync_above(env, dir->root, there);
+        err = sync_above(env, dir->root);
         if (err)
-                return why_set(why, err, "cannot sync the directory that holds %s: %s", dir->root,
-                               hif_strerror(err));
+                return why_set(why, err,
+                               "cannot sync the directories that hold %s: %s; choose "
+                               "another place for the store",
+                               dir->root, hif_strerror(err));
         return HIF_OK;
 }
 
-/* A directory that nobody made a store of is most likely a mistyped path: leave it alone. */
+/* A directory that nobody made a store of is most likely a mistyped path: leave it alone. (.hif is
+ * made once the root's name is durable.) */
 static enum hif_err check_root(struct dir_store *dir, bool create, struct hif_why *why)
 {
         struct env *env = dir->store.env;
