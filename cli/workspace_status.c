@@ -110,6 +110,9 @@ static enum hif_err put_hunks(struct buf *out, const struct vfs_change *change,
         const char *hunks;
         enum hif_err err = HIF_OK;
 
+        if (git_libgit2_init() < 0) /* counted: once a call is cheap */
+                return HIF_ENOMEM;
+
         buf_put_span(&from, from_path);
         buf_put_u8(&from, 0);
         buf_put_span(&to, change->path);
@@ -122,6 +125,7 @@ static enum hif_err put_hunks(struct buf *out, const struct vfs_change *change,
                                    (const char *)to.data, &options) != 0 ||
             git_patch_to_buf(&text, patch) != 0) {
                 git_patch_free(patch);
+                git_libgit2_shutdown();
                 return HIF_ENOMEM;
         }
         hunks = text.size > 0 ? strstr(text.ptr, "\n--- ") : NULL;
@@ -133,6 +137,7 @@ static enum hif_err put_hunks(struct buf *out, const struct vfs_change *change,
                 err = HIF_ENOMEM;
         git_buf_dispose(&text);
         git_patch_free(patch);
+        git_libgit2_shutdown();
         return err;
 }
 
