@@ -13,7 +13,7 @@ struct dbfile {
         struct dbvfs *dbvfs;
         int fd;
         bool remove;   /* at close */
-        bool dir_sync; /* made by us: its name is not on disk yet */
+        bool dir_sync; /* its name may not be on disk yet, whoever made it */
         char path[PATH_SIZE];
 };
 
@@ -203,7 +203,7 @@ static int vfs_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *base, int 
         file->remove = (flags & SQLITE_OPEN_DELETEONCLOSE) != 0;
         memcpy(file->path, path, strlen(path) + 1);
         err = env->ops->stat(env, path, &st);
-        file->dir_sync = err == HIF_ENOENT;
+        file->dir_sync = true;
         if (err == HIF_OK || (err == HIF_ENOENT && (mode & O_CREAT)))
                 err = env->ops->open(env, path, mode, 0600, &file->fd);
         if (err != HIF_OK)

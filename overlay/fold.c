@@ -6,6 +6,7 @@
 
 #include "overlay/db.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -98,6 +99,32 @@ static enum hif_err load_rows(struct fold *fold, struct rows *rows)
         return err;
 }
 
+/* A process that died in a commit may have left it in memory only. It is going to be believed: so it
+ * has to be on disk before the log that says the same goes away. */
+static enum hif_err sync_left_over(struct overlay *overlay)
+{
+        static const char *const names[] = {"rows.db-wal", "rows.db"};
+        struct env *env = overlay->env;
+        char path[OPLOG_PATH_MAX];
+        int fd;
+
+        for (size_t i = 0; i < 2; i++) {
+                enum hif_err err;
+
+                snprintf(path, sizeof(path), "%s/%s", overlay->dir, names[i]);
+                err = env->ops->open(env, path, O_RDWR, 0, &fd);
+                if (err == HIF_ENOENT)
+                        continue;
+                if (err == HIF_OK) {
+                        err = env->ops->fsync(env, fd);
+                        env->ops->close(env, fd);
+                }
+                if (err != HIF_OK)
+                        return err;
+        }
+        return env_sync_dir(env, overlay->dir);
+}
+
 enum hif_err fold_load(struct overlay *overlay, struct fold_state *out, struct hif_why *why)
 {
         struct fold *fold = overlay->fold;
@@ -111,6 +138,8 @@ enum hif_err fold_load(struct overlay *overlay, struct fold_state *out, struct h
                 *out = (struct fold_state){0};
                 return HIF_OK;
         }
+        if (err == HIF_OK)
+                err = sync_left_over(overlay);
         if (err == HIF_OK)
                 err = db_open(&fold->db, path);
         if (err == HIF_OK)

@@ -13,6 +13,13 @@ static void *must(void *ptr)
         return ptr;
 }
 
+#define TRACE(model, ...)                                                                          \
+        do {                                                                                       \
+                if ((model)->trace)                                                                \
+                        fprintf(stderr, __VA_ARGS__);                                              \
+        } while (0)
+typedef unsigned long long ull;
+
 static void drop(struct mfile *file)
 {
         if (file != NULL && --file->refs == 0)
@@ -85,6 +92,7 @@ void model_commit(struct model *model, uint64_t seq)
 {
         struct mstate *next = &model->next;
 
+        TRACE(model, "record %llu\n", (ull)seq);
         /* A transaction that changed nothing is no record. */
         if (seq == model->newest) {
                 state_free(latest(model));
@@ -142,6 +150,8 @@ void model_create(struct model *model, uint64_t dir, const char *name, uint64_t 
         struct mentry *entry = NULL;
         struct mfile **slot = file_slot(state, 0);
 
+        TRACE(model, "  create %llu as %s in %llu\n", (ull)id, name, (ull)dir);
+
         for (size_t i = 0; i < MODEL_FILES; i++) {
                 struct mentry *at = &state->entries[i];
 
@@ -168,6 +178,7 @@ void model_remove(struct model *model, uint64_t dir, const char *name, uint64_t 
 {
         struct mfile **slot = file_slot(&model->next, id);
 
+        TRACE(model, "  remove %llu\n", (ull)id);
         for (size_t i = 0; i < MODEL_FILES; i++) {
                 struct mentry *at = &model->next.entries[i];
 
@@ -186,12 +197,15 @@ void model_write(struct model *model, uint64_t id, uint64_t offset, const uint8_
         struct mfile **slot = file_slot(&model->next, id), *file;
         size_t end = (size_t)offset + size;
 
+        TRACE(model, "  write %llu at %llu, %zu bytes from %02x\n", (ull)id, (ull)offset, size,
+              bytes[0]);
         file = file_resize(slot, id, end > (*slot)->size ? end : (*slot)->size);
         memcpy(file->bytes + offset, bytes, size);
 }
 
 void model_truncate(struct model *model, uint64_t id, uint64_t size)
 {
+        TRACE(model, "  truncate %llu to %llu\n", (ull)id, (ull)size);
         file_resize(file_slot(&model->next, id), id, (size_t)size);
 }
 
@@ -251,6 +265,7 @@ static void forget_before(struct model *model, size_t keep)
 
 void model_synced(struct model *model, uint64_t seq)
 {
+        TRACE(model, "synced %llu\n", (ull)seq);
         forget_before(model, find(model, seq));
         model->synced = seq;
 }
@@ -435,6 +450,7 @@ static bool take_content(struct model *model, struct mstate *state, struct overl
 
 void model_abort(struct model *model, struct overlay *overlay)
 {
+        TRACE(model, "aborted\n");
         state_free(&model->next);
         model->next_ops = 0;
         /* The bytes were compared, or will be with the aborted write among those that may show. */
@@ -450,6 +466,8 @@ bool model_restart(struct model *model, struct overlay *overlay, uint64_t known,
 {
         size_t at = find(model, known);
 
+        TRACE(model, "opened at record %llu with the state of %llu%s\n", (ull)seq, (ull)known,
+              cut ? ", after a power cut" : "");
         forget_before(model, at);
         while (model->count > 1)
                 state_free(&model->states[--model->count]);

@@ -48,6 +48,7 @@ struct model {
         size_t write_count, write_capacity;
         struct mstate next; /* being made */
         size_t next_ops;
+        bool trace; /* every change to stderr */
 };
 
 bool model_init(struct model *model);

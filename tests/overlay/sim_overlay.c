@@ -318,6 +318,7 @@ static void transaction(struct run *run)
                 model_commit(&run->model, seq);
                 return;
         }
+        simenv_fail_at(run->sim, 0, HIF_OK);
         model_abort(&run->model, run->overlay);
         run->refused++;
 }
@@ -431,7 +432,7 @@ static void close_and_open(struct run *run)
         simenv_crash_at(run->sim, 1 + pick(run, 400));
 }
 
-static void run_seed(uint64_t seed, bool verbose, struct log *log)
+static void run_seed(uint64_t seed, bool verbose, bool trace, struct log *log)
 {
         struct run run = {.seed = seed, .doing = "starting"};
         struct hif_why why = {""};
@@ -442,6 +443,7 @@ static void run_seed(uint64_t seed, bool verbose, struct log *log)
                 abort();
         run.env = simenv_env(run.sim);
         run.env->log = log;
+        run.model.trace = trace;
         run.config = (struct overlay_config){.serial = true,
                                              .log_segment_bytes = 8192u << pick(&run, 3),
                                              .data_segment_bytes = 16384u << pick(&run, 4)};
@@ -477,7 +479,7 @@ static void run_seed(uint64_t seed, bool verbose, struct log *log)
 int main(int argc, char **argv)
 {
         unsigned long long from = 1, to = 20;
-        bool verbose = false;
+        bool verbose = false, trace = false;
         struct log *log = NULL;
 
         for (int i = 1; i < argc; i++) {
@@ -487,13 +489,15 @@ int main(int argc, char **argv)
                 } else if (strcmp(argv[i], "-v") == 0) {
                         verbose = true;
                         log = log_new(2, LOG_DEBUG);
+                } else if (strcmp(argv[i], "-t") == 0) {
+                        trace = true;
                 } else {
-                        fprintf(stderr, "usage: sim_overlay [--seeds FROM:TO] [-v]\n");
+                        fprintf(stderr, "usage: sim_overlay [--seeds FROM:TO] [-v] [-t]\n");
                         return 2;
                 }
         }
         for (unsigned long long seed = from; seed <= to; seed++)
-                run_seed(seed, verbose, log);
+                run_seed(seed, verbose, trace, log);
         log_free(log);
         printf("sim_overlay: seeds %llu:%llu passed\n", from, to);
         return 0;
