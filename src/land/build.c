@@ -87,6 +87,36 @@ static enum hif_err node_sink_put(struct tree_sink *base, const struct hif_hash 
         return puts_add(sink->puts, &key, hash, &body, sink->why);
 }
 
+/* N reaches this content already: only the bit changed, or it was called something else. */
+static bool moved_only(const struct merge *merge, const struct touched *item)
+{
+        const struct touched *from = NULL;
+
+        if (item->theirs && entry_is_file(item->theirs) &&
+            hash_eq(&item->theirs->hash, &item->entry->hash))
+                return true;
+        if (item->change && item->change->path_from.size > 0)
+                from = merge_find(merge, item->change->path_from);
+        return from && from->theirs && entry_is_file(from->theirs) &&
+               hash_eq(&from->theirs->hash, &item->entry->hash);
+}
+
+static enum hif_err content_of_changes(struct land *land, struct objects *objects,
+                                       struct hif_why *why)
+{
+        enum hif_err err = HIF_OK;
+
+        for (size_t i = 0; i < land->merge.count && err == HIF_OK; i++) {
+                const struct touched *item = land->merge.items[i];
+
+                if ((item->act == TOUCH_ADD || item->act == TOUCH_CHANGE) &&
+                    !moved_only(&land->merge, item))
+                        err = content_objects(land->project, &land->known, item->entry, objects_add,
+                                              objects, why);
+        }
+        return err;
+}
+
 static enum hif_err build_tree(struct land *land, struct puts *puts, struct objects *objects,
                                const struct hif_hash *from, struct hif_hash *tree,
                                struct hif_why *why)
@@ -95,14 +125,8 @@ static enum hif_err build_tree(struct land *land, struct puts *puts, struct obje
             .sink.put = node_sink_put, .land = land, .puts = puts, .objects = objects, .why = why};
         struct merge_edits edits;
         struct tree_stats stats = {0};
-        enum hif_err err = HIF_OK;
+        enum hif_err err = content_of_changes(land, objects, why);
 
-        for (size_t i = 0; i < land->merge.count && err == HIF_OK; i++) {
-                const struct touched *item = land->merge.items[i];
-
-                if (item->act == TOUCH_ADD || item->act == TOUCH_CHANGE)
-                        err = content_objects(&land->known, item->entry, objects_add, objects);
-        }
         merge_edits_init(&edits, &land->merge);
         if (err == HIF_OK)
                 err = tree_apply(node_reader_source(land->reader), &sink.sink,

@@ -343,7 +343,7 @@ static enum hif_err decide_and_try(struct commit *c, bool *done)
 
 /* One look at the store and, unless that answers it, one slot tried. *done: the answer is in out.
  */
-static enum hif_err turn(struct commit *c, bool *done)
+static enum hif_err turn(struct commit *c, bool resolve_only, bool *done)
 {
         bool found = false;
         enum hif_err err = find_tail(c->land, &c->tail, c->why);
@@ -354,8 +354,10 @@ static enum hif_err turn(struct commit *c, bool *done)
         if (err == HIF_OK && found) {
                 c->pending = false;
                 *done = true;
-        } else if (err == HIF_OK) {
-                err = must_replay(c) ? replay(c, done) : decide_and_try(c, done);
+        } else if (err == HIF_OK && must_replay(c)) {
+                err = replay(c, done);
+        } else if (err == HIF_OK && !resolve_only) {
+                err = decide_and_try(c, done);
         }
         slot_read_free(&c->tail);
         return err;
@@ -371,12 +373,30 @@ static enum hif_err run(struct commit *c)
         for (uint32_t i = 0; err == HIF_OK && !done && i < most; i++) {
                 if (i > 0)
                         land_pause(c->land->env, hooks, c->land->project->store->local, i - 1);
-                err = turn(c, &done);
+                err = turn(c, false, &done);
         }
         if (err == HIF_OK && !done)
                 err = why_set(
                     c->why, HIF_ELIMIT,
                     "others landed first %u times in a row: nothing was landed, try again", most);
+        return err;
+}
+
+enum hif_err land_resolve(struct land *land, const struct land_intent *intent,
+                          struct land_result *out, struct hif_why *why)
+{
+        struct commit c = {.land = land, .intent = intent, .pending = true, .out = out, .why = why};
+        bool done = false;
+        enum hif_err err;
+
+        *out = (struct land_result){0};
+        err = turn(&c, true, &done);
+        if (c.pending)
+                return HIF_EUNKNOWN;
+        if (err == HIF_OK && !done)
+                return why_set(why, HIF_ENOENT,
+                               "the landing that was tried at @%" PRIu64 " did not succeed",
+                               intent->position);
         return err;
 }
 

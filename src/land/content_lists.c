@@ -112,57 +112,37 @@ enum hif_err content_list_put(const struct project *project, struct puts *puts,
         return HIF_OK;
 }
 
-/* --- what a changed file's content consists of
- * ----------------------------------------------------- */
-
-enum hif_err content_objects(const struct known_set *set, const struct entry *entry,
-                             enum hif_err (*each)(void *arg, const struct slot_object *object),
-                             void *arg)
-{
-        struct slot_object object = {.kind = SLOT_BLOB, .hash = entry->hash};
-        const struct known *known;
-        enum hif_err err = HIF_OK;
-
-        if (!entry_is_file(entry) || entry->size == 0)
-                return HIF_OK;
-        if (entry->size > BODY_BLOB_MAX) {
-                object.kind = SLOT_CHUNKS;
-                known = known_find(set, KNOWN_CHUNKS, &entry->hash);
-        } else if (entry->loc.size > 0) {
-                object.kind = SLOT_PACK;
-                object.hash = entry->loc.pack;
-                known = known_find(set, KNOWN_PACKED, &entry->hash);
-        } else {
-                known = known_find(set, KNOWN_BLOB, &entry->hash);
-        }
-        if (known && known->reached)
-                return HIF_OK;
-        for (uint32_t i = 0; known && i < known->part_count && err == HIF_OK; i++)
-                err = each(arg, &known->parts[i]);
-        return err == HIF_OK ? each(arg, &object) : err;
-}
-
 /* --- reading ---------------------------------------------------------------------------------- */
+
+static enum hif_err read_list(const struct project *project, const struct hif_hash *hash,
+                              struct buf *bytes, struct chunk_list *out, struct hif_why *why)
+{
+        struct layout_key key = layout_blob(&project->layout, hash);
+        enum hif_err err = object_get(project, key.text, 0, bytes, why);
+        struct hif_hash actual;
+
+        if (err != HIF_OK)
+                return err;
+        actual = hash_of(HASH_CHUNKS, buf_span(bytes));
+        if (!hash_eq(&actual, hash) || chunk_list_open(buf_span(bytes), out) != HIF_OK)
+                return object_why(project, HIF_ECORRUPT, "use", key.text, why);
+        return HIF_OK;
+}
 
 static enum hif_err reach(const struct project *project, struct known_set *set,
                           const struct hif_hash *hash, int depth)
 {
         AUTO_BUF struct buf bytes = {0};
-        struct layout_key key = layout_blob(&project->layout, hash);
         struct chunk_list list;
         struct known *known = known_find(set, KNOWN_CHUNKS, hash);
-        struct hif_hash actual;
         enum hif_err err;
 
         if (known || depth > DEPTH_MAX)
                 return HIF_OK;
         /* What cannot be read is not reached, as far as we know: its chunks are uploaded again. */
-        err = object_get(project, key.text, 0, &bytes, NULL);
+        err = read_list(project, hash, &bytes, &list, NULL);
         if (err != HIF_OK)
                 return err == HIF_ENOMEM ? err : HIF_OK;
-        actual = hash_of(HASH_CHUNKS, buf_span(&bytes));
-        if (!hash_eq(&actual, hash) || chunk_list_open(buf_span(&bytes), &list) != HIF_OK)
-                return HIF_OK;
         for (uint32_t i = 0; i < list.count && err == HIF_OK; i++) {
                 struct chunk chunk;
 
@@ -189,4 +169,77 @@ enum hif_err content_reached(const struct project *project, struct known_set *se
                              const struct entry *entry)
 {
         return reach(project, set, &entry->hash, 0);
+}
+
+/* --- what a changed file's content consists of
+ * ----------------------------------------------------- */
+
+struct walk {
+        const struct project *project;
+        enum hif_err (*each)(void *arg, const struct slot_object *object);
+        void *arg;
+        struct hif_why *why;
+};
+
+/* Everything below a list, without the list itself. */
+static enum hif_err walk_list(struct walk *walk, const struct hif_hash *hash, int depth)
+{
+        AUTO_BUF struct buf bytes = {0};
+        struct chunk_list list;
+        enum hif_err err = read_list(walk->project, hash, &bytes, &list, walk->why);
+
+        if (err == HIF_OK && depth > DEPTH_MAX)
+                err = HIF_ECORRUPT;
+        for (uint32_t i = 0; err == HIF_OK && i < list.count; i++) {
+                struct slot_object object = {.kind = list.depth > 0 ? SLOT_CHUNKS : SLOT_BLOB};
+                struct chunk chunk;
+
+                chunk_list_at(&list, i, &chunk);
+                object.hash = chunk.hash;
+                err = walk->each(walk->arg, &object);
+                if (err == HIF_OK && list.depth > 0)
+                        err = walk_list(walk, &chunk.hash, depth + 1);
+        }
+        return err;
+}
+
+static enum hif_err large_objects(struct walk *walk, const struct known *known,
+                                  const struct entry *entry)
+{
+        enum hif_err err = HIF_OK;
+
+        if (!known || !known->parts)
+                return walk_list(walk, &entry->hash, 0);
+        for (uint32_t i = 0; i < known->part_count && err == HIF_OK; i++)
+                err = walk->each(walk->arg, &known->parts[i]);
+        return err;
+}
+
+enum hif_err content_objects(const struct project *project, const struct known_set *set,
+                             const struct entry *entry,
+                             enum hif_err (*each)(void *arg, const struct slot_object *object),
+                             void *arg, struct hif_why *why)
+{
+        struct walk walk = {.project = project, .each = each, .arg = arg, .why = why};
+        struct slot_object object = {.kind = SLOT_BLOB, .hash = entry->hash};
+        const struct known *known;
+        enum hif_err err = HIF_OK;
+
+        if (!entry_is_file(entry) || entry->size == 0)
+                return HIF_OK;
+        if (entry->size > BODY_BLOB_MAX) {
+                object.kind = SLOT_CHUNKS;
+                known = known_find(set, KNOWN_CHUNKS, &entry->hash);
+        } else if (entry->loc.size > 0) {
+                object.kind = SLOT_PACK;
+                object.hash = entry->loc.pack;
+                known = known_find(set, KNOWN_PACKED, &entry->hash);
+        } else {
+                known = known_find(set, KNOWN_BLOB, &entry->hash);
+        }
+        if (known && known->reached)
+                return HIF_OK;
+        if (entry->size > BODY_BLOB_MAX)
+                err = large_objects(&walk, known, entry);
+        return err == HIF_OK ? each(arg, &object) : err;
 }

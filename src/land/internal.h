@@ -365,12 +365,14 @@ void land_report(struct land *land); /* calls the progress hook */
 
 /* content_lists.c */
 
-/* Append the objects of a changed file's content that base's tree does not reach, as far as that is
- * known here: too many does no harm. */
-HIF_MUST_USE enum hif_err content_objects(const struct known_set *known, const struct entry *entry,
+/* Call each for the objects of a changed file's content that base's tree does not reach, as far as
+ * that is known here: too many does no harm. The lists of a large file that this run has not cut
+ * itself are read. */
+HIF_MUST_USE enum hif_err content_objects(const struct project *project,
+                                          const struct known_set *known, const struct entry *entry,
                                           enum hif_err (*each)(void *arg,
                                                                const struct slot_object *object),
-                                          void *arg);
+                                          void *arg, struct hif_why *why);
 /* Learn which chunks base's version of a large file has. */
 HIF_MUST_USE enum hif_err content_reached(const struct project *project, struct known_set *known,
                                           const struct entry *entry);

@@ -6,7 +6,8 @@
  *
  * Calling sequence: land_begin; land_stage for the changes (content is hashed, packed and uploaded;
  * may be called again after a restart: what the store has is found by hash in the stage's journal);
- * land_commit; land_free. Everything blocks: use a job thread. */
+ * land_commit; land_free. With an intent of an earlier run: land_resolve first, as an error of
+ * land_stage would say nothing about what that run sent. Everything blocks: use a job thread. */
 #ifndef HIF_LAND_LAND_H
 #define HIF_LAND_LAND_H
 
@@ -131,6 +132,15 @@ HIF_MUST_USE enum hif_err land_commit(struct land *land, const struct land_chang
                                       size_t count, const struct land_intent *intent,
                                       bool check_only, struct land_result *out,
                                       struct hif_why *why);
+
+/* Settle what an earlier run left open, before anything is staged: its slot is looked for, and sent
+ * again when it may still arrive. land_commit does the same with its `intent`; this is for callers
+ * that want to know first.
+ *      HIF_OK         it has landed: out says where
+ *      HIF_ENOENT     it has not, and never will: go on with land_stage, land_commit
+ *      HIF_EUNKNOWN   not known yet, ask again */
+HIF_MUST_USE enum hif_err land_resolve(struct land *land, const struct land_intent *intent,
+                                       struct land_result *out, struct hif_why *why);
 
 /* Give up an attempt whose outcome is unknown: its slot is occupied, if it still is free, so that
  * the attempt cannot arrive later.

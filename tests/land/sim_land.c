@@ -184,6 +184,15 @@ static enum hif_err run_once(struct lander *lander, const struct session *sessio
                 intent.slot = (struct buf){0};
                 buf_put_span(&intent.slot, buf_span(&lander->intent.slot));
         }
+        if (have_intent && world_chance(lander->world, 50)) {
+                err = land_resolve(*land, &intent, result, why);
+                if (err != HIF_ENOENT || lander->crashed) {
+                        land_intent_free(&intent);
+                        return err;
+                }
+                land_intent_free(&intent); /* settled */
+                have_intent = lander->have_intent = false;
+        }
         err = land_stage(*land, changes, count, &reader, why);
         if (err == HIF_OK && !lander->crashed)
                 err = land_commit(*land, changes, count, have_intent ? &intent : NULL, false,

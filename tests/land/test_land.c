@@ -319,6 +319,35 @@ static void a_repeated_landing_goes_on_where_it_stopped(void **state)
         unlink(path);
 }
 
+/* The same when the caller kept what was staged and stages nothing again. */
+static void what_was_staged_before_is_listed(void **state)
+{
+        struct fixture *f = *state;
+        size_t size = 9u << 20;
+        uint8_t *content = malloc(size);
+        struct slot_read slot;
+
+        fill(content, size, 4);
+        tsession_put(&f->ts, "small", "content");
+        tsession_put_bytes(&f->ts, "big", span_of(content, size));
+        assert_int_equal(tsession_land_with(&f->ts, NULL, true), HIF_OK);
+        f->tp.reads = 0;
+        land(f);
+        assert_int_equal(f->tp.reads, 0);
+        assert_int_equal(project_slot(&f->tp.project, 1, true, &slot, NULL), HIF_OK);
+        assert_int_equal(slot.slot.object_count, tproject_count(&f->tp, "/blobs/") +
+                                                     tproject_count(&f->tp, "/packs/") +
+                                                     tproject_count(&f->tp, "/trees/") - 1);
+        slot_read_free(&slot);
+        next_session(f); /* renamed: base reaches all of it */
+        tsession_rename(&f->ts, "big", "bigger");
+        land(f);
+        assert_int_equal(project_slot(&f->tp.project, 2, true, &slot, NULL), HIF_OK);
+        assert_int_equal(slot.slot.object_count, 1); /* the node */
+        slot_read_free(&slot);
+        free(content);
+}
+
 /* A journal that was torn in the middle of a record counts up to there. */
 static void a_torn_journal_is_cut(void **state)
 {
@@ -556,6 +585,37 @@ static void an_unknown_outcome_is_replayed(void **state)
         tproject_expect(&f->tp, "a", "1");
 }
 
+/* The same, asked before anything is staged; and asked of an attempt that lost for certain. */
+static void an_intent_is_settled_first(void **state)
+{
+        struct fixture *f = *state;
+        struct store *faulty =
+            with_faults(f, &(struct store_fault_rule){.op = STORE_PUT_NEW,
+                                                      .key_contains = "landing-log",
+                                                      .count = 100,
+                                                      .fault = STORE_FAULT_LATE});
+        struct project project = f->tp.project;
+
+        tsession_put(&f->ts, "a", "1");
+        assert_int_equal(tsession_land(&f->ts), HIF_EUNKNOWN);
+        assert_int_equal(land_resolve(f->ts.land, &f->ts.intent, &f->ts.result, &f->ts.why),
+                         HIF_EUNKNOWN);
+        f->tp.project.store = f->tp.store;
+        tproject_land_put(&f->tp, "theirs", "2"); /* takes the position */
+        f->tp.project = project;
+        store_fault_clear(faulty);
+        assert_int_equal(land_resolve(f->ts.land, &f->ts.intent, &f->ts.result, &f->ts.why),
+                         HIF_ENOENT);
+        assert_int_equal(tsession_land(&f->ts), HIF_OK);
+        assert_int_equal(f->ts.result.position, 2);
+        assert_int_equal(land_resolve(f->ts.land, &f->ts.intent, &f->ts.result, &f->ts.why),
+                         HIF_OK);
+        assert_int_equal(f->ts.result.position, 2);
+        store_fault_deliver(faulty);
+        without_faults(f, faulty);
+        assert_int_equal(tproject_tail(&f->tp), 2);
+}
+
 /* While an earlier attempt may still arrive, a store that does not answer means "unknown". */
 static void an_unreachable_store_does_not_settle_an_intent(void **state)
 {
@@ -719,6 +779,7 @@ int main(void)
             TEST(content_that_base_has_is_not_uploaded),
             TEST(a_file_that_cannot_be_read_is_named),
             TEST(a_repeated_landing_goes_on_where_it_stopped),
+            TEST(what_was_staged_before_is_listed),
             TEST(a_torn_journal_is_cut),
             TEST(long_lists_leave_the_slot),
             TEST(the_session_is_recorded),
@@ -730,6 +791,7 @@ int main(void)
             TEST(a_lost_answer_is_no_failure),
             TEST(a_false_412_is_no_lost_race),
             TEST(an_unknown_outcome_is_replayed),
+            TEST(an_intent_is_settled_first),
             TEST(an_unreachable_store_does_not_settle_an_intent),
             TEST(giving_up_occupies_the_slot),
             TEST(giving_up_too_late_says_where_it_landed),
