@@ -260,6 +260,14 @@ void stage_job_wait(struct stage_job *job);
 /* The stage is through with it; one that has not begun never will. */
 void stage_job_release(struct stage_job *job);
 
+/* --- stage_base.c -------------------------------------------------------------------------------
+ */
+
+bool stage_needs_content(const struct land_change *change);
+/* Learn what base has where changes [first, first + count) lie, or came from. */
+HIF_MUST_USE enum hif_err stage_reach_base(struct land *land, struct stage_shared *shared,
+                                           size_t first, size_t count, struct hif_why *why);
+
 /* --- merge.c, conflict.c ------------------------------------------------------------------------
  */
 

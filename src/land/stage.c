@@ -429,18 +429,12 @@ static enum hif_err give_large(struct stage *stage, size_t index)
         return submit(stage, end);
 }
 
-static bool needs_content(const struct land_change *change)
-{
-        return change->kind == LAND_PUT && !change->have_hash &&
-               (change->entry_kind == ENTRY_FILE || change->entry_kind == ENTRY_EXEC);
-}
-
 static enum hif_err give(struct stage *stage, size_t index)
 {
         struct land_change *change = &stage->shared.changes[index];
         enum hif_err err;
 
-        if (!needs_content(change))
+        if (!stage_needs_content(change))
                 return HIF_OK;
         if (change->size == 0) {
                 change->hash = hash_of(HASH_BLOB, (struct span){0});
@@ -457,99 +451,6 @@ static enum hif_err give(struct stage *stage, size_t index)
         return change->size <= BODY_BLOB_MAX ? give_blob(stage, index) : give_large(stage, index);
 }
 
-/* --- what base has already
- * ------------------------------------------------------------------------ */
-
-/* Base's content at a path needs no upload: a slot's tree reaches it. */
-static enum hif_err reach_entry(struct stage *stage, const struct entry *entry)
-{
-        struct known *known;
-        enum hif_err err = HIF_OK;
-
-        if (!entry_is_file(entry) || entry->size == 0)
-                return HIF_OK;
-        pthread_mutex_lock(&stage->shared.mutex);
-        if (entry->size > BODY_BLOB_MAX) {
-                err = content_reached(stage->land->project, &stage->land->known, entry);
-        } else {
-                enum known_kind kind = entry->loc.size > 0 ? KNOWN_PACKED : KNOWN_BLOB;
-
-                if (!known_find(&stage->land->known, kind, &entry->hash)) {
-                        known = known_add(&stage->land->known, kind, &entry->hash);
-                        if (known) {
-                                known->reached = true;
-                                known->loc = entry->loc;
-                        }
-                        err = known ? HIF_OK : HIF_ENOMEM;
-                }
-        }
-        pthread_mutex_unlock(&stage->shared.mutex);
-        return err;
-}
-
-static int compare_spans(const void *a, const void *b)
-{
-        return span_cmp(*(const struct span *)a, *(const struct span *)b);
-}
-
-static enum hif_err reach_keys(struct stage *stage, struct span *keys, size_t count)
-{
-        struct land *land = stage->land;
-        struct tree_cursor cursor;
-        enum hif_err err;
-
-        qsort(keys, count, sizeof(*keys), compare_spans);
-        err = node_reader_touch(land->reader, &land->base_tree, keys, count);
-        tree_cursor_init(&cursor, node_reader_source(land->reader));
-        for (size_t i = 0; i < count && err == HIF_OK; i++) {
-                struct entry entry;
-
-                err = tree_find(&cursor, &land->base_tree, keys[i], &entry, NULL);
-                if (err == HIF_OK)
-                        err = reach_entry(stage, &entry);
-                else if (err == HIF_ENOENT)
-                        err = HIF_OK;
-        }
-        tree_cursor_close(&cursor);
-        if (err != HIF_OK)
-                (void)why_set(stage->why, err, "cannot read the tree of @%lu: %s",
-                              (unsigned long)land->session->base_position, hif_strerror(err));
-        return err;
-}
-
-static enum hif_err add_key(struct arena *arena, struct span path, struct span *out)
-{
-        AUTO_BUF struct buf key = {0};
-
-        key_from_path(&key, path);
-        *out = arena_span(arena, buf_span(&key));
-        return buf_failed(&key) || !out->data ? HIF_ENOMEM : HIF_OK;
-}
-
-/* Look up where changes [first, first + count) lie, or came from. */
-static enum hif_err reach_base(struct stage *stage, size_t first, size_t count)
-{
-        struct arena arena = {0};
-        struct span *keys = malloc(2 * count * sizeof(*keys));
-        size_t n = 0;
-        enum hif_err err = keys ? HIF_OK : no_memory(stage);
-
-        for (size_t i = first; i < first + count && err == HIF_OK; i++) {
-                const struct land_change *change = &stage->shared.changes[i];
-
-                if (!needs_content(change) || change->size == 0)
-                        continue;
-                err = add_key(&arena, change->path, &keys[n++]);
-                if (err == HIF_OK && change->path_from.size > 0)
-                        err = add_key(&arena, change->path_from, &keys[n++]);
-        }
-        if (err == HIF_OK && n > 0)
-                err = reach_keys(stage, keys, n);
-        free(keys);
-        arena_free(&arena);
-        return err;
-}
-
 /* --- the whole -------------------------------------------------------------------------------- */
 
 static enum hif_err run(struct stage *stage, size_t count)
@@ -560,7 +461,7 @@ static enum hif_err run(struct stage *stage, size_t count)
                 size_t ahead = count - i < LOOK_AHEAD ? count - i : LOOK_AHEAD;
 
                 if (i % LOOK_AHEAD == 0)
-                        err = reach_base(stage, i, ahead);
+                        err = stage_reach_base(stage->land, &stage->shared, i, ahead, stage->why);
                 if (err == HIF_OK)
                         err = give(stage, i);
         }
@@ -578,7 +479,7 @@ static enum hif_err run(struct stage *stage, size_t count)
 static void count_work(struct land *land, const struct land_change *changes, size_t count)
 {
         for (size_t i = 0; i < count; i++) {
-                if (!needs_content(&changes[i]))
+                if (!stage_needs_content(&changes[i]))
                         continue;
                 land->progress.files_total++;
                 land->progress.bytes_total += changes[i].size;

@@ -150,6 +150,9 @@ struct env world_env(struct lander *lander);
 /* Start a fiber that runs main(lander). */
 bool lander_start(struct lander *lander, void (*main)(struct lander *lander), uint64_t delay_ns);
 void lander_sleep(struct lander *lander, uint64_t ns);
+void lander_yield(struct lander *lander);  /* from its fiber */
+void lander_resume(struct lander *lander); /* from the scheduler */
+void lander_free(struct lander *lander);
 /* Count one thing that this run does; true: it dies here. */
 bool lander_dies(struct lander *lander);
 void lander_crash(struct lander *lander);
