@@ -38,8 +38,8 @@ struct pack_loc {
 struct entry {
         enum entry_kind kind;
         uint64_t size;        /* bytes of content; of the target for a symlink; 0 for a directory */
-        struct hif_hash hash; /* HASH_BLOB up to BODY_BLOB_MAX, else HASH_CHUNKS; a symlink: HASH_BLOB
-                               * of its target; a directory: zeros */
+        struct hif_hash hash; /* HASH_BLOB up to BODY_BLOB_MAX, else HASH_CHUNKS; a symlink:
+                               * HASH_BLOB of its target; a directory: zeros */
         struct hif_time mtime;
         struct landing_tag tag;
         struct pack_loc loc; /* files only */

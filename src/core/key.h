@@ -21,11 +21,11 @@
 #include "base/buf.h"
 #include "base/err.h"
 
-#define NAME_SIZE_MAX 255
-#define PATH_SIZE_MAX 4095
+#define NAME_SIZE_MAX  255
+#define PATH_SIZE_MAX  4095
 #define PATH_DEPTH_MAX 2048
-#define KEY_HASH_SIZE 8
-#define KEY_SIZE_MAX  (PATH_SIZE_MAX + 1 + KEY_HASH_SIZE + 1)
+#define KEY_HASH_SIZE  8
+#define KEY_SIZE_MAX   (PATH_SIZE_MAX + 1 + KEY_HASH_SIZE + 1)
 
 /* 1 to 255 bytes, no '/', no NUL, not "." or "..". Checked on everything from wire, disk, store. */
 bool name_valid(struct span name);
@@ -43,7 +43,7 @@ uint64_t name_hash60(struct span name);
 
 /* Each appends to out. Arguments are valid paths and names (asserted). */
 void key_from_path(struct buf *out, struct span path);
-void key_prefix(struct buf *out, struct span dir_path);      /* prefix(d) */
+void key_prefix(struct buf *out, struct span dir_path);       /* prefix(d) */
 void key_prefix_of_key(struct buf *out, struct span dir_key); /* the same, from d's key */
 void key_child(struct buf *out, struct span dir_prefix, uint64_t hash60, struct span name);
 

@@ -61,8 +61,8 @@ void tree_node_child(const struct tree_node *node, uint32_t index, struct hif_ha
                      uint64_t *entries); /* inner */
 
 /* Where nodes come from. get() answers with a view that stays valid until put(); HIF_EMISS when it
- * is not resident (the source remembers what was missed); or an error. Operations put what they get,
- * on every path. */
+ * is not resident (the source remembers what was missed); or an error. Operations put what they
+ * get, on every path. */
 struct tree_source {
         enum hif_err (*get)(struct tree_source *source, const struct hif_hash *hash,
                             struct tree_node *out);
@@ -71,8 +71,7 @@ struct tree_source {
 
 /* Where new nodes go: bytes are encoded, not compressed, and borrowed for the call. */
 struct tree_sink {
-        enum hif_err (*put)(struct tree_sink *sink, const struct hif_hash *hash,
-                            struct span bytes);
+        enum hif_err (*put)(struct tree_sink *sink, const struct hif_hash *hash, struct span bytes);
 };
 
 /* --- reading ---------------------------------------------------------------------------------- */
@@ -127,12 +126,13 @@ HIF_MUST_USE enum hif_err tree_touch(struct tree_source *source, const struct hi
 /* Call each, in key order, for every key in [from, to) whose entries differ in any byte; a or b is
  * NULL where the key is absent on that side. Equal subtrees are skipped unread. each() may stop the
  * walk by returning an error, which is passed on. */
-HIF_MUST_USE enum hif_err
-tree_diff(struct tree_source *source, const struct hif_hash *root_a, const struct hif_hash *root_b,
-          struct span from, struct span to,
-          enum hif_err (*each)(void *arg, struct span key, const struct entry *a,
-                               const struct entry *b, uint64_t rank_a, uint64_t rank_b),
-          void *arg);
+HIF_MUST_USE enum hif_err tree_diff(struct tree_source *source, const struct hif_hash *root_a,
+                                    const struct hif_hash *root_b, struct span from, struct span to,
+                                    enum hif_err (*each)(void *arg, struct span key,
+                                                         const struct entry *a,
+                                                         const struct entry *b, uint64_t rank_a,
+                                                         uint64_t rank_b),
+                                    void *arg);
 
 /* --- writing ---------------------------------------------------------------------------------- */
 
@@ -153,15 +153,16 @@ struct tree_stats {
 };
 
 /* Apply the edits to the tree at root and give new nodes, children before parents, to the sink; a
- * new root comes last (a tree that shrank may end in a root that was there before). root NULL builds
- * from nothing: the first edit must then be the root directory's entry. Only nodes that differ from
- * the old tree's are written, and only those that differ, their path and few neighbours are read.
- * The root directory cannot be removed (HIF_EINVAL); HIF_ELIMIT: over TREE_LEVEL_MAX levels. On
- * HIF_EMISS some nodes may have been given already: they come again, the same, with the next run. */
+ * new root comes last (a tree that shrank may end in a root that was there before). root NULL
+ * builds from nothing: the first edit must then be the root directory's entry. Only nodes that
+ * differ from the old tree's are written, and only those that differ, their path and few neighbours
+ * are read. The root directory cannot be removed (HIF_EINVAL); HIF_ELIMIT: over TREE_LEVEL_MAX
+ * levels. On HIF_EMISS some nodes may have been given already: they come again, the same, with the
+ * next run. */
 HIF_MUST_USE enum hif_err tree_apply(struct tree_source *source, struct tree_sink *sink,
-                                     const struct tree_params *params,
-                                     const struct hif_hash *root, struct tree_edits *edits,
-                                     struct hif_hash *new_root, struct tree_stats *stats);
+                                     const struct tree_params *params, const struct hif_hash *root,
+                                     struct tree_edits *edits, struct hif_hash *new_root,
+                                     struct tree_stats *stats);
 
 /* Walk a whole tree and check what single nodes cannot show: levels, counts, boundaries, order
  * across nodes, that every entry's parent is a directory. For tests and fsck. HIF_ECORRUPT with a

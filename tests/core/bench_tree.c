@@ -111,17 +111,12 @@ static void bench_build(struct bench *b)
 
 static void bench_check(struct bench *b)
 {
-        uint64_t key, bytes = 0, count = 0;
+        uint64_t count = 0;
+        struct span bytes;
         double start = now_ns();
-        void *value;
 
-        for (size_t i = 0; map_next(&b->tree.nodes, &i, &key, &value);) {
-                struct span span = memtree_bytes(&b->tree, value);
-
-                must(tree_node_check(span));
-                bytes += span.size;
-                count++;
-        }
+        for (size_t i = 0; memtree_next(&b->tree, &i, &bytes); count++)
+                must(tree_node_check(bytes));
         report("check, a node", now_ns() - start, (double)count);
 }
 

@@ -118,6 +118,17 @@ struct span memtree_bytes(struct memtree *tree, const struct hif_hash *hash)
         return span_of(node->bytes, node->size);
 }
 
+bool memtree_next(const struct memtree *tree, size_t *index, struct span *bytes)
+{
+        uint64_t key;
+        void *value;
+
+        if (!map_next(&tree->nodes, index, &key, &value))
+                return false;
+        *bytes = span_of(((struct memnode *)value)->bytes, ((struct memnode *)value)->size);
+        return true;
+}
+
 void memtree_evict(struct memtree *tree)
 {
         uint64_t key;

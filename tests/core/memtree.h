@@ -28,6 +28,9 @@ struct hif_hash memtree_add(struct memtree *tree, struct span bytes);
 /* The bytes of a node that is there (asserted). */
 struct span memtree_bytes(struct memtree *tree, const struct hif_hash *hash);
 
+/* Every node: for (size_t i = 0; memtree_next(tree, &i, &bytes);). */
+bool memtree_next(const struct memtree *tree, size_t *index, struct span *bytes);
+
 void memtree_evict(struct memtree *tree);
 uint64_t memtree_fetch(struct memtree *tree); /* how many nodes became resident */
 
