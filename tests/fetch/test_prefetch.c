@@ -188,6 +188,36 @@ static void demand_overtakes_hints(void **state)
         assert_int_equal(resident_count(t, hinted, 60), 60);
 }
 
+/* While demand is queued, no hint is sent. */
+static void hints_wait_for_queued_demand(void **state)
+{
+        struct tfetch *t = *state;
+        struct fetch_want hinted[60], wanted[10];
+        struct twait wait;
+
+        t->config.requests_max = 4;
+        tfetch_restart(t);
+        for (size_t i = 0; i < 60; i++)
+                hinted[i] = tput_blob(t, i, 1000);
+        for (size_t i = 0; i < 10; i++)
+                wanted[i] = tput_blob(t, 100 + i, 1000);
+        tfault(t, NULL, 0, UINT64_MAX, STORE_FAULT_HOLD, HIF_OK);
+        fetch_hint(t->hints, hinted, 60);
+        twant(t, &wait, wanted, 10);
+        assert_int_equal(store_fault_waiting(t->store), 2 + 4);
+        store_fault_deliver(t->store);
+        pool_drain(t->pool);
+        assert_int_equal(store_fault_waiting(t->store), 4);
+        store_fault_deliver(t->store);
+        pool_drain(t->pool);
+        assert_int_equal(store_fault_waiting(t->store), 2 + 2);
+        store_fault_clear(t->store);
+        store_fault_deliver(t->store);
+        fetch_quiesce(t->fetch);
+        assert_int_equal(wait.err, HIF_OK);
+        fetch_waiter_release(&wait.waiter);
+}
+
 /* A hint that somebody waits for now goes before the other hints. */
 static void wanted_hint_goes_first(void **state)
 {
@@ -303,6 +333,7 @@ int main(void)
             TEST(cancelled_hints_are_dropped),
             TEST(next_directory_cancels_the_last),
             TEST(demand_overtakes_hints),
+            TEST(hints_wait_for_queued_demand),
             TEST(wanted_hint_goes_first),
             TEST(hints_are_bounded),
             TEST(reader_gets_its_chunks),
