@@ -109,10 +109,10 @@ uint8_t *out_reserve(struct out *out, size_t size)
 
 static void add_area(struct out *out, size_t size)
 {
-        struct out_piece *last = &out->pieces[out->piece_count - 1];
+        struct out_piece *last =
+            out->piece_count > out->piece_first ? &out->pieces[out->piece_count - 1] : NULL;
 
-        if (out->piece_count > out->piece_first && last->data == NULL &&
-            last->at + last->size == out->used)
+        if (last != NULL && last->data == NULL && last->at + last->size == out->used)
                 last->size += size;
         else
                 out->pieces[out->piece_count++] = (struct out_piece){.at = out->used, .size = size};

@@ -71,6 +71,6 @@ enum nfsstat3 nfs3_status(enum hif_err err)
         case HIF_ERR_COUNT:
                 break;
         }
-        assert(!"a fault is not an answer");
+        assert(false && "a fault is not an answer");
         return NFS3ERR_SERVERFAULT;
 }
