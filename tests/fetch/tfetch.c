@@ -15,6 +15,10 @@ void tfetch_open(struct tfetch *t)
 
 void tfetch_close(struct tfetch *t)
 {
+        /* After a failed assertion, too, or the end would wait for ever. */
+        store_fault_clear(t->store);
+        while (store_fault_waiting(t->store))
+                store_fault_deliver(t->store);
         fetch_hints_free(t->hints);
         fetch_origin_free(t->origin);
         fetch_free(t->fetch);
@@ -28,6 +32,7 @@ void tfetch_restart(struct tfetch *t)
 
 void tfetch_start(struct tfetch *t, const struct tfetch_options *options)
 {
+        setlinebuf(stdout); /* what failed is said before an assertion aborts */
         *t = (struct tfetch){.config = options->config};
         t->real = env_system(NULL);
         t->env = &t->real;
