@@ -6,7 +6,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#define ATTEMPTS_DEFAULT 10u
+#define ATTEMPTS_DEFAULT 64u
 #define SKEW_MS_DEFAULT  300000u
 
 void land_report(struct land *land)

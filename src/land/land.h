@@ -97,7 +97,7 @@ struct land_hooks {
          * off refuses to land. NULL, or false: not checked. */
         bool (*store_time)(struct land_hooks *hooks, uint64_t *wall_ns);
         uint64_t skew_max_ms;  /* 0: 5 minutes */
-        uint32_t attempts_max; /* slots to try; 0: 10 */
+        uint32_t attempts_max; /* slots to try; 0: 64 */
 };
 
 struct land;

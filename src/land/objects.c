@@ -58,12 +58,12 @@ enum hif_err object_put_own(const struct project *project, const char *key, stru
         return object_why(project, err == HIF_ELOST ? HIF_EUNREACHABLE : err, "write", key, why);
 }
 
-/* 50 ms doubling to 5 s (a local store: from 1 ms to 500 ms), all of it jitter: whoever lost to the
+/* 50 ms doubling to 5 s (a local store: from 1 ms to 50 ms), all of it jitter: whoever lost to the
  * same landing must not come back at the same time. */
 void land_pause(struct env *env, struct land_hooks *hooks, bool local, uint32_t attempt)
 {
         uint64_t base_ns = local ? 1000000 : 50000000;
-        uint64_t most_ns = base_ns * (local ? 500 : 100);
+        uint64_t most_ns = base_ns * (local ? 50 : 100);
         uint64_t limit_ns = attempt < 10 ? base_ns << attempt : most_ns;
         uint64_t ns;
 
