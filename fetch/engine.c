@@ -88,7 +88,7 @@ struct flight *flight_start(struct fetch_origin *origin, const struct fetch_want
         }
         if (!demand) {
                 flight->hints = hints;
-                flight->hint_bytes = want->size;
+                flight->hint_bytes = want_size(want);
                 fetch->hint_count++;
                 fetch->hint_bytes += flight->hint_bytes;
         }

@@ -78,7 +78,7 @@ static void push_one(struct fetch_hints *hints, const struct fetch_want *want)
         if (flight_find(fetch, want))
                 return;
         if (fetch->hint_count >= HINTS_MAX ||
-            fetch->hint_bytes + want->size > fetch->config.ram_max / 4 ||
+            fetch->hint_bytes + want_size(want) > fetch->config.ram_max / 4 ||
             !flight_start(hints->origin, want, false, hints))
                 fetch->stats.hints_dropped++;
         else

@@ -60,6 +60,12 @@ struct codec *codec_take(struct fetch *fetch); /* NULL: out of memory */
 void codec_give(struct fetch *fetch, struct codec *codec);
 void codecs_free(struct fetch *fetch);
 
+/* A tree may claim any size; what is fetched has at most this. 0: not known. */
+static inline uint64_t want_size(const struct fetch_want *want)
+{
+        return want->size < BODY_BLOB_MAX ? want->size : BODY_BLOB_MAX;
+}
+
 /* --- engine.c --------------------------------------------------------------------------------- */
 
 struct wait;

@@ -87,7 +87,7 @@ static struct request *request_for_object(struct fetch *fetch, struct lane *lane
 
         if (!request)
                 return NULL;
-        request->bytes = flight->want.size ? flight->want.size : OBJECT_GUESS;
+        request->bytes = want_size(&flight->want) ? want_size(&flight->want) : OBJECT_GUESS;
         request->key = flight->want.kind == FETCH_NODE ? layout_node(layout, &flight->want.hash)
                                                        : layout_blob(layout, &flight->want.hash);
         request_take(request, flight);

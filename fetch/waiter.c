@@ -13,8 +13,8 @@
 
 static uint64_t expected_charge(const struct fetch_want *want)
 {
-        if (want->size && want->kind == FETCH_BLOB)
-                return want->size + sizeof(struct fetch_ref);
+        if (want_size(want) && want->kind == FETCH_BLOB)
+                return want_size(want) + sizeof(struct fetch_ref);
         switch (want->kind) {
         case FETCH_NODE:
                 return NODE_GUESS;

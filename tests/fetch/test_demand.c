@@ -356,6 +356,28 @@ static void holders_that_want_more_are_let_through(void **state)
         fetch_waiter_release(&waits[1].waiter);
 }
 
+/* A tree may claim absurd sizes: they are no reason to wait, nor to overflow. */
+static void claimed_sizes_are_not_believed(void **state)
+{
+        struct tfetch *t = *state;
+        struct fetch_want wants[3];
+        struct twait wait;
+
+        for (size_t i = 0; i < 3; i++) {
+                wants[i] = tput_blob(t, i, 3000);
+                wants[i].size = UINT64_MAX - 1000 * i;
+        }
+        fetch_hint(t->hints, &wants[0], 1);
+        twant(t, &wait, &wants[1], 2);
+        fetch_quiesce(t->fetch);
+        assert_int_equal(wait.err, HIF_OK);
+        fetch_waiter_release(&wait.waiter);
+        wants[0].size = 3000;
+        assert_int_equal(tget(t, &wants[0]), HIF_OK);
+        for (size_t i = 0; i < 3; i++)
+                texpect_content(t, &wants[i], i, 3000);
+}
+
 /* At most requests_max are at the store at a time; the others follow. */
 static void requests_in_flight_are_bounded(void **state)
 {
@@ -457,6 +479,7 @@ int main(void)
             TEST(silent_store_times_out_and_delivers_later),
             TEST(big_requests_go_one_after_the_other),
             TEST(holders_that_want_more_are_let_through),
+            TEST(claimed_sizes_are_not_believed),
             TEST(requests_in_flight_are_bounded),
             TEST(freeing_an_origin_cancels),
             TEST(tree_is_read_through_faults),
