@@ -46,8 +46,8 @@ static bool may_follow(const struct walk *walk, size_t base, const char *name)
         order = strncmp(name, after, size);
         if (order != 0)
                 return order > 0;
-        return (unsigned char)after[size] <=
-               '/'; /* "name" > after is impossible here, but "name/..." is not */
+        /* The start is the name and more: "name" itself does not follow it, "name/..." may. */
+        return (unsigned char)after[size] <= '/';
 }
 
 static bool collect(void *arg, const char *name)

@@ -140,7 +140,7 @@ struct store {
 
 void store_init(struct store *store, const struct store_ops *ops, struct env *env);
 /* For back ends: the outputs are set, here is the result. Calls req->done, after which req may be
- * gone, and the store too where done() closes it. */
+ * gone. (done() must not close the store: it may run on one of its threads.) */
 void store_done(struct store *store, struct store_req *req, enum hif_err result);
 
 bool store_key_valid(const char *key);
