@@ -4,7 +4,10 @@
  * as nfs/; node numbers are vfs's. Requests are read on the workspace's loop, parked on a miss, and
  * answered when they complete. Kernel notifications (after land, sync, goto) go through a thread of
  * their own: from the loop they deadlock. No writeback cache: what write(2) has returned is in the
- * overlay. default_permissions: the kernel checks modes. */
+ * overlay. default_permissions: the kernel checks modes.
+ *
+ * The kernel keeps names, attributes and content without asking again, for all changes pass through
+ * it; but for moves of the base, which it is told of. docs/architecture.md, "FUSE". */
 #ifndef HIF_FUSE_FUSE_SERVER_H
 #define HIF_FUSE_FUSE_SERVER_H
 
@@ -19,17 +22,46 @@ struct fuse_server_config {
         bool read_only;
 };
 
-/* Mounts (through fusermount3 where we are not root) and serves on the vfs's loop. HIF_ENOTSUP with
- * a sentence that says what is missing: /dev/fuse, fusermount3, user_allow_other. */
+/* Mounts (through fusermount3 where we are not root) and serves on the vfs's loop. With a sentence:
+ * HIF_ENOTSUP (/dev/fuse, fusermount3 or user_allow_other is missing), HIF_EACCES, HIF_ENOENT,
+ * HIF_ENOTDIR, HIF_ENOTEMPTY, HIF_EBUSY (mounted already, or inside another mount of ours), HIF_EIO
+ * (mount(2) or fusermount3 refused). */
 HIF_MUST_USE enum hif_err fuse_server_new(struct vfs *vfs, const struct fuse_server_config *config,
                                           struct fuse_server **out, struct hif_why *why);
-/* Unmounts (lazily when it is busy) and frees. Before vfs_close. */
+/* Unmounts and frees: on the loop, before vfs_close. Blocks while the kernel writes back what
+ * programs have mapped. When the mount is busy it is detached: programs that still have files open
+ * there get errors. Requests that are parked are answered with EIO. NULL is fine. */
 void fuse_server_free(struct fuse_server *server);
-/* The kernel has let go of the mount (umount(8) by the user): called on the loop, once. */
+/* The kernel has let go of the mount (umount(8) by the user): called on the loop, once; it may free
+ * the server. */
 void fuse_server_on_unmount(struct fuse_server *server, void (*gone)(void *arg), void *arg);
 
-/* Tell the kernel that these nodes and names may have changed (after a move of the base).
- * Thread-safe to call from the loop; done by the notifying thread. */
-void fuse_server_invalidate(struct fuse_server *server, const uint64_t *ids, size_t count);
+/* --- after a move of the base: on the loop; the notifying thread does it
+ * ---------------------------- */
+
+/* What is queued at once, in items; more is not taken. */
+#define FUSE_NOTICES_MAX (1u << 20)
+
+/* The attributes and the content (or listing) of these nodes may have changed. False: not all could
+ * be queued; the kernel keeps what it has of the rest. */
+bool fuse_server_invalidate(struct fuse_server *server, const uint64_t *ids, size_t count);
+
+/* What these names stand for may have changed. A directory's names are not part of its content:
+ * they need this. */
+struct fuse_name {
+        uint64_t dir;
+        struct span name; /* copied */
+};
+bool fuse_server_invalidate_names(struct fuse_server *server, const struct fuse_name *names,
+                                  size_t count);
+
+/* done() runs on the loop once the kernel knows of everything queued before. Embed it; it stays in
+ * place until then. Freeing the server calls it too. */
+struct fuse_told {
+        void (*done)(struct fuse_told *told);
+        struct loop_msg msg;
+};
+/* HIF_ENOMEM, HIF_ELIMIT: done() will not be called. */
+HIF_MUST_USE enum hif_err fuse_server_when_told(struct fuse_server *server, struct fuse_told *told);
 
 #endif

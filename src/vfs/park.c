@@ -93,7 +93,8 @@ static void wait_over(struct loop_msg *msg)
         parked->internal = NULL;
         unlink_parked(vfs, parked);
         vfs->stats.resumed++;
-        /* The call keeps the pins until it ends. */
+        /* The call keeps what arrived until it ends; what its failed run pinned it pins again. */
+        vfs_call_unpin(wait->call);
         wait->older = (struct wait *)wait->call->waiter;
         wait->call->waiter = &wait->waiter;
         wait->call = NULL;
@@ -198,12 +199,17 @@ void vfs_call_begin(struct vfs_call *call, const struct vfs_caller *caller)
         call->first_ns = 0;
 }
 
+void vfs_call_unpin(struct vfs_call *call)
+{
+        while (call->pin_count > 0)
+                fetch_unref(call->pins[--call->pin_count]);
+}
+
 void vfs_call_end(struct vfs_call *call)
 {
         struct wait *wait = (struct wait *)call->waiter;
 
-        while (call->pin_count > 0)
-                fetch_unref(call->pins[--call->pin_count]);
+        vfs_call_unpin(call);
         while (wait != NULL) {
                 struct wait *older = wait->older;
 

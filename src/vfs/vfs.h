@@ -92,6 +92,8 @@ struct vfs_call {
 
 void vfs_call_begin(struct vfs_call *call, const struct vfs_caller *caller);
 void vfs_call_end(struct vfs_call *call);
+/* Give back what results so far borrow from, but not what arrived for the call: it goes on. */
+void vfs_call_unpin(struct vfs_call *call);
 
 /* A parked request. Embed it; resume() runs on the loop, once: HIF_OK means run the call again, an
  * error is the answer (HIF_EIO, HIF_ETIMEDOUT: NFS says JUKEBOX, HIF_ECANCELED: say nothing). */

@@ -1,0 +1,359 @@
+/* op.c - one request from its arrival to its answer: run, wait, run again, be stable, reply. */
+#include "fuse/internal.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define OPS_MAX 4096 /* waiting at once; then no more requests are read */
+
+#define OP_OF(pointer, member) ((struct op *)((char *)(pointer)-offsetof(struct op, member)))
+
+void op_begin(struct op *op, fuse_req_t req, const struct op_type *type, uint64_t id)
+{
+        const struct fuse_ctx *ctx = fuse_req_ctx(req);
+
+        op->server = fuse_req_userdata(req);
+        op->req = req;
+        op->type = type;
+        op->id = id;
+        op->state = OP_RUNNING;
+        op->waited = op->grouped = false;
+        op->name = op->name2 = op->data = (struct span){0};
+        op->set.set = 0;
+        op->gathered = NULL;
+        op->done = 0;
+        op->caller.uid = ctx->uid;
+        op->caller.gid = ctx->gid;
+        op->caller.group_count = 0;
+        vfs_call_begin(&op->call, &op->caller);
+}
+
+void op_opened(struct op *op)
+{
+        op->caller.uid = 0;
+}
+
+static int errno_of(enum hif_err err)
+{
+        switch (err) {
+        case HIF_ETIMEDOUT:
+        case HIF_EDENIED:
+                return EIO; /* of the store: nothing that the program did */
+        case HIF_ECANCELED:
+                return EINTR;
+        default:
+                return hif_err_to_errno(err);
+        }
+}
+
+/* --- those that wait ----------------------------------------------------------------------------
+ */
+
+static void resume_reading(struct fuse_server *server)
+{
+        if (!server->paused || server->op_count > OPS_MAX / 2)
+                return;
+        server->paused = false;
+        if (server->mounted && loop_change(server->loop, &server->io, EPOLLIN) != HIF_OK)
+                server->paused = true; /* tried again with the next answer */
+}
+
+static void link_op(struct op *op)
+{
+        struct fuse_server *server = op->server;
+
+        op->prev = NULL;
+        op->next = server->ops;
+        if (op->next != NULL)
+                op->next->prev = op;
+        server->ops = op;
+        if (++server->op_count >= OPS_MAX && !server->paused && server->mounted)
+                server->paused = loop_change(server->loop, &server->io, 0) == HIF_OK;
+}
+
+static void unlink_op(struct op *op)
+{
+        struct fuse_server *server = op->server;
+
+        if (op->prev != NULL)
+                op->prev->next = op->next;
+        else
+                server->ops = op->next;
+        if (op->next != NULL)
+                op->next->prev = op->prev;
+        server->op_count--;
+        resume_reading(server);
+}
+
+static void finish(struct op *op, enum hif_err err)
+{
+        if (err == HIF_OK)
+                op->type->reply(op);
+        else
+                fuse_reply_err(op->req, errno_of(err));
+        vfs_call_end(&op->call);
+        free(op->gathered);
+        if (!op->waited)
+                return;
+        unlink_op(op);
+        free(op);
+}
+
+static struct span copy_to(uint8_t **to, struct span from)
+{
+        struct span copy = span_of(*to, from.size);
+
+        if (from.size > 0)
+                memcpy(*to, from.data, from.size);
+        *to += from.size;
+        return copy;
+}
+
+/* A copy that outlives the request's buffer. NULL: out of memory. */
+static struct op *keep(struct op *op)
+{
+        struct op *kept;
+        uint8_t *bytes;
+
+        if (op->waited)
+                return op;
+        kept = malloc(sizeof(*kept) + op->name.size + op->name2.size + op->data.size);
+        if (kept == NULL)
+                return NULL;
+        memcpy(kept, op, sizeof(*kept));
+        bytes = (uint8_t *)(kept + 1);
+        kept->name = copy_to(&bytes, op->name);
+        kept->name2 = copy_to(&bytes, op->name2);
+        kept->data = copy_to(&bytes, op->data);
+        kept->call.caller = &kept->caller;
+        kept->waited = true;
+        link_op(kept);
+        return kept;
+}
+
+/* --- interrupts ---------------------------------------------------------------------------------
+ */
+
+/* Is the caller being killed? An answer to any other signal would show programs an EINTR where
+ * POSIX has none. */
+static bool is_dying(pid_t pid)
+{
+        char path[64], status[4096];
+        const char *pending;
+        ssize_t size;
+        int fd;
+
+        if (pid <= 0)
+                return false;
+        snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+        if (fd < 0)
+                return errno == ENOENT;
+        size = read(fd, status, sizeof(status) - 1);
+        close(fd);
+        if (size <= 0)
+                return true;
+        status[size] = '\0';
+        pending = strstr(status, "SigPnd:");
+        return pending != NULL && (strtoull(pending + 7, NULL, 16) & 1u << 8) != 0;
+}
+
+static void interrupted(fuse_req_t req, void *arg)
+{
+        struct op *op = arg;
+
+        if (op->state != OP_PARKED || !is_dying(fuse_req_ctx(req)->pid))
+                return;
+        vfs_unpark(op->server->vfs, &op->parked);
+        op->state = OP_RUNNING;
+        finish(op, HIF_ECANCELED);
+}
+
+/* --- waiting ------------------------------------------------------------------------------------
+ */
+
+static void resumed(struct vfs_parked *parked, enum hif_err err)
+{
+        struct op *op = OP_OF(parked, parked);
+
+        op->state = OP_RUNNING;
+        if (err == HIF_OK)
+                op_go(op);
+        else
+                finish(op, err);
+}
+
+static void park(struct op *op)
+{
+        struct op *kept = op->server->closing ? NULL : keep(op);
+
+        if (kept == NULL) {
+                finish(op, op->server->closing ? HIF_EIO : HIF_ENOMEM);
+                return;
+        }
+        fuse_req_interrupt_func(kept->req, interrupted, kept);
+        if (fuse_req_interrupted(kept->req) && is_dying(fuse_req_ctx(kept->req)->pid)) {
+                finish(kept, HIF_ECANCELED);
+                return;
+        }
+        kept->parked.resume = resumed;
+        kept->state = OP_PARKED;
+        vfs_park(kept->server->vfs, &kept->call, &kept->parked);
+}
+
+static void is_stable(struct vfs_stable *stable, enum hif_err err)
+{
+        struct op *op = OP_OF(stable, stable);
+
+        op->state = OP_RUNNING;
+        finish(op, err);
+}
+
+static void wait_stable(struct op *op)
+{
+        struct overlay *overlay = vfs_overlay(op->server->vfs);
+        struct op *kept;
+
+        if (op->server->closing) {
+                finish(op, overlay_sync_wait(overlay, op->call.stable_seq));
+                return;
+        }
+        kept = keep(op);
+        if (kept == NULL) {
+                finish(op, HIF_EIO); /* done, but nobody can say that it is stable */
+                return;
+        }
+        kept->state = OP_STABILISING;
+        kept->stable.done = is_stable;
+        kept->stable.seq = kept->call.stable_seq;
+        vfs_when_stable(kept->server->vfs, &kept->stable);
+}
+
+/* The caller's supplementary groups cost a look into /proc: only when they might matter. */
+static bool add_groups(struct op *op)
+{
+        gid_t groups[VFS_GROUPS_MAX];
+        int count;
+
+        if (op->grouped || op->caller.uid == 0)
+                return false;
+        op->grouped = true;
+        count = fuse_req_getgroups(op->req, VFS_GROUPS_MAX, groups);
+        if (count <= 0)
+                return false;
+        if (count > VFS_GROUPS_MAX)
+                count = VFS_GROUPS_MAX;
+        for (int i = 0; i < count; i++)
+                op->caller.groups[i] = groups[i];
+        op->caller.group_count = (uint32_t)count;
+        return true;
+}
+
+void op_go(struct op *op)
+{
+        enum hif_err err = op->type->run(op);
+
+        if ((err == HIF_EACCES || err == HIF_EPERM) && add_groups(op))
+                err = op->type->run(op);
+        if (err == HIF_EMISS)
+                park(op);
+        else if (err == HIF_OK &&
+                 op->call.stable_seq > overlay_durable(vfs_overlay(op->server->vfs)))
+                wait_stable(op);
+        else
+                finish(op, err);
+}
+
+void op_finish_all(struct fuse_server *server)
+{
+        while (server->ops != NULL) {
+                struct op *op = server->ops;
+
+                if (op->state == OP_PARKED) {
+                        vfs_unpark(server->vfs, &op->parked);
+                        finish(op, HIF_EIO);
+                } else {
+                        assert(op->state == OP_STABILISING);
+                        vfs_stable_cancel(server->vfs, &op->stable);
+                        finish(op,
+                               overlay_sync_wait(vfs_overlay(server->vfs), op->call.stable_seq));
+                }
+        }
+}
+
+/* --- replies ------------------------------------------------------------------------------------
+ */
+
+static mode_t type_of(enum onode_kind kind)
+{
+        switch (kind) {
+        case ONODE_FILE:
+                return S_IFREG;
+        case ONODE_DIR:
+                return S_IFDIR;
+        case ONODE_SYMLINK:
+                return S_IFLNK;
+        case ONODE_FIFO:
+                return S_IFIFO;
+        case ONODE_SOCKET:
+                return S_IFSOCK;
+        }
+        assert(!"a node has a kind");
+        return 0;
+}
+
+static struct timespec timespec_of(struct hif_time time)
+{
+        return (struct timespec){.tv_sec = time.sec, .tv_nsec = (long)time.nsec};
+}
+
+void stat_of(const struct vfs_attr *attr, struct stat *out)
+{
+        *out = (struct stat){
+            .st_ino = attr->id,
+            .st_mode = type_of(attr->kind) | attr->mode,
+            .st_nlink = attr->nlink,
+            .st_uid = attr->uid,
+            .st_gid = attr->gid,
+            .st_size = (off_t)attr->size,
+            .st_blksize = 4096,
+            .st_blocks = (blkcnt_t)(attr->used / 512),
+            .st_atim = timespec_of(attr->atime),
+            .st_mtim = timespec_of(attr->mtime),
+            .st_ctim = timespec_of(attr->ctime),
+        };
+}
+
+struct fuse_entry_param entry_of(const struct vfs_attr *attr)
+{
+        struct fuse_entry_param entry = {
+            .ino = attr->id, .attr_timeout = CACHE_FOR_S, .entry_timeout = CACHE_FOR_S};
+
+        stat_of(attr, &entry.attr);
+        return entry;
+}
+
+void reply_entry(struct op *op)
+{
+        struct fuse_entry_param entry = entry_of(&op->attr);
+
+        fuse_reply_entry(op->req, &entry);
+}
+
+void reply_attr(struct op *op)
+{
+        struct stat attr;
+
+        stat_of(&op->attr, &attr);
+        fuse_reply_attr(op->req, &attr, CACHE_FOR_S);
+}
+
+void reply_done(struct op *op)
+{
+        fuse_reply_err(op->req, 0);
+}
