@@ -1,0 +1,5 @@
+#include "tnfs.h"
+int main(void)
+{
+        return 0;
+}
