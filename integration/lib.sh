@@ -7,6 +7,7 @@
 set -eu -o pipefail
 
 front=${1:?usage: $0 nfs|fuse}
+here=$(realpath "$(dirname "$0")/..")
 hif=$(realpath "${HIF:?set HIF to the program to test}")
 work=$(mktemp -d "${TMPDIR:-/tmp}/hif-case.XXXXXX")
 export HOME=$work/home XDG_RUNTIME_DIR=$work/run HIF_AUTHOR='Test <test@example.org>'

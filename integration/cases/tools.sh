@@ -8,8 +8,8 @@ hif mount "--$front" acme/tools "$work/m"
 cd "$work/m"
 
 step 'cp, diff, rm'
-cp -r "$(dirname "$0")/.." copy
-diff -r "$(dirname "$0")/.." copy
+cp -r "$here" copy
+diff -r "$here" copy
 rm -rf copy
 [ ! -e copy ] || fail 'still there'
 
