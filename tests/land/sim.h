@@ -93,7 +93,9 @@ struct lander {
         /* Requests until this run dies; 0: it does not. */
         uint32_t crash_in;
         bool crashed;
-        bool honest; /* none of its requests meets anything */
+        uint64_t
+            cut_off_until_ns; /* its network is gone: nothing is answered, some of it arrives */
+        bool honest;          /* none of its requests meets anything */
         bool done;
         struct fiber *fiber;
 };

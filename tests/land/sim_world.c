@@ -280,12 +280,23 @@ static void event_done(struct world *world, void *arg)
         forget(world, flight);
 }
 
-static enum fate draw_fate(struct world *world, const struct lander *lander,
-                           const struct store_req *req)
+/* The network is gone for a while, most often just when a slot is written. */
+static enum fate draw_cut_off(struct world *world, bool write)
+{
+        static const enum fate fates[] = {FATE_LATE, FATE_NEVER, FATE_REFUSED, FATE_REFUSED};
+
+        return write ? fates[world_below(world, 4)] : FATE_NEVER;
+}
+
+static enum fate draw_fate(struct world *world, struct lander *lander, const struct store_req *req)
 {
         bool write = req->op >= STORE_PUT && req->op <= STORE_PUT_MATCH;
         uint32_t percent = lander->honest ? 0 : world->fault_percent;
 
+        if (percent > 0 && world_chance(world, req->op == STORE_PUT_NEW ? 5 : 0))
+                lander->cut_off_until_ns = world->now_ns + world_below(world, 6000 * MS);
+        if (!lander->honest && world->now_ns < lander->cut_off_until_ns)
+                return draw_cut_off(world, write);
         if (write && req->op == STORE_PUT_NEW)
                 percent *= 4; /* the one that matters */
         if (!world_chance(world, percent))
