@@ -102,7 +102,6 @@ static void put_header(struct buf *out, const struct vfs_change *change)
 static enum hif_err put_hunks(struct buf *out, const struct vfs_change *change,
                               const struct buf *old, const struct buf *new)
 {
-        git_diff_options options = GIT_DIFF_OPTIONS_INIT;
         CLEANUP(buf_free) struct buf from = {0}, to = {0};
         struct span from_path = change->path_from.size > 0 ? change->path_from : change->path;
         git_buf text = {0};
@@ -122,7 +121,7 @@ static enum hif_err put_hunks(struct buf *out, const struct vfs_change *change,
         if (git_patch_from_buffers(&patch, change->kind == VFS_ADDED ? NULL : old->data, old->size,
                                    (const char *)from.data,
                                    change->kind == VFS_DELETED ? NULL : new->data, new->size,
-                                   (const char *)to.data, &options) != 0 ||
+                                   (const char *)to.data, NULL) != 0 ||
             git_patch_to_buf(&text, patch) != 0) {
                 git_patch_free(patch);
                 git_libgit2_shutdown();
