@@ -62,9 +62,6 @@ void land_free(struct land *land)
 {
         if (!land)
                 return;
-        /* Jobs that were taken over from the pool are still in its queue. */
-        if (land->pool)
-                pool_drain(land->pool);
         merge_free(&land->merge);
         journal_close(&land->journal);
         known_free(&land->known);

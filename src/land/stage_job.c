@@ -1,6 +1,6 @@
 /* Hashing and compressing, on the pool. A job that no thread has taken when its result is wanted
- * runs on the thread that wants it: so a pool of no threads, a busy one and none at all are the
- * same code. */
+ * runs on the thread that wants it: so a pool of no threads, a busy one, none at all, and one whose
+ * own thread is landing are the same code. What stays in the queue then is an empty shell. */
 #include "land/internal.h"
 
 #include <assert.h>

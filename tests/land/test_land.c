@@ -1,6 +1,7 @@
 /* What a landing does: to the tree, to the store, and what it says. */
 #include "tests/land/tland.h"
 
+#include "base/cleanup.h"
 #include "core/layout.h"
 
 #include <unistd.h>
@@ -213,6 +214,35 @@ static void small_files_travel_in_one_pack(void **state)
                 tproject_expect(&f->tp, names[i], texts[i]);
         assert_int_equal(f->ts.progress.files_done, 300);
         assert_int_equal(f->ts.progress.files_total, 300);
+}
+
+struct landing_job {
+        struct pool_job job;
+        struct fixture *f;
+        enum hif_err err;
+};
+
+static void land_in_job(struct pool_job *job)
+{
+        struct landing_job *landing = (struct landing_job *)job;
+
+        landing->err = tsession_land(&landing->f->ts);
+        land_free(STEAL(landing->f->ts.land));
+}
+
+/* A landing that runs on the only thread of the pool that it was given does not wait for itself. */
+static void landing_on_a_thread_of_its_own_pool(void **state)
+{
+        struct fixture *f = *state;
+        struct landing_job landing = {.job.run = land_in_job, .f = f};
+
+        pool_free(f->tp.pool);
+        assert_int_equal(pool_new(1, "one", &f->tp.pool), HIF_OK);
+        tsession_put(&f->ts, "a", "1");
+        pool_submit(f->tp.pool, &landing.job);
+        pool_drain(f->tp.pool);
+        assert_int_equal(landing.err, HIF_OK);
+        tproject_expect(&f->tp, "a", "1");
 }
 
 /* One MiB changed within a large file stores about that much. */
@@ -516,6 +546,7 @@ int main(void)
             TEST(times_of_directories),
             TEST(a_path_below_a_file_is_refused),
             TEST(small_files_travel_in_one_pack),
+            TEST(landing_on_a_thread_of_its_own_pool),
             TEST(a_change_within_a_large_file_stores_little),
             TEST(content_that_base_has_is_not_uploaded),
             TEST(a_file_that_cannot_be_read_is_named),
