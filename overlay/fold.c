@@ -99,8 +99,8 @@ static enum hif_err load_rows(struct fold *fold, struct rows *rows)
         return err;
 }
 
-/* A process that died in a commit may have left it in memory only. It is going to be believed: so it
- * has to be on disk before the log that says the same goes away. */
+/* A process that died in a commit may have left it in memory only. It is going to be believed: so
+ * it has to be on disk before the log that says the same goes away. */
 static enum hif_err sync_left_over(struct overlay *overlay)
 {
         static const char *const names[] = {"rows.db-wal", "rows.db"};
@@ -134,7 +134,7 @@ enum hif_err fold_load(struct overlay *overlay, struct fold_state *out, struct h
 
         db_path(overlay, path);
         err = overlay->env->ops->stat(overlay->env, path, &st);
-        if (err == HIF_ENOENT) {
+        if (err == HIF_ENOENT || (err == HIF_OK && st.st_size == 0)) {
                 *out = (struct fold_state){0};
                 return HIF_OK;
         }

@@ -12,6 +12,7 @@ struct heal {
         struct oplog log; /* the fresh one */
         struct buf body;
         uint64_t seq; /* of its last record */
+        uint64_t ids_next;
         enum hif_err err;
 };
 
@@ -62,7 +63,7 @@ static void heal_rows(struct heal *heal)
             replies->count > OVERLAY_REPLIES_MAX ? replies->count - OVERLAY_REPLIES_MAX : 0;
 
         put_reset(&heal->body);
-        put_ids(&heal->body, rows->ids_next);
+        put_ids(&heal->body, heal->ids_next);
         overlay_each_node(overlay, heal_node, heal);
         overlay_each_dirent(overlay, heal_dirent, heal);
         for (size_t i = 0; i < rows->op_count; i++) {
@@ -105,6 +106,8 @@ static void heal_swap(struct heal *heal)
         overlay->log.dir_dirty = true;
         heal->log.oldest = heal->log.current = NULL;
         pthread_mutex_unlock(&overlay->lock);
+        if (overlay->rows.ids_next < heal->ids_next)
+                overlay->rows.ids_next = heal->ids_next;
         overlay->seq = heal->seq;
         overlay->durable = heal->seq;
         oplog_remove(&old, NULL);
@@ -113,12 +116,16 @@ static void heal_swap(struct heal *heal)
 enum hif_err heal(struct overlay *overlay)
 {
         struct heal heal = {.overlay = overlay, .seq = overlay->seq};
+        uint64_t captured;
 
         fold_wait(overlay);
+        heal.ids_next = overlay->ids_next + OVERLAY_IDS_BLOCK;
         heal.log = overlay->log;
         heal.log.oldest = heal.log.current = NULL;
         heal.log.bytes = 0;
         heal.log.generation = ++overlay->log.generation_max;
+        /* What fails here is what is rewritten. */
+        (void)!data_sync(&overlay->data, data_capture(&overlay->data, &overlay->seq, &captured));
         heal.err = data_rewrite(&overlay->data);
         if (heal.err == HIF_OK)
                 heal_rows(&heal);

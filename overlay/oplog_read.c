@@ -346,6 +346,10 @@ enum hif_err oplog_recover(struct oplog *log, uint32_t generation, uint64_t afte
         }
         *out = (struct oplog_scan){.marked = after, .durable = after};
         for (size_t i = 0; i < found.kept; i++) {
+                /* A mark may speak of records that a power cut took, and others took their
+                 * numbers: but never beyond where the next segment begins. */
+                if (i + 1 < found.kept && found.list[i].marked >= found.list[i + 1].first_seq)
+                        found.list[i].marked = found.list[i + 1].first_seq - 1;
                 if (found.list[i].marked > out->marked)
                         out->marked = found.list[i].marked;
                 if (found.list[i].durable > out->durable)

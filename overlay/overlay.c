@@ -147,13 +147,21 @@ static enum hif_err recover(struct overlay *overlay, bool damaged_ok, struct hif
 }
 
 /* Promise the numbers that may be given out, and make all of it durable: from here on, the places
- * of content that was let go of are free. */
+ * of content that was let go of are free. On a full disk the overlay opens for reading: it becomes
+ * writable as after a failed sync, once there is room for a fresh log. */
 static enum hif_err settle(struct overlay *overlay, struct hif_why *why)
 {
         struct otx *tx = otx_begin(overlay);
         uint64_t seq;
         enum hif_err err = otx_commit(tx, &seq);
 
+        if (err == HIF_ENOSPC) {
+                log_line(overlay->env->log, LOG_ERROR, "overlay",
+                         "no space for the log of %s: it is read-only until there is some",
+                         overlay->dir);
+                overlay->sync_state = SYNC_SEEN;
+                return HIF_OK;
+        }
         if (err == HIF_OK)
                 err = flusher_round(overlay);
         if (err != HIF_OK)
@@ -365,7 +373,8 @@ void overlay_op(const struct overlay *overlay, size_t index, struct session_op *
 
 const struct bloom *overlay_bloom(const struct overlay *overlay)
 {
-        return &overlay->rows.bloom;
+        /* That it lags behind until it is asked for is not a change that anyone sees. */
+        return rows_bloom((struct rows *)(uintptr_t)&overlay->rows);
 }
 
 /* --- content ---------------------------------------------------------------------------------- */

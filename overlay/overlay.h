@@ -36,7 +36,8 @@ struct overlay_config {
 };
 
 /* Open or create the overlay in this directory (locked: HIF_EBUSY when another process has it).
- * Blocks: replays what is not folded. HIF_ECORRUPT with a reason when a record that was synced is
+ * Blocks: replays what is not folded. On a full disk it opens read-only (HIF_EROFS from commits)
+ * until there is room again. HIF_ECORRUPT with a reason when a record that was synced is
  * damaged: the rest can still be opened with overlay_open_damaged. */
 HIF_MUST_USE enum hif_err overlay_open(struct env *env, struct pool *pool, const char *dir,
                                        const struct overlay_config *config, struct overlay **out,
@@ -180,7 +181,8 @@ void otx_abort(struct otx *tx);
 const struct overlay_reply *overlay_reply(const struct overlay *overlay, uint64_t key);
 /* Empty span: not set. Valid until the next commit. */
 struct span overlay_value(const struct overlay *overlay, const char *name);
-/* Operations since the last otx_ops_drop, oldest first; and their bloom, kept as they happen. */
+/* Operations since the last otx_ops_drop, oldest first; and their bloom, which is brought up to
+ * date by asking for it (about 0.5 us for each operation since it was asked for last). */
 size_t overlay_op_count(const struct overlay *overlay);
 void overlay_op(const struct overlay *overlay, size_t index, struct session_op *out, uint64_t *seq);
 const struct bloom *overlay_bloom(const struct overlay *overlay);

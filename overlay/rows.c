@@ -195,30 +195,36 @@ static void bloom_note_op(struct rows *rows, size_t index)
         bloom_note(&rows->bloom, op->path2, op->path);
 }
 
-/* A filter for twice as many paths as there are now, holding them. */
-static enum hif_err bloom_rebuild(struct rows *rows, size_t components)
+/* Adding to the filter means hashing each path and touching memory all over: that is left to who
+ * wants it. What a commit does is to have one that is large enough. */
+static enum hif_err bloom_reserve(struct rows *rows, size_t components)
 {
         struct bloom bloom = {0};
-        size_t items = components;
+        size_t items = (rows->components + components) * 2;
 
-        for (size_t i = 0; i < rows->op_count; i++)
-                items += path_components(rows->ops[i]->op.path) +
-                         path_components(rows->ops[i]->op.path2);
-        if (items < BLOOM_ITEMS_MIN / 2)
-                items = BLOOM_ITEMS_MIN / 2;
-        items *= 2;
+        if (rows->components + components <= rows->bloom_items_max &&
+            (rows->op_count > 0 || rows->bloom_items_max <= 4 * BLOOM_ITEMS_MIN))
+                return HIF_OK;
+        if (items < BLOOM_ITEMS_MIN)
+                items = BLOOM_ITEMS_MIN;
         if (items > BLOOM_BIT_COUNT_MAX / BLOOM_BITS_PER_ITEM)
                 items = BLOOM_BIT_COUNT_MAX / BLOOM_BITS_PER_ITEM;
         if (bloom_init(&bloom, (uint32_t)items) != HIF_OK)
                 return HIF_ENOMEM;
         bloom_free(&rows->bloom);
         rows->bloom = bloom;
+        rows->bloom_done = 0;
         /* At its largest it takes the rest, and says maybe more often. */
         rows->bloom_items_max =
-            items == BLOOM_BIT_COUNT_MAX / BLOOM_BITS_PER_ITEM ? UINT32_MAX : (uint32_t)items;
-        for (size_t i = 0; i < rows->op_count; i++)
-                bloom_note_op(rows, i);
+            items == BLOOM_BIT_COUNT_MAX / BLOOM_BITS_PER_ITEM ? SIZE_MAX : items;
         return HIF_OK;
+}
+
+const struct bloom *rows_bloom(struct rows *rows)
+{
+        while (rows->bloom_done < rows->op_count)
+                bloom_note_op(rows, rows->bloom_done++);
+        return &rows->bloom;
 }
 
 enum hif_err rows_reserve_ops(struct rows *rows, size_t more, size_t components)
@@ -237,10 +243,7 @@ enum hif_err rows_reserve_ops(struct rows *rows, size_t more, size_t components)
                 rows->ops = ops;
                 rows->op_capacity = capacity;
         }
-        if (rows->bloom.item_count + components > rows->bloom_items_max ||
-            (rows->op_count == 0 && rows->bloom_items_max > 4 * BLOOM_ITEMS_MIN))
-                return bloom_rebuild(rows, components);
-        return HIF_OK;
+        return bloom_reserve(rows, components);
 }
 
 static size_t op_size(const struct session_op *op)
@@ -270,7 +273,8 @@ static enum hif_err op_add(struct rows *rows, uint64_t seq, const struct item *i
         row->op.path = span_of(bytes, op->path.size);
         row->op.path2 = span_of(bytes + op->path.size, op->path2.size);
         rows->ops[rows->op_count] = row;
-        bloom_note_op(rows, rows->op_count++);
+        rows->op_count++;
+        rows->components += components;
         return HIF_OK;
 }
 
@@ -279,21 +283,19 @@ static enum hif_err ops_drop(struct rows *rows, uint64_t through)
         size_t drop = 0;
 
         while (drop < rows->op_count && rows->ops[drop]->seq <= through) {
-                slab_free(&rows->slab, rows->ops[drop], op_size(&rows->ops[drop]->op));
+                const struct session_op *op = &rows->ops[drop]->op;
+
+                rows->components -= path_components(op->path) + path_components(op->path2);
+                slab_free(&rows->slab, rows->ops[drop], op_size(op));
                 drop++;
         }
         if (drop == 0)
                 return HIF_OK;
         rows->op_count -= drop;
         memmove(rows->ops, rows->ops + drop, rows->op_count * sizeof(struct op_row *));
-        if (rows->op_count > 0) {
-                /* Without memory for a new filter the old one only says maybe more often. */
-                (void)!bloom_rebuild(rows, 0);
-                return HIF_OK;
-        }
-        if (rows->bloom.bits != NULL)
-                memset(rows->bloom.bits, 0, rows->bloom.bit_count / 8);
+        memset(rows->bloom.bits, 0, rows->bloom.bit_count / 8);
         rows->bloom.item_count = 0;
+        rows->bloom_done = 0;
         return HIF_OK;
 }
 

@@ -45,8 +45,10 @@ struct rows {
         struct dirents dirents;
         struct op_row **ops; /* oldest first */
         size_t op_count, op_capacity;
-        struct bloom bloom;
-        uint32_t bloom_items_max;
+        struct bloom bloom;     /* large enough for all operations, but holds only the first */
+        size_t bloom_done;      /* of them, until rows_bloom */
+        size_t components;      /* of all paths of all operations */
+        size_t bloom_items_max; /* components that it is large enough for */
         struct value_row *values;
         size_t value_count, value_capacity;
         struct replies replies;
@@ -79,6 +81,9 @@ size_t rows_extents_cost(uint32_t count);
 
 /* Components of a path: what it adds to a bloom at most. */
 size_t path_components(struct span path);
+
+/* The filter, brought up to date. */
+const struct bloom *rows_bloom(struct rows *rows);
 
 struct value_row *rows_value(const struct rows *rows, struct span name);
 const struct overlay_reply *replies_find(const struct replies *replies, uint64_t key);

@@ -4,12 +4,14 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
-#define CHUNK_SIZE ((size_t)1 << 20)
+#define CHUNK_SIZE_MIN ((size_t)64 << 10)
+#define CHUNK_SIZE_MAX ((size_t)2 << 20) /* a huge page */
 
 struct slab_chunk {
         struct slab_chunk *next;
-        void *align;
+        size_t size;
         uint8_t bytes[];
 };
 
@@ -28,20 +30,43 @@ size_t slab_cost(size_t size)
         return (size_t)1 << (64 - __builtin_clzll(size - 1));
 }
 
+/* Small overlays take little; large ones take huge pages where the machine has them. */
+static struct slab_chunk *chunk_new(const struct slab *slab, size_t bytes)
+{
+        size_t size = slab->chunks == NULL ? CHUNK_SIZE_MIN : slab->chunks->size * 2;
+        struct slab_chunk *chunk;
+
+        if (size > CHUNK_SIZE_MAX)
+                size = CHUNK_SIZE_MAX;
+        if (size < bytes + sizeof(*chunk))
+                size = (bytes + sizeof(*chunk) + CHUNK_SIZE_MIN - 1) & ~(CHUNK_SIZE_MIN - 1);
+        if (size < CHUNK_SIZE_MAX) {
+                chunk = malloc(size);
+        } else {
+                size = (size + CHUNK_SIZE_MAX - 1) & ~(CHUNK_SIZE_MAX - 1);
+                chunk = aligned_alloc(CHUNK_SIZE_MAX, size);
+                if (chunk != NULL)
+                        /* Advice: nothing depends on it. */
+                        (void)madvise(chunk, size, MADV_HUGEPAGE);
+        }
+        if (chunk != NULL)
+                chunk->size = size;
+        return chunk;
+}
+
 enum hif_err slab_reserve(struct slab *slab, size_t bytes)
 {
         struct slab_chunk *chunk;
-        size_t size = bytes > CHUNK_SIZE ? bytes : CHUNK_SIZE;
 
         if (slab->bump_left >= bytes)
                 return HIF_OK;
-        chunk = malloc(sizeof(*chunk) + size);
+        chunk = chunk_new(slab, bytes);
         if (chunk == NULL)
                 return HIF_ENOMEM;
         chunk->next = slab->chunks;
         slab->chunks = chunk;
         slab->bump = chunk->bytes;
-        slab->bump_left = size;
+        slab->bump_left = chunk->size - sizeof(*chunk);
         return HIF_OK;
 }
 

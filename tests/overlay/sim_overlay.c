@@ -18,7 +18,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DIR "/home/agent/overlay"
+#define DIR      "/home/agent/overlay"
+#define CAPACITY (1ull << 40)
 
 struct run {
         uint64_t seed;
@@ -32,7 +33,7 @@ struct run {
         struct opiece held[4]; /* named at a freeze */
         uint8_t held_bytes[4][64];
         size_t held_count;
-        unsigned crashes, cuts, failures, refused;
+        unsigned crashes, cuts, failures, refused, healed;
         const char *doing;
 };
 
@@ -55,6 +56,7 @@ static void write_boot(struct run *run)
         static const char path[] = "/proc/sys/kernel/random/boot_id";
         uint64_t id = env_random_u64(run->env);
 
+        simenv_set_capacity(run->sim, CAPACITY);
         if (env_mkdirs(run->env, "/proc/sys/kernel/random", 0755) != HIF_OK ||
             env_write_file(run->env, path, &id, sizeof(id), 0444) != HIF_OK)
                 bad(run, "cannot write the boot id", 0);
@@ -96,6 +98,9 @@ static uint64_t check(struct run *run, uint64_t seq, uint64_t slack, uint64_t at
                 what[0] = '\0';
                 if (model_matches(&run->model, run->overlay, known, what, sizeof(what)))
                         return known;
+                if (run->model.trace)
+                        fprintf(stderr, "not record %llu: %s\n", (unsigned long long)(seq - i),
+                                what);
         }
         bad(run, what[0] != '\0' ? what : "a promised record is gone", known);
         return 0;
@@ -105,8 +110,18 @@ static uint64_t check(struct run *run, uint64_t seq, uint64_t slack, uint64_t at
 static void check_opened(struct run *run, uint64_t attempts, uint64_t at_least, bool cut)
 {
         uint64_t seq = overlay_seq(run->overlay);
-        uint64_t known = check(run, seq - 1, attempts - 1, at_least);
+        uint64_t known = check(run, seq, attempts, at_least);
 
+        if (overlay_durable(run->overlay) < seq) {
+                /* Opened on a full disk. With room it becomes writable, and what it holds durable.
+                 */
+                simenv_set_capacity(run->sim, CAPACITY);
+                overlay_kick(run->overlay);
+                seq = overlay_seq(run->overlay);
+                if (overlay_durable(run->overlay) < seq)
+                        bad(run, "it does not become writable", seq);
+                run->healed++;
+        }
         if (!model_restart(&run->model, run->overlay, known, seq, cut))
                 bad(run, "content cannot be read", known);
 }
@@ -148,7 +163,9 @@ static void reopen(struct run *run, bool cut, uint64_t promised, uint64_t acknow
                         break;
                 if (err == HIF_OK)
                         close_overlay(run);
-                if (!simenv_crashed(run->sim)) {
+                if (err == HIF_ENOSPC)
+                        simenv_set_capacity(run->sim, CAPACITY);
+                else if (!simenv_crashed(run->sim)) {
                         fprintf(stderr, "%s\n", why.text);
                         bad(run, "cannot open", err);
                 }
@@ -392,8 +409,11 @@ static void step(struct run *run)
                 freeze(run);
                 break;
         case 5:
-                /* Any call may fail once, with any of these. */
+                /* Any call may fail once, with any of these; the disk is full for a while. */
                 if (pick(run, 4) == 0)
+                        simenv_set_capacity(
+                            run->sim, pick(run, 2) == 0 ? 1ull << 40 : (64 + pick(run, 900)) << 10);
+                else if (pick(run, 4) == 0)
                         simenv_fail_at(run->sim, 1 + pick(run, 12),
                                        pick(run, 2) == 0 ? HIF_ENOSPC : HIF_EIO);
                 break;
@@ -406,6 +426,7 @@ static void step(struct run *run)
 static void close_and_open(struct run *run)
 {
         struct hif_why why = {""};
+        enum hif_err err;
 
         run->doing = "closing and opening";
         simenv_fail_at(run->sim, 0, HIF_OK);
@@ -415,10 +436,15 @@ static void close_and_open(struct run *run)
                 simenv_crash_at(run->sim, 1 + pick(run, 400));
                 return;
         }
-        if (open_overlay(run, &why) != HIF_OK) {
-                if (!simenv_crashed(run->sim)) {
+        err = open_overlay(run, &why);
+        if (err == HIF_OK && simenv_crashed(run->sim)) {
+                close_overlay(run);
+                err = HIF_ECANCELED;
+        }
+        if (err != HIF_OK) {
+                if (!simenv_crashed(run->sim) && err != HIF_ENOSPC) {
                         fprintf(stderr, "%s\n", why.text);
-                        bad(run, "cannot open", 0);
+                        bad(run, "cannot open", err);
                 }
                 if (run->pool != NULL)
                         pool_free(run->pool);
