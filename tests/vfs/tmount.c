@@ -128,13 +128,15 @@ static void open_fetch(struct tmount *m)
 
 void tmount_open(struct tmount *m)
 {
-        static const struct nfs_server_config server = {.export_path = TMOUNT_EXPORT,
-                                                        .handle_key = "tmount's own key",
-                                                        .workspace_id = TMOUNT_WORKSPACE};
+        struct nfs_server_config server = {.export_path = TMOUNT_EXPORT,
+                                           .handle_key = "tmount's own key",
+                                           .workspace_id = TMOUNT_WORKSPACE};
         struct vfs_config config = m->options.vfs;
         struct hif_why why = {""};
         bool fresh;
 
+        if (m->options.export_path != NULL)
+                server.export_path = m->options.export_path;
         if (m->base.position == 0)
                 tmount_land(m);
         check_ok(loop_new(m->env, &m->loop));

@@ -21,12 +21,13 @@
 #define TMOUNT_GID       1000u
 
 struct tmount_options {
-        bool real;       /* the real machine */
-        const char *dir; /* real: where the overlay lies; NULL: a temporary directory */
-        uint64_t seed;   /* simulated */
-        bool nfs;        /* with a server */
-        bool listen;     /* ... that listens on a port of 127.0.0.1 */
-        uint16_t port;   /* 0: any */
+        bool real;               /* the real machine */
+        const char *dir;         /* real: where the overlay lies; NULL: a temporary directory */
+        uint64_t seed;           /* simulated */
+        bool nfs;                /* with a server */
+        bool listen;             /* ... that listens on a port of 127.0.0.1 */
+        uint16_t port;           /* 0: any */
+        const char *export_path; /* NULL: TMOUNT_EXPORT */
         struct overlay_config overlay;
         struct vfs_config vfs; /* read_only, allow_other, and the limits; the rest is filled in */
         struct fetch_config fetch;
