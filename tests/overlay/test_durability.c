@@ -1,0 +1,220 @@
+/* The log, syncing and folding: torn and damaged records, failed syncs, waiters. */
+#include "fixture.h"
+
+#include "core/nodeid.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LOG_FIRST "/home/agent/overlay/log/00000000-00000000.log"
+
+/* Change one byte of the first log segment, found from its last non-zero byte backwards. */
+static void flip(struct toverlay *t, size_t back)
+{
+        uint8_t *bytes = malloc(4 << 20);
+        size_t size = 4 << 20;
+        uint8_t byte;
+        int fd;
+
+        assert_non_null(bytes);
+        assert_int_equal(t->env->ops->open(t->env, LOG_FIRST, O_RDWR, 0, &fd), HIF_OK);
+        assert_int_equal(env_read_all(t->env, fd, bytes, size, 0), HIF_OK);
+        while (size > 0 && bytes[size - 1] == 0)
+                size--;
+        byte = (uint8_t)(bytes[size - 1 - back] ^ 0x10);
+        assert_int_equal(env_write_all(t->env, fd, &byte, 1, size - 1 - back), HIF_OK);
+        t->env->ops->close(t->env, fd);
+        free(bytes);
+}
+
+static void drop_and_kill(struct toverlay *t)
+{
+        toverlay_drop(t);
+        simenv_process_kill(t->sim);
+}
+
+/* A record that was being written when the process died does not count, and all before it do. */
+static void torn_record_ends_the_log(void **state)
+{
+        struct toverlay *t = *state;
+        uint64_t kept = t_create(t, NODEID_ROOT, "kept");
+
+        t_create(t, NODEID_ROOT, "torn");
+        drop_and_kill(t);
+        flip(t, 2);
+        toverlay_open(t);
+        assert_int_equal(t_lookup(t, NODEID_ROOT, "kept"), kept);
+        assert_int_equal(t_lookup(t, NODEID_ROOT, "torn"), NODEID_NONE);
+        /* What is recorded now is not confused with what was dropped. */
+        uint64_t after = t_create(t, NODEID_ROOT, "after");
+
+        toverlay_kill(t);
+        assert_int_equal(t_lookup(t, NODEID_ROOT, "after"), after);
+}
+
+/* Damage in what was synced is reported, with a sentence; the rest opens when asked for. */
+static void damage_in_synced_records_is_reported(void **state)
+{
+        struct toverlay *t = *state;
+        struct hif_why why = {""};
+        uint64_t first = t_create(t, NODEID_ROOT, "first");
+
+        t_create(t, NODEID_ROOT, "second");
+        t_create(t, NODEID_ROOT, "third");
+        t_sync(t);
+        t_create(t, NODEID_ROOT, "fourth");
+        t_sync(t);
+        drop_and_kill(t);
+        flip(t, 350); /* in the second or third */
+        assert_int_equal(pool_new(0, "test", &t->pool), HIF_OK);
+        assert_int_equal(
+            overlay_open(t->env, t->pool, "/home/agent/overlay", &t->config, &t->overlay, &why),
+            HIF_ECORRUPT);
+        assert_non_null(strstr(why.text, "damaged"));
+        assert_int_equal(overlay_open_damaged(t->env, t->pool, "/home/agent/overlay", &t->config,
+                                              &t->overlay, &why),
+                         HIF_OK);
+        assert_int_equal(t_lookup(t, NODEID_ROOT, "first"), first);
+        assert_int_equal(t_lookup(t, NODEID_ROOT, "fourth"), NODEID_NONE);
+}
+
+static void note_result(struct overlay_sync *sync, enum hif_err err)
+{
+        *(enum hif_err *)sync->arg = err;
+}
+
+/* When a sync fails whoever waits gets an error, the verifier changes, commits are refused; after
+ * everything was written anew they work again, and a power cut loses nothing of it. */
+static void failed_sync_is_an_error_and_heals(void **state)
+{
+        struct toverlay *t = *state;
+        uint64_t id = t_create(t, NODEID_ROOT, "f"), verifier = overlay_verifier(t->overlay), seq;
+        enum hif_err result = HIF_OK;
+        struct overlay_sync sync = {.done = note_result, .arg = &result};
+        struct otx *tx;
+
+        t_write(t, id, 0, "content");
+        sync.seq = overlay_seq(t->overlay);
+        simenv_fail_at(t->sim, 1, HIF_EIO);
+        overlay_sync(t->overlay, &sync);
+        assert_int_equal(result, HIF_EIO);
+        assert_int_not_equal(overlay_verifier(t->overlay), verifier);
+        tx = otx_begin(t->overlay);
+        otx_node(tx, id)->mode = 0;
+        assert_int_equal(otx_commit(tx, &seq), HIF_EROFS);
+        t_expect(t, id, "content");
+        overlay_kick(t->overlay);
+        t_write(t, id, 7, " and more");
+        t_sync(t);
+        toverlay_power_cut(t);
+        t_expect(t, id, "content and more");
+        assert_int_equal(t_lookup(t, NODEID_ROOT, "f"), id);
+        assert_int_equal(overlay_op_count(t->overlay), 1);
+}
+
+/* Folding while working, and opening from SQLite and the rest of the log, gives the same rows. */
+static void folded_rows_and_the_rest_of_the_log_are_one(void **state)
+{
+        struct toverlay *t = *state;
+        uint64_t first = 0, last = 0, folds;
+        char name[32];
+
+        overlay_close(t->overlay);
+        t->config.log_segment_bytes = 16384;
+        toverlay_open(t);
+        folds = overlay_stats(t->overlay).folds;
+        for (int i = 0; i < 500; i++) {
+                snprintf(name, sizeof(name), "file-%d", i);
+                last = t_create(t, NODEID_ROOT, name);
+                if (i == 0)
+                        first = last;
+                t_write(t, last, 0, name);
+                if (i % 100 == 50) {
+                        t_sync(t);
+                        pool_drain(t->pool);
+                }
+        }
+        t_remove(t, NODEID_ROOT, "file-1", first + 1);
+        assert_true(overlay_stats(t->overlay).folds > folds);
+        toverlay_kill(t);
+        assert_int_equal(overlay_stats(t->overlay).dirents, 499);
+        t_expect(t, first, "file-0");
+        t_expect(t, last, "file-499");
+        assert_null(overlay_node(t->overlay, first + 1));
+        overlay_close(t->overlay);
+        toverlay_open(t);
+        assert_int_equal(overlay_stats(t->overlay).dirents, 499);
+        assert_int_equal(overlay_op_count(t->overlay), 500);
+        t_expect(t, last, "file-499");
+}
+
+/* A directory that another process has open is refused. */
+static void second_process_is_refused(void **state)
+{
+        struct env env = env_system(NULL);
+        char dir[] = "/tmp/hif-overlay-XXXXXX";
+        struct overlay_config config = {0};
+        struct overlay *first, *second;
+        struct hif_why why = {""};
+        char command[64];
+
+        (void)state;
+        assert_non_null(mkdtemp(dir));
+        assert_int_equal(overlay_open(&env, NULL, dir, &config, &first, &why), HIF_OK);
+        assert_int_equal(overlay_open(&env, NULL, dir, &config, &second, &why), HIF_EBUSY);
+        assert_non_null(strstr(why.text, "in use"));
+        overlay_close(first);
+        snprintf(command, sizeof(command), "rm -r %s", dir);
+        assert_int_equal(system(command), 0);
+}
+
+/* On the real machine, with its own thread: what nobody waits for is durable soon. */
+static void flusher_follows_without_a_waiter(void **state)
+{
+        struct toverlay t = {.config = {0}};
+        struct env env = env_system(NULL);
+        char dir[] = "/tmp/hif-overlay-XXXXXX";
+        struct hif_why why = {""};
+        char command[64];
+        uint64_t from;
+
+        (void)state;
+        t.env = &env;
+        assert_non_null(mkdtemp(dir));
+        assert_int_equal(pool_new(1, "test", &t.pool), HIF_OK);
+        assert_int_equal(overlay_open(&env, t.pool, dir, &t.config, &t.overlay, &why), HIF_OK);
+        for (int i = 0; i < 1000; i++) {
+                uint64_t id = t_create(&t, NODEID_ROOT, "f");
+
+                t_write(&t, id, 0, "x");
+                t_remove(&t, NODEID_ROOT, "f", id);
+                overlay_kick(t.overlay);
+        }
+        t_sync(&t);
+        t_create(&t, NODEID_ROOT, "g");
+        overlay_kick(t.overlay);
+        from = env_mono_ns(&env);
+        while (overlay_durable(t.overlay) < overlay_seq(t.overlay))
+                assert_true(env_mono_ns(&env) - from < 10000000000ull);
+        overlay_close(t.overlay);
+        pool_free(t.pool);
+        snprintf(command, sizeof(command), "rm -r %s", dir);
+        assert_int_equal(system(command), 0);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, toverlay_setup, toverlay_teardown)
+        const struct CMUnitTest tests[] = {
+            TEST(torn_record_ends_the_log),
+            TEST(damage_in_synced_records_is_reported),
+            TEST(failed_sync_is_an_error_and_heals),
+            TEST(folded_rows_and_the_rest_of_the_log_are_one),
+            cmocka_unit_test(second_process_is_refused),
+            cmocka_unit_test(flusher_follows_without_a_waiter),
+        };
+
+        return cmocka_run_group_tests_name("durability", tests, NULL, NULL);
+}
