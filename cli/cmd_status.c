@@ -58,14 +58,15 @@ static void print_json_path(const json_t *item, const char *key)
 static void print_change(const struct cli *cli, const json_t *item)
 {
         const char *status = json_string_value(json_object_get(item, "status"));
+        const char *slash = json_is_true(json_object_get(item, "directory")) ? "/" : "";
 
         printf("%s%s%s ", cli_color(cli, color_of(status[0])), status, cli_color(cli, COLOR_NONE));
         if (json_object_get(item, "from") != NULL) {
                 print_json_path(item, "from");
-                printf(" -> ");
+                printf("%s -> ", slash);
         }
         print_json_path(item, "path");
-        printf("%s\n", json_is_true(json_object_get(item, "directory")) ? "/" : "");
+        printf("%s\n", slash);
 }
 
 int cmd_status(struct cli *cli, int argc, char **argv)

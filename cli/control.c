@@ -152,11 +152,13 @@ static enum hif_err spawn_daemon(struct hif_why *why)
         if (pid == 0) {
                 int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
+                /* Nothing of the command's may stay open in the daemon: it could be a file in a mount. */
                 setsid();
                 dup2(null, 0);
                 dup2(null, 1);
                 dup2(null, 2);
-                if (fork() == 0) {
+                close_range(3, ~0u, 0);
+                if (chdir("/") == 0 && fork() == 0) {
                         execl("/proc/self/exe", "hif", "daemon", "run", (char *)NULL);
                         _exit(127);
                 }

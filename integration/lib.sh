@@ -77,7 +77,7 @@ make_tree() { # make_tree DIR
 }
 
 # Names, kinds, modes, sizes, times, targets; and contents.
-list_tree() { (cd "$1" && find . -mindepth 1 ! -path ./.hif -printf '%P %y %m %l %T@ ' \( -type f -printf '%s\n' -o -printf '\n' \) | sort); }
+list_tree() { (cd "$1" && find . -mindepth 1 -printf '%P %y %m %l %T@ ' \( -type f -printf '%s\n' -o -printf '\n' \) | sort); }
 
 same_tree() { # same_tree A B
 	diff -r --no-dereference "$1" "$2" || fail "contents differ"

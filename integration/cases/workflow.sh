@@ -25,16 +25,14 @@ mkdir -p made/dir
 mv src/deep moved
 sed -i 's/file 4/FILE FOUR/' src/f4.c
 cp src/f5.c src/.f5.tmp && mv src/.f5.tmp src/f5.c
-hif status
-expect "$(hif status)" "M README
-R src/deep/ -> moved/
-A made/
+expect "$(hif status)" 'M README
 A made/dir/
-A src/new.c
+R src/deep/ -> moved/
 D src/f1.c
 M src/f3.c
 M src/f4.c
-R src/f2.c -> src/renamed.c" || true
+A src/new.c
+R src/f2.c -> src/renamed.c'
 
 step 'diff'
 expect_match "$(hif diff README)" '\+more'
