@@ -243,6 +243,32 @@ static void on_progress(struct land_hooks *hooks, const struct land_progress *pr
                 landing->progress(landing->arg, progress);
 }
 
+/* What an earlier run may have sent. HIF_OK: it has landed; HIF_ENOENT: it has not and never will.
+ */
+static enum hif_err resolve_intent(struct landing *landing, struct hif_why *why)
+{
+        if (!landing->have_intent)
+                return HIF_ENOENT;
+        return land_resolve(landing->land, &landing->intent, &landing->result, why);
+}
+
+static enum hif_err land_changes(struct landing *landing, bool dry_run, struct hif_why *why)
+{
+        enum hif_err err;
+
+        if (landing->change_count == 0)
+                return why_set(why, HIF_ENOTHING,
+                               "nothing to land: '%s' holds no changes against @%llu",
+                               landing->workspace->mount_point,
+                               (unsigned long long)landing->snapshot.base.position);
+        err = land_stage(landing->land, landing->changes, landing->change_count, &landing->reader,
+                         why);
+        if (err != HIF_OK)
+                return err;
+        return land_commit(landing->land, landing->changes, landing->change_count, NULL, dry_run,
+                           &landing->result, why);
+}
+
 static enum hif_err run(struct landing *landing, const char *goal, bool dry_run,
                         struct hif_why *why)
 {
@@ -252,22 +278,19 @@ static enum hif_err run(struct landing *landing, const char *goal, bool dry_run,
 
         if (err != HIF_OK)
                 return err;
-        if (landing->change_count == 0 && !landing->have_intent)
-                return why_set(
-                    why, HIF_ENOTHING, "nothing to land: '%s' holds no changes against @%llu",
-                    workspace->mount_point, (unsigned long long)landing->snapshot.base.position);
         if (asprintf(&journal, "%s/land.journal", workspace->dir) < 0)
                 return HIF_ENOMEM;
         describe_session(landing, goal);
         err = land_begin(&workspace->project, &landing->session, &landing->nodes.source,
                          workspace->daemon->pool, &landing->hooks, journal, &landing->land);
-        if (err == HIF_OK)
-                err = land_stage(landing->land, landing->changes, landing->change_count,
-                                 &landing->reader, why);
-        if (err == HIF_OK)
-                err = land_commit(landing->land, landing->changes, landing->change_count,
-                                  landing->have_intent ? &landing->intent : NULL, dry_run,
-                                  &landing->result, why);
+        if (err != HIF_OK)
+                return err;
+        err = resolve_intent(landing, why);
+        landing->result.already_landed = err == HIF_OK;
+        if (err == HIF_ENOENT)
+                err = land_changes(landing, dry_run, why);
+        else if (err == HIF_OK)
+                dry_run = false; /* what has landed is followed, whatever was asked for */
         if (err == HIF_OK && !dry_run)
                 err = move_on(landing, why);
         return err;

@@ -18,7 +18,7 @@ static enum shown try_once(const struct project *project, uint64_t position, str
 {
         struct layout_key key = layout_slot(&project->layout, position);
         struct store_req reqs[2] = {{.op = STORE_PUT_NEW, .key = key.text, .body = bytes},
-                                    {.op = STORE_GET, .key = key.text}};
+                                    {.op = STORE_GET, .key = key.text, .settled = true}};
         enum shown shown = SHOWN_NOTHING;
 
         store_run(project->store, reqs, 2);
@@ -30,7 +30,8 @@ static enum shown try_once(const struct project *project, uint64_t position, str
                 if (reqs[1].result != HIF_OK && *put == HIF_ELOST) {
                         /* The GET overtook the PUT, or failed: the key exists, so ask again. */
                         store_req_free(&reqs[1]);
-                        reqs[1] = (struct store_req){.op = STORE_GET, .key = key.text};
+                        reqs[1] =
+                            (struct store_req){.op = STORE_GET, .key = key.text, .settled = true};
                         store_run(project->store, &reqs[1], 1);
                 }
                 if (reqs[1].result == HIF_OK) {

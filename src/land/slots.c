@@ -114,6 +114,7 @@ enum hif_err slots_get(const struct project *project, uint64_t from, size_t coun
         for (size_t i = 0; i < count; i++) {
                 keys[i] = layout_slot(&project->layout, from + i);
                 reqs[i].op = STORE_GET;
+                reqs[i].settled = true; /* what is built on must not vanish in a power cut */
                 reqs[i].key = keys[i].text;
         }
         store_run(project->store, reqs, count);

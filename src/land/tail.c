@@ -73,7 +73,8 @@ static enum hif_err pair_read(const struct project *project, uint64_t position,
         struct layout_key slot = layout_slot(&project->layout, position);
         struct layout_key next = layout_slot(&project->layout, position + 1);
         struct layout_key head_key = layout_head(&project->layout);
-        struct store_req reqs[3] = {{.op = STORE_GET, .key = slot.text},
+        /* A base must not vanish in a power cut: its name has to be on disk, whoever wrote it. */
+        struct store_req reqs[3] = {{.op = STORE_GET, .key = slot.text, .settled = true},
                                     {.op = STORE_HEAD, .key = next.text},
                                     {.op = STORE_GET, .key = head_key.text}};
         enum hif_err err = HIF_OK;
