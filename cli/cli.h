@@ -113,13 +113,15 @@ struct project_arg {
 HIF_MUST_USE enum hif_err project_arg_parse(const char *text, struct project_arg *out,
                                             struct hif_why *why);
 void project_arg_free(struct project_arg *arg);
+/* A path inside a project, with slashes at its ends taken off. HIF_EINVAL. */
+HIF_MUST_USE enum hif_err path_arg_parse(const char *text, char **out, struct hif_why *why);
 /* "@12" or "12". */
 HIF_MUST_USE enum hif_err position_parse(const char *text, uint64_t *out, struct hif_why *why);
 
 /* --- where we stand (place.c) --- */
 
-/* The absolute form of a path, from -C DIR or the current directory. "." and ".." are carried out as
- * words: no file system is asked, since a mount's may hang. */
+/* The absolute form of a path, from -C DIR or the current directory. "." and ".." are carried out
+ * as words: no file system is asked, since a mount's may hang. */
 HIF_MUST_USE enum hif_err cli_absolute(const struct cli *cli, const char *path, char **out);
 /* The project whose mount holds the directory `dir` (NULL: where we stand); the caller's to free.
  * HIF_ENOENT: none. */

@@ -34,13 +34,10 @@ static const struct argp create_argp = {
 
 static enum hif_err create(struct cli *cli, const char *name, char **url, struct hif_why *why)
 {
-        struct layout layout;
         struct store *store;
         struct project project;
-        enum hif_err err = layout_init(&layout, name, why); /* before a store is made for it */
+        enum hif_err err = cli_store(cli, true, &store, why);
 
-        if (err == HIF_OK)
-                err = cli_store(cli, true, &store, why);
         if (err != HIF_OK)
                 return err;
         err = project_create(&cli->env, store, name, cli->config.author, &project, why);
@@ -55,11 +52,14 @@ static enum hif_err create(struct cli *cli, const char *name, char **url, struct
 static int cmd_create(struct cli *cli, int argc, char **argv)
 {
         struct create_args args = {0};
+        struct layout layout;
         struct hif_why why = {0};
         AUTO_FREE char *url = NULL;
         enum hif_err err;
 
         cli_parse(cli, &create_argp, argc, argv, &args);
+        if (layout_init(&layout, args.name, &why) != HIF_OK)
+                return cli_usage(cli, "%s", why.text);
         err = create(cli, args.name, &url, &why);
         if (err != HIF_OK)
                 return cli_fail(cli, err, &why);
@@ -112,7 +112,7 @@ static int cmd_list(struct cli *cli, int argc, char **argv)
         cli_parse(cli, &list_argp, argc, argv, NULL);
         if (cli->json)
                 listing.names = json_array();
-        err = list(cli, &listing, &why);
+        err = cli->json && !listing.names ? HIF_ENOMEM : list(cli, &listing, &why);
         if (err != HIF_OK) {
                 json_decref(listing.names);
                 return cli_fail(cli, err, &why);

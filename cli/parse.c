@@ -211,8 +211,10 @@ wrong:
                        text);
 }
 
-static enum hif_err take_path(struct project_arg *arg, const char *text, struct hif_why *why)
+enum hif_err path_arg_parse(const char *text, char **out, struct hif_why *why)
 {
+        const char *given = text;
+        char *path;
         size_t size;
 
         while (*text == '/')
@@ -224,9 +226,12 @@ static enum hif_err take_path(struct project_arg *arg, const char *text, struct 
                 return why_set(why, HIF_EINVAL,
                                "\"%s\" is no path inside a project: it is names joined by \"/\", "
                                "without \".\" and \"..\"",
-                               text);
-        arg->path = strndup(text, size);
-        return arg->path ? HIF_OK : why_set(why, HIF_ENOMEM, "out of memory");
+                               given);
+        path = strndup(text, size);
+        if (!path)
+                return why_set(why, HIF_ENOMEM, "out of memory");
+        *out = path;
+        return HIF_OK;
 }
 
 enum hif_err project_arg_parse(const char *text, struct project_arg *out, struct hif_why *why)
@@ -247,7 +252,7 @@ enum hif_err project_arg_parse(const char *text, struct project_arg *out, struct
                 arg.at = true;
         }
         if (err == HIF_OK && colon)
-                err = take_path(&arg, colon + 1, why);
+                err = path_arg_parse(colon + 1, &arg.path, why);
         if (err != HIF_OK) {
                 project_arg_free(&arg);
                 return err;
