@@ -27,6 +27,8 @@ static enum hif_err check_device(struct hif_why *why)
                 close(fd);
                 return HIF_OK;
         }
+        if (geteuid() != 0 && (errno == EACCES || errno == EPERM))
+                return HIF_OK; /* fusermount3 opens it as root */
         if (errno == ENOENT || errno == ENXIO || errno == ENODEV)
                 return why_set(why, HIF_ENOTSUP,
                                "this machine has no working %s: load the kernel's fuse module "
@@ -35,7 +37,7 @@ static enum hif_err check_device(struct hif_why *why)
         return why_set(why, HIF_ENOTSUP,
                        "%s may not be opened (%s): give this user read and write access to it, or "
                        "start the container with `--device %s`",
-                       DEVICE, strerror(errno), DEVICE);
+                       DEVICE, hif_strerror(hif_err_from_errno(errno)), DEVICE);
 }
 
 /* Where posix_spawnp and libfuse will find it. */
@@ -148,7 +150,7 @@ static enum hif_err check_empty(const char *mount_point, struct hif_why *why)
                 return why_set(why, hif_err_from_errno(errno),
                                "'%s' can not be mounted on: %s; give an empty directory that you "
                                "own",
-                               mount_point, strerror(errno));
+                               mount_point, hif_strerror(hif_err_from_errno(errno)));
         while (err == HIF_OK && (entry = readdir(dir)) != NULL)
                 if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
                         err =

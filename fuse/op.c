@@ -303,7 +303,7 @@ static mode_t type_of(enum onode_kind kind)
         case ONODE_SOCKET:
                 return S_IFSOCK;
         }
-        assert(!"a node has a kind");
+        assert(false && "a node has a kind");
         return 0;
 }
 

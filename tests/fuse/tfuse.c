@@ -22,12 +22,13 @@ static void gone(void *arg)
 {
         struct tfuse *t = arg;
 
-        t->gone = true;
+        __atomic_store_n(&t->gone, true, __ATOMIC_RELEASE);
 }
 
 void tfuse_mount(struct tfuse *t)
 {
-        struct fuse_server_config config = {.mount_point = t->root, .name = "hif:acme/app"};
+        struct fuse_server_config config = {
+            .mount_point = t->root, .name = "hif:acme/app", .read_only = t->read_only};
         struct hif_why why = {""};
 
         tmount_open(t->m);

@@ -11,6 +11,7 @@ struct tfuse {
         struct fuse_server *server;
         char root[96]; /* the mount point */
         char path[4096];
+        bool read_only;
         bool gone; /* the kernel has let go */
 };
 

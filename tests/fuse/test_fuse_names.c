@@ -1,4 +1,4 @@
-/* test_names.c - names and attributes through a real mount. */
+/* test_fuse_names.c - names and attributes through a real mount. */
 #include "tfuse.h"
 
 #include <setjmp.h>

@@ -1,4 +1,5 @@
-/* test_data.c - content through a real mount: read, write, truncate, map, unlink while open. */
+/* test_fuse_data.c - content through a real mount: read, write, truncate, map, unlink while open.
+ */
 #include "tfuse.h"
 
 #include "core/body.h"
