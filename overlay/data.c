@@ -220,76 +220,83 @@ static uint64_t place_in_segment(const struct data *data, const struct onode *no
         return extent->at + extent->size == segment->end ? at : UINT64_MAX;
 }
 
+/* A new file is the segment from now on; the current one stays pinned. */
+static enum hif_err segment_next(struct data *data)
+{
+        struct dfile *old = data->segment, *segment;
+        enum hif_err err = dfile_make(data, false, &segment);
+
+        if (err != HIF_OK)
+                return err;
+        pthread_mutex_lock(&data->lock);
+        segment->pins++;
+        data->segment = segment;
+        data->floor = 0;
+        if (old != NULL)
+                old->pins--;
+        pthread_mutex_unlock(&data->lock);
+        if (old != NULL && old->live == 0 && !old->in_zero) {
+                old->in_zero = true;
+                old->zero_next = data->zero;
+                data->zero = old;
+        }
+        return HIF_OK;
+}
+
 static enum hif_err segment_room(struct data *data, uint64_t size)
 {
         struct dfile *segment = data->segment;
         uint64_t ahead;
-        enum hif_err err;
 
         if (segment == NULL || (segment->end + size > data->segment_bytes && segment->end > 0)) {
-                err = dfile_make(data, false, &segment);
+                enum hif_err err = segment_next(data);
+
                 if (err != HIF_OK)
                         return err;
-                pthread_mutex_lock(&data->lock);
-                if (data->segment != NULL && data->segment->live == 0 && !data->segment->in_zero) {
-                        data->segment->in_zero = true;
-                        data->segment->zero_next = data->zero;
-                        data->zero = data->segment;
-                }
-                data->segment = segment;
-                data->floor = 0;
-                pthread_mutex_unlock(&data->lock);
+                segment = data->segment;
         }
         if (segment->end + size <= segment->alloc_to)
                 return HIF_OK;
-        err = dfile_pin(data, segment);
-        if (err != HIF_OK)
-                return err;
         ahead = segment->alloc_to;
         ahead += ahead < ALLOC_CHUNK_MIN   ? ALLOC_CHUNK_MIN
                  : ahead > ALLOC_CHUNK_MAX ? ALLOC_CHUNK_MAX
                                            : ahead;
         if (ahead > data->segment_bytes)
                 ahead = data->segment_bytes;
-        err = allocate_ahead(data, segment, segment->alloc_to, segment->end + size, ahead);
-        dfile_unpin(data, segment);
-        return err;
+        return allocate_ahead(data, segment, segment->alloc_to, segment->end + size, ahead);
 }
 
 static enum hif_err segment_write(struct data *data, const struct node_row *row, bool own,
                                   uint64_t offset, struct span bytes, struct oextent *out)
 {
         struct dfile *segment;
-        uint64_t at = UINT64_MAX, end;
+        uint64_t at = UINT64_MAX;
         enum hif_err err = segment_room(data, bytes.size);
 
         if (err != HIF_OK)
                 return err;
         segment = data->segment;
-        err = dfile_pin(data, segment);
-        if (err != HIF_OK)
-                return err;
-        end = segment->end;
         if (own && row != NULL && row->node.extent_count > 0) {
                 /* The lock keeps the flusher from starting on what is being rewritten. */
                 pthread_mutex_lock(&data->lock);
                 at = place_in_segment(data, &row->node, offset, bytes.size);
-                if (at != UINT64_MAX) {
+                if (at != UINT64_MAX)
                         err = env_write_all(data->env, segment->fd, bytes.data, bytes.size, at);
-                        dfile_dirty_locked(data, segment, at, at + bytes.size);
-                }
-                pthread_mutex_unlock(&data->lock);
+        } else {
+                err = env_write_all(data->env, segment->fd, bytes.data, bytes.size, segment->end);
+                pthread_mutex_lock(&data->lock);
+                at = segment->end;
         }
         if (at == UINT64_MAX) {
-                at = end;
+                at = segment->end;
                 err = env_write_all(data->env, segment->fd, bytes.data, bytes.size, at);
-                dfile_dirty(data, segment, at, at + bytes.size);
         }
-        dfile_unpin(data, segment);
+        dfile_dirty_locked(data, segment, at, at + bytes.size);
+        if (err == HIF_OK && at + bytes.size > segment->end)
+                segment->end = at + bytes.size;
+        pthread_mutex_unlock(&data->lock);
         if (err != HIF_OK)
                 return err;
-        if (at + bytes.size > end)
-                segment->end = at + bytes.size;
         *out = (struct oextent){
             .offset = offset, .size = bytes.size, .at = at, .file = segment->number};
         return HIF_OK;

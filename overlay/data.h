@@ -56,6 +56,9 @@ void data_free(struct data *data);
 /* After all rows are there: drop files that nothing names, go on in the newest segment. */
 HIF_MUST_USE enum hif_err data_recover(struct data *data);
 
+/* At the end: give back what was allocated ahead. */
+void data_trim(struct data *data);
+
 /* rows.account */
 void data_account(void *arg, uint32_t file, uint64_t at, uint64_t added, uint64_t removed);
 /* Files that record seq left without a live byte can go once it is durable. */

@@ -353,17 +353,16 @@ enum hif_err data_rewrite(struct data *data)
 
 /* --- going away ------------------------------------------------------------------------------- */
 
+/* Unlinking a large file takes time, which the owner does not have to wait for. */
 void data_reap(struct data *data, uint64_t durable)
 {
-        struct dfile **link = &data->dead;
+        struct dfile **link = &data->dead, *list = NULL, **end = &list;
 
         pthread_mutex_lock(&data->lock);
         while (*link != NULL && data->frozen == 0) {
                 struct dfile *file = *link;
-                char path[PATH_MAX];
 
-                if (file->dead_seq > durable || file->pins > 0 || file->dirty ||
-                    file_path(data, file->number, path) != HIF_OK) {
+                if (file->dead_seq > durable || file->pins > 0 || file->dirty) {
                         link = &file->dead_next;
                         continue;
                 }
@@ -371,12 +370,23 @@ void data_reap(struct data *data, uint64_t durable)
                 if (file->fd >= 0)
                         close_file(data, file);
                 file->gone = true;
-                file->dead_next = data->gone;
-                __atomic_store_n(&data->gone, file, __ATOMIC_RELAXED);
-                /* What stays behind after an error is found and unlinked at the next open. */
-                if (data->env->ops->unlink(data->env, path) != HIF_OK)
-                        continue;
+                file->dead_next = NULL;
+                *end = file;
+                end = &file->dead_next;
         }
+        pthread_mutex_unlock(&data->lock);
+        for (struct dfile *file = list; file != NULL; file = file->dead_next) {
+                char path[PATH_MAX];
+
+                /* What stays behind after an error is found and unlinked at the next open. */
+                if (file_path(data, file->number, path) == HIF_OK)
+                        (void)data->env->ops->unlink(data->env, path);
+        }
+        if (list == NULL)
+                return;
+        pthread_mutex_lock(&data->lock);
+        *end = data->gone;
+        __atomic_store_n(&data->gone, list, __ATOMIC_RELAXED);
         pthread_mutex_unlock(&data->lock);
 }
 
@@ -420,12 +430,22 @@ static void resume_segment(struct data *data)
 {
         struct dfile *file = idmap_get(&data->files, data->next_segment - 1);
 
-        if (data->next_segment <= 1 || file == NULL || file->live == 0)
+        if (data->next_segment <= 1 || file == NULL || file->live == 0 ||
+            dfile_pin(data, file) != HIF_OK)
                 return;
         data->segment = file;
         data->floor = file->end;
         file->alloc_from = 0;
         file->alloc_to = file->end / 4096 * 4096;
+}
+
+void data_trim(struct data *data)
+{
+        struct dfile *segment = data->segment;
+
+        /* What stays allocated ahead is no more than space. */
+        if (segment != NULL && segment->alloc_to > segment->end)
+                (void)data->env->ops->ftruncate(data->env, segment->fd, segment->end);
 }
 
 enum hif_err data_recover(struct data *data)

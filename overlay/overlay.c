@@ -280,6 +280,7 @@ void overlay_close(struct overlay *overlay)
         if (overlay->sync_state != SYNC_OK)
                 flusher_seen(overlay);
         flusher_stop(overlay);
+        data_trim(&overlay->data);
         fold_finish(overlay);
         overlay_free(overlay);
 }
