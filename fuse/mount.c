@@ -27,8 +27,6 @@ static enum hif_err check_device(struct hif_why *why)
                 close(fd);
                 return HIF_OK;
         }
-        if (geteuid() != 0 && (errno == EACCES || errno == EPERM))
-                return HIF_OK; /* fusermount3 opens it as root */
         if (errno == ENOENT || errno == ENXIO || errno == ENODEV)
                 return why_set(why, HIF_ENOTSUP,
                                "this machine has no working %s: load the kernel's fuse module "
