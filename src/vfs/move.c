@@ -337,3 +337,14 @@ const struct vfs_touched *vfs_move_touched(const struct vfs_move *move, size_t *
         *count = move->touched.size / sizeof(struct vfs_touched);
         return (const void *)move->touched.data;
 }
+
+bool vfs_move_name(const struct vfs_move *move, size_t index, uint64_t *dir, struct span *name)
+{
+        const struct move_other *others = (const void *)move->others.data;
+
+        if (index >= move->others.size / sizeof(*others))
+                return false;
+        *dir = others[index].dir;
+        *name = others[index].name;
+        return true;
+}

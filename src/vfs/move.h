@@ -46,4 +46,8 @@ struct vfs_touched {
 };
 const struct vfs_touched *vfs_move_touched(const struct vfs_move *move, size_t *count);
 
+/* The names that stand for something else now, or for nothing, by index: for a kernel that keeps
+ * names until it is told (FUSE). False: there are no more. Owned by the move. */
+bool vfs_move_name(const struct vfs_move *move, size_t index, uint64_t *dir, struct span *name);
+
 #endif
