@@ -102,6 +102,44 @@ static uint64_t create(struct bench *b, uint64_t dir, size_t i)
         return id;
 }
 
+/* Remove what create made: one entry, one node, its directory, one operation, one reply. */
+static void remove_one(struct bench *b, uint64_t dir, uint64_t id, size_t i)
+{
+        struct otx *tx = otx_begin(b->overlay);
+        struct onode *parent = otx_node(tx, dir);
+        struct overlay_reply reply = {.key = spread(i) * 37, .xid = (uint32_t)i, .proc = 12};
+        const struct onode *node = overlay_node(b->overlay, id);
+        uint64_t seq;
+
+        parent->mtime.nsec = parent->ctime.nsec = (uint32_t)i % 1000000000;
+        otx_dirent_del(tx, dir, spread(i), node->name);
+        otx_node_del(tx, id);
+        otx_op(tx, &(struct session_op){.kind = SESSION_DELETE, .path = node->name});
+        otx_reply(tx, &reply);
+        must(otx_commit(tx, &seq), "remove");
+        if (i % 32 == 0)
+                overlay_kick(b->overlay);
+}
+
+/* Once more what was done before, in memory that the process has by now. */
+static void bench_warm(struct bench *b, uint64_t first)
+{
+        uint64_t seq = overlay_seq(b->overlay);
+        struct otx *tx;
+
+        start(b);
+        for (size_t i = 0; i < 100000; i++)
+                remove_one(b, 1 + i / 1000, first + i, i);
+        stop(b, "remove", 100000);
+        tx = otx_begin(b->overlay);
+        otx_ops_drop(tx, overlay_seq(b->overlay));
+        must(otx_commit(tx, &seq), "drop");
+        start(b);
+        for (size_t i = 0; i < 100000; i++)
+                create(b, 1 + i / 1000, i);
+        stop(b, "create, in memory used before", 100000);
+}
+
 static void bench_setattr(struct bench *b, uint64_t first, size_t count)
 {
         uint64_t seq;
@@ -241,6 +279,8 @@ int main(int argc, char **argv)
                 printf("%.1f ms\n", ms);
                 overlay_close(copy.overlay);
         }
+        bench_warm(&b, first);
+        first += 100000;
         bench_setattr(&b, first, 200000);
         bench_write(&b, "write 4 KiB, one a file", first, 50000, 1, 4096);
         bench_read(&b, first, 50000);
