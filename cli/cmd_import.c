@@ -11,7 +11,10 @@
 
 struct args {
         const char *project, *dir, *goal;
+        bool no_ignore;
 };
+
+enum { OPTION_NO_IGNORE = 256 };
 
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
@@ -20,6 +23,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         switch (key) {
         case 'm':
                 args->goal = arg;
+                return 0;
+        case OPTION_NO_IGNORE:
+                args->no_ignore = true;
                 return 0;
         case ARGP_KEY_ARG:
                 if (!args->project)
@@ -41,7 +47,10 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 }
 
 static const struct argp_option options[] = {
-    {"goal", 'm', "GOAL", 0, "What the landing is for (default: \"Import DIR\")", 0}, {0}};
+    {"goal", 'm', "GOAL", 0, "What the landing is for (default: \"Import DIR\")", 0},
+    {"no-ignore", OPTION_NO_IGNORE, NULL, 0,
+     "Land what .gitignore and .hifignore files ignore, too", 0},
+    {0}};
 
 static const struct argp argp = {
     .options = options,
@@ -253,8 +262,8 @@ static enum hif_err walk_and_compare(struct import *im)
         }
         show(im, "looking");
         im->walked = true;
-        err = import_walk(&im->walk, im->cli, im->pool, im->args->dir, fd, store_dir(im),
-                          im->progress, im->why);
+        err = import_walk(&im->walk, im->cli, im->pool, im->args->dir, fd, !im->args->no_ignore,
+                          store_dir(im), im->progress, im->why);
         if (err == HIF_OK)
                 err = node_reader_new(&im->project, NODE_CACHE_BYTES, &reader);
         if (err != HIF_OK)
@@ -283,6 +292,12 @@ static enum hif_err stage(struct import *im)
 
 static enum hif_err nothing(struct import *im)
 {
+        if (im->walk.stats.ignored > 0)
+                return why_set(im->why, HIF_ENOTHING,
+                               "nothing to import: %s holds what is in %s already, at @%" PRIu64
+                               ", but for %" PRIu64 " ignored name(s); --no-ignore takes them too",
+                               im->args->project, im->args->dir, im->tail.slot.position,
+                               im->walk.stats.ignored);
         return why_set(im->why, HIF_ENOTHING,
                        "nothing to import: %s holds what is in %s already, at @%" PRIu64,
                        im->args->project, im->args->dir, im->tail.slot.position);

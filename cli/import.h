@@ -58,6 +58,7 @@ struct walk {
         const char *top; /* as the user named it, for messages */
         int fd;          /* the top directory; the walk's */
         struct ignore *ignore;
+        bool rules;      /* rule files hold */
         dev_t store_dev; /* a directory that must not be met */
         ino_t store_ino;
         struct walk_dir *root;
@@ -70,10 +71,11 @@ struct walk {
         struct hif_why why;
 };
 
-/* Walk the tree. fd is taken over. store_dir: NULL, or the directory of the store, which must not
- * lie in the tree. Special files are named in warnings. walk_free after any result. */
+/* Walk the tree. fd is taken over. rules: leave out what .gitignore and .hifignore files ignore.
+ * store_dir: NULL, or the directory of the store, which must not lie in the tree. Special files are
+ * named in warnings. walk_free after any result. */
 HIF_MUST_USE enum hif_err import_walk(struct walk *walk, const struct cli *cli, struct pool *pool,
-                                      const char *top, int fd, const char *store_dir,
+                                      const char *top, int fd, bool rules, const char *store_dir,
                                       struct progress *progress, struct hif_why *why);
 void walk_free(struct walk *walk);
 /* A directory that was walked, by its path; NULL: none. */

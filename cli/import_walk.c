@@ -180,7 +180,7 @@ static enum hif_err enter_scope(struct visit *visit)
         AUTO_BUF struct buf hif = {0};
         enum hif_err err = HIF_OK;
 
-        for (size_t i = 0; i < dir->count && err == HIF_OK; i++) {
+        for (size_t i = 0; dir->walk->rules && i < dir->count && err == HIF_OK; i++) {
                 struct span name = entry_name(dir, &dir->entries[i]);
 
                 if (span_eq(name, span_str(".gitignore")))
@@ -422,13 +422,13 @@ static void wait_for_all(struct walk *walk, struct progress *progress)
 }
 
 enum hif_err import_walk(struct walk *walk, const struct cli *cli, struct pool *pool,
-                         const char *top, int fd, const char *store_dir, struct progress *progress,
-                         struct hif_why *why)
+                         const char *top, int fd, bool rules, const char *store_dir,
+                         struct progress *progress, struct hif_why *why)
 {
         struct stat stat;
         enum hif_err err;
 
-        *walk = (struct walk){.cli = cli, .pool = pool, .top = top, .fd = fd};
+        *walk = (struct walk){.cli = cli, .pool = pool, .top = top, .fd = fd, .rules = rules};
         pthread_mutex_init(&walk->mutex, NULL);
         pthread_cond_init(&walk->done, NULL);
         if (store_dir && lstat(store_dir, &stat) == 0) {
