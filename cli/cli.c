@@ -226,8 +226,17 @@ static enum hif_err absolute_store(const char *store, char **out, struct hif_why
 enum hif_err cli_store(struct cli *cli, bool create, struct store **out, struct hif_why *why)
 {
         AUTO_FREE char *url = NULL;
+        AUTO_FREE char *by_default = NULL;
         enum hif_err err = absolute_store(cli->config.store, &url, why);
 
+        /* Ours alone; a store that the user named gets what their umask says. */
+        if (err == HIF_OK && create) {
+                by_default = default_store(cli->paths.data_dir);
+                if (!by_default)
+                        err = no_memory(why);
+                else if (strcmp(url, by_default) == 0)
+                        err = cli_mkdir(cli, cli->paths.data_dir, why);
+        }
         return err == HIF_OK ? store_open(&cli->env, url, create, out, why) : err;
 }
 

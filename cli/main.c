@@ -58,6 +58,15 @@ static int run(struct cli *cli, int argc, char **argv)
         return cli_dispatch(cli, commands, "hif", 1, alone);
 }
 
+/* For what goes wrong before the command line is parsed. */
+static bool wants_json(char **argv)
+{
+        for (; *argv && strcmp(*argv, "--") != 0; argv++)
+                if (strcmp(*argv, "--json") == 0)
+                        return true;
+        return false;
+}
+
 int main(int argc, char **argv)
 {
         static char name[] = "hif";
@@ -72,8 +81,10 @@ int main(int argc, char **argv)
         /* A closed pipe is seen by write. */
         (void)signal(SIGPIPE, SIG_IGN);
         err = cli_init(&cli, &why);
-        if (err != HIF_OK)
+        if (err != HIF_OK) {
+                cli.json = wants_json(argv);
                 return cli_fail(&cli, err, &why);
+        }
         code = run(&cli, argc, argv);
         cli_free(&cli);
         return code;
