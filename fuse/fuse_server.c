@@ -159,6 +159,7 @@ enum hif_err fuse_server_new(struct vfs *vfs, const struct fuse_server_config *c
         server = calloc(1, sizeof(*server));
         if (server == NULL)
                 return why_set(why, HIF_ENOMEM, "out of memory");
+        server->watch.run = op_watch;
         server->vfs = vfs;
         server->loop = vfs_loop(vfs);
         server->mount_point = strdup(config->mount_point);
@@ -204,6 +205,7 @@ void fuse_server_free(struct fuse_server *server)
         if (mounted)
                 stop_reading(server);
         server->closing = true;
+        loop_timer_disarm(server->loop, &server->watch);
         op_finish_all(server);
         server->paused = false;
         if (server->notifier != NULL) {

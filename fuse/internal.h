@@ -26,6 +26,7 @@ struct fuse_server {
         struct notifier *notifier;
         char *mount_point;
         struct op *ops; /* those that wait */
+        struct loop_timer watch;
         size_t op_count;
         bool paused;     /* so many wait that no more are read */
         bool no_opendir; /* the kernel needs no OPENDIR */
@@ -58,6 +59,7 @@ struct op {
         enum { OP_RUNNING, OP_PARKED, OP_STABILISING } state;
         bool waited; /* lives on the heap, with copies of name, name2 and data */
         bool grouped;
+        bool interrupted; /* by a signal that was not SIGKILL, so far */
         struct op *prev, *next;
 
         /* Arguments. Spans are borrowed from the request until the first wait. */
@@ -84,6 +86,8 @@ void op_begin(struct op *op, fuse_req_t req, const struct op_type *type, uint64_
 void op_go(struct op *op);
 /* The file was opened by someone who was allowed to: no further check (POSIX). */
 void op_opened(struct op *op);
+/* Looks at callers that had a signal: struct fuse_server's watch. */
+void op_watch(struct loop_timer *timer);
 /* Answer all that wait: those that lack objects with an error, the others once they are stable. */
 void op_finish_all(struct fuse_server *server);
 

@@ -9,7 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define OPS_MAX 4096 /* waiting at once; then no more requests are read */
+#define WATCH_NS (100ull * 1000000) /* between looks at callers that had a signal */
+#define OPS_MAX  4096               /* waiting at once; then no more requests are read */
 
 #define OP_OF(pointer, member) ((struct op *)((char *)(pointer)-offsetof(struct op, member)))
 
@@ -22,7 +23,7 @@ void op_begin(struct op *op, fuse_req_t req, const struct op_type *type, uint64_
         op->type = type;
         op->id = id;
         op->state = OP_RUNNING;
-        op->waited = op->grouped = false;
+        op->waited = op->grouped = op->interrupted = false;
         op->name = op->name2 = op->data = (struct span){0};
         op->set.set = 0;
         op->gathered = NULL;
@@ -163,15 +164,44 @@ static bool is_dying(pid_t pid)
         return pending != NULL && (strtoull(pending + 7, NULL, 16) & 1u << 8) != 0;
 }
 
-static void interrupted(fuse_req_t req, void *arg)
+/* The caller is killed while it waits, and does not want the answer any more. */
+static bool give_up_if_dying(struct op *op)
 {
-        struct op *op = arg;
-
-        if (op->state != OP_PARKED || !is_dying(fuse_req_ctx(req)->pid))
-                return;
+        if (op->state != OP_PARKED || !is_dying(fuse_req_ctx(op->req)->pid))
+                return false;
         vfs_unpark(op->server->vfs, &op->parked);
         op->state = OP_RUNNING;
         finish(op, HIF_ECANCELED);
+        return true;
+}
+
+/* The kernel tells of the first signal only; one that kills may be a later one. */
+static void interrupted(fuse_req_t req, void *arg)
+{
+        struct op *op = arg;
+        struct fuse_server *server = op->server;
+
+        (void)req;
+        if (give_up_if_dying(op))
+                return;
+        op->interrupted = true;
+        if (server->watch.due_ns == 0 && !server->closing)
+                loop_timer_arm(server->loop, &server->watch, WATCH_NS);
+}
+
+void op_watch(struct loop_timer *timer)
+{
+        struct fuse_server *server =
+            (struct fuse_server *)((char *)timer - offsetof(struct fuse_server, watch));
+        bool more = false;
+
+        for (struct op *op = server->ops, *next; op != NULL; op = next) {
+                next = op->next;
+                if (op->interrupted && !give_up_if_dying(op))
+                        more = true;
+        }
+        if (more)
+                loop_timer_arm(server->loop, timer, WATCH_NS);
 }
 
 /* --- waiting ------------------------------------------------------------------------------------
@@ -197,10 +227,6 @@ static void park(struct op *op)
                 return;
         }
         fuse_req_interrupt_func(kept->req, interrupted, kept);
-        if (fuse_req_interrupted(kept->req) && is_dying(fuse_req_ctx(kept->req)->pid)) {
-                finish(kept, HIF_ECANCELED);
-                return;
-        }
         kept->parked.resume = resumed;
         kept->state = OP_PARKED;
         vfs_park(kept->server->vfs, &kept->call, &kept->parked);

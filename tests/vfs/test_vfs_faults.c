@@ -305,6 +305,7 @@ static int run_cold(struct tmount *m, size_t op, const struct ids *ids, enum hif
         assert_non_null(attempt.scratch);
         *err = HIF_OK;
         for (tmount_begin(m, &run); tmount_again(&run, err);) {
+                assert_int_equal(run.call.pin_count, 0); /* else long waits run out of pins */
                 *err = operations[op].run(&attempt);
                 if (*err == HIF_EMISS) {
                         expect_unchanged(m, &before, operations[op].name);
