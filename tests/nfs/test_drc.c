@@ -332,6 +332,34 @@ static void running_request_moves_to_the_new_connection(void **state)
         tclient_close(&old);
 }
 
+/* A change whose sync failed was answered with an error, and stays an error when it is sent again.
+ */
+static void failed_sync_is_remembered_as_failure(void **state)
+{
+        size_t failed = 0;
+
+        for (uint64_t nth = 1; nth <= 12; nth++) {
+                AUTO_BUF struct buf record = {0};
+                struct tnfs *t = *state;
+
+                record_of(t, NFS_CREATE, "unsafe", &record);
+                simenv_fail_at(t->m->sim, nth, HIF_EIO);
+                tclient_send(&t->c, buf_span(&record));
+                treply_free(&t->reply);
+                tclient_receive(&t->c, &t->reply);
+                simenv_fail_at(t->m->sim, 0, HIF_OK);
+                if (rd_u32(&t->reply.rd) == NFS3ERR_IO) {
+                        assert_false(get_wcc(&t->reply.rd).have_before);
+                        assert_true(rd_done(&t->reply.rd));
+                        resend(t, buf_span(&record), NFS3ERR_IO);
+                        failed++;
+                }
+                tnfs_teardown(state);
+                tnfs_setup_power(state);
+        }
+        assert_true(failed > 0);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -345,6 +373,8 @@ int main(void)
             TNFS_TEST(failures_are_remembered),
             TNFS_TEST(running_request_is_not_run_twice),
             TNFS_TEST(running_request_moves_to_the_new_connection),
+            cmocka_unit_test_setup_teardown(failed_sync_is_remembered_as_failure, tnfs_setup_power,
+                                            tnfs_teardown),
         };
 
         return cmocka_run_group_tests_name("drc", tests, NULL, NULL);

@@ -474,6 +474,60 @@ static void closing_drops_what_waits(void **state)
         assert_int_equal(tnfs_getattr(t, id).size, 8);
 }
 
+static void start_big_read(struct tclient *c, uint64_t id, uint64_t offset)
+{
+        AUTO_BUF struct buf args = {0};
+
+        put_handle(&args, id);
+        buf_put_u64(&args, offset);
+        buf_put_u32(&args, NFS_READ_MAX);
+        tclient_start(c, NFS_READ, &args);
+}
+
+/* Content that waits to be sent is pinned: reading other files does not take it away, however
+ * little memory there is. Once sent, nothing is pinned any more. */
+static void unsent_content_stays_in_memory(void **state)
+{
+        struct tnfs *t = *state;
+        uint64_t id, other_id;
+        struct tclient other;
+
+        tnfs_teardown(state);
+        tnfs_setup_small(state);
+        t = *state;
+        id = tmount_id(t->m, "big");
+        other_id = tmount_id(t->m, "other");
+        for (uint64_t i = 0; i < 4; i++)
+                start_big_read(&t->c, id, i * NFS_READ_MAX);
+        tmount_settle(t->m);
+        tclient_open(&other, t->m);
+        for (uint64_t i = 0; i < 5; i++) {
+                AUTO_REPLY struct treply reply = {0};
+
+                start_big_read(&other, other_id, i * NFS_READ_MAX);
+                tclient_receive(&other, &reply);
+                assert_int_equal(rd_u32(&reply.rd), NFS3_OK);
+        }
+        assert_true(fetch_stats(t->m->fetch).pinned_bytes > NFS_READ_MAX);
+        for (int i = 0; i < 4; i++) {
+                size_t which;
+
+                treply_free(&t->reply);
+                tclient_receive(&t->c, &t->reply);
+                assert_int_equal(rd_u32(&t->reply.rd), NFS3_OK);
+                get_post_op(&t->reply.rd);
+                rd_u64(&t->reply.rd);
+                which = t->reply.xid - (t->c.xid - 3);
+                assert_in_range(which, 0, 3);
+                assert_true(span_eq(get_opaque(&t->reply.rd),
+                                    span_of(t->big + which * NFS_READ_MAX, NFS_READ_MAX)));
+        }
+        tclient_close(&other);
+        tmount_settle(t->m);
+        /* But for the tree nodes that the cursors of vfs stand on. */
+        assert_true(fetch_stats(t->m->fetch).pinned_bytes < 65536);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -495,6 +549,7 @@ int main(void)
             TNFS_TEST(slow_store_answers_jukebox),
             TNFS_TEST(lost_content_is_an_io_error),
             TNFS_TEST(closing_drops_what_waits),
+            TNFS_TEST(unsent_content_stays_in_memory),
         };
 
         return cmocka_run_group_tests_name("nfs3", tests, NULL, NULL);

@@ -202,7 +202,7 @@ static void cookies_outlive_changes_and_restarts(void **state)
 {
         struct tnfs *t = *state;
         uint64_t dir = make_names(t), verifier, cookie;
-        char path[64], next[64];
+        char path[80], next[64];
 
         list(t, false, dir, 0, 0, 0, 1000);
         verifier = page.verifier;

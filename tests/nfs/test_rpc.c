@@ -1,5 +1,7 @@
 #include "tclient.h"
 
+#include <fcntl.h>
+#include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -391,6 +393,92 @@ static void connections_are_bounded(void **state)
         tclient_close(&clients[0]);
 }
 
+static int dial(uint16_t port)
+{
+        struct sockaddr_in addr = {.sin_family = AF_INET,
+                                   .sin_port = htons(port),
+                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+        assert_true(fd >= 0);
+        assert_int_equal(connect(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+        assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
+        return fd;
+}
+
+static void say_null(struct tclient *c, struct treply *reply)
+{
+        AUTO_BUF struct buf call = {0};
+
+        PUT_WORDS(&call, 77, 0, 2, NFS_PROGRAM, 3, 0, 0, 0, 0, 0);
+        tclient_send(c, buf_span(&call));
+        tclient_receive(c, reply);
+        buf_free(&reply->bytes);
+}
+
+/* At the limit a new connection is refused, until one has been idle for long: that one goes. */
+static void new_connections_displace_idle_ones(void **state)
+{
+        struct tmount_options options = {.nfs = true, .listen = true, .seed = 1};
+        struct tmount *m = tmount_new(&options);
+        struct tclient clients[NFS_CONNECTIONS_MAX], fresh = {.m = m};
+        struct treply reply;
+
+        (void)state;
+        tmount_open(m);
+        for (int i = 0; i < NFS_CONNECTIONS_MAX; i++) {
+                tclient_open(&clients[i], m);
+                say_null(&clients[i], &reply);
+                assert_false(reply.none || reply.closed);
+        }
+        fresh.fd = dial(m->port);
+        say_null(&fresh, &reply);
+        assert_true(reply.closed);
+        tclient_close(&fresh);
+        for (int i = 0; i < 7; i++)
+                tmount_advance(m, 10000000000ull);
+        say_null(&clients[0], &reply);
+        assert_false(reply.closed);
+        fresh = (struct tclient){.m = m, .fd = dial(m->port)};
+        say_null(&fresh, &reply);
+        assert_false(reply.none || reply.closed);
+        say_null(&clients[0], &reply);
+        assert_false(reply.closed);
+        assert_int_equal(nfs_server_stats(m->server).refused, 1);
+        tclient_close(&fresh);
+        for (int i = 0; i < NFS_CONNECTIONS_MAX; i++)
+                tclient_close(&clients[i]);
+        tmount_free(m);
+}
+
+static bool admit_none(void *arg, int fd)
+{
+        ++*(int *)arg;
+        assert_true(fd >= 0);
+        return false;
+}
+
+/* Who is not admitted is closed before a byte is read. */
+static void peers_that_are_not_admitted_are_closed(void **state)
+{
+        int asked = 0;
+        struct tmount_options options = {
+            .nfs = true, .listen = true, .seed = 1, .admit = admit_none, .admit_arg = &asked};
+        struct tmount *m = tmount_new(&options);
+        struct tclient c = {.m = m};
+        struct treply reply;
+
+        (void)state;
+        tmount_open(m);
+        c.fd = dial(m->port);
+        say_null(&c, &reply);
+        assert_true(reply.closed);
+        assert_int_equal(asked, 1);
+        assert_int_equal(nfs_server_stats(m->server).requests, 0);
+        tclient_close(&c);
+        tmount_free(m);
+}
+
 /* A client that does not take its answers stops being read; then nothing is lost. */
 static void unread_answers_are_bounded(void **state)
 {
@@ -445,6 +533,8 @@ int main(void)
             cmocka_unit_test_setup_teardown(silent_connections_are_closed, setup, teardown),
             cmocka_unit_test_setup_teardown(connections_are_bounded, setup, teardown),
             cmocka_unit_test_setup_teardown(unread_answers_are_bounded, setup, teardown),
+            cmocka_unit_test(new_connections_displace_idle_ones),
+            cmocka_unit_test(peers_that_are_not_admitted_are_closed),
         };
 
         return cmocka_run_group_tests_name("rpc", tests, NULL, NULL);

@@ -26,6 +26,24 @@ int tnfs_setup(void **state)
         return start(state, &options);
 }
 
+int tnfs_setup_small(void **state)
+{
+        struct tmount_options options = {.nfs = true, .seed = 1, .fetch.ram_max = 8u << 20};
+        struct tnfs *t = calloc(1, sizeof(*t));
+        uint8_t *other = tmount_bytes(4, TNFS_BIG);
+
+        assert_non_null(t);
+        t->m = tmount_new(&options);
+        t->big = tmount_bytes(3, TNFS_BIG);
+        tmount_add_file(t->m, "big", t->big, TNFS_BIG, false);
+        tmount_add_file(t->m, "other", other, TNFS_BIG, false);
+        free(other);
+        tmount_open(t->m);
+        tclient_open(&t->c, t->m);
+        *state = t;
+        return 0;
+}
+
 int tnfs_setup_read_only(void **state)
 {
         struct tmount_options options = {.nfs = true, .seed = 1, .vfs.read_only = true};

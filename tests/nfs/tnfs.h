@@ -23,6 +23,8 @@ struct tnfs {
 int tnfs_setup(void **state);
 int tnfs_setup_read_only(void **state);
 int tnfs_setup_power(void **state); /* OVERLAY_POWER */
+/* With RAM for one large file, and a second one, "other". */
+int tnfs_setup_small(void **state);
 int tnfs_teardown(void **state);
 #define TNFS_TEST(name) cmocka_unit_test_setup_teardown(name, tnfs_setup, tnfs_teardown)
 

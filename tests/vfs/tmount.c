@@ -137,6 +137,8 @@ void tmount_open(struct tmount *m)
 
         if (m->options.export_path != NULL)
                 server.export_path = m->options.export_path;
+        server.admit = m->options.admit;
+        server.admit_arg = m->options.admit_arg;
         if (m->base.position == 0)
                 tmount_land(m);
         check_ok(loop_new(m->env, &m->loop));

@@ -28,6 +28,8 @@ struct tmount_options {
         bool listen;             /* ... that listens on a port of 127.0.0.1 */
         uint16_t port;           /* 0: any */
         const char *export_path; /* NULL: TMOUNT_EXPORT */
+        bool (*admit)(void *arg, int fd);
+        void *admit_arg;
         struct overlay_config overlay;
         struct vfs_config vfs; /* read_only, allow_other, and the limits; the rest is filled in */
         struct fetch_config fetch;
