@@ -172,6 +172,8 @@ const char *cli_color(const struct cli *cli, enum cli_color color);
 struct progress;
 struct progress *progress_begin(const struct cli *cli, const char *what);
 void progress_set(struct progress *progress, uint64_t done, uint64_t total, uint64_t bytes);
+/* The same for work that is counted in bytes alone. */
+void progress_bytes(struct progress *progress, uint64_t done, uint64_t total);
 void progress_end(struct progress *progress); /* clears the line */
 
 #endif

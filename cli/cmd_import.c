@@ -244,8 +244,8 @@ static void on_progress(struct land_hooks *hooks, const struct land_progress *pr
         struct import *im = (struct import *)((char *)hooks - offsetof(struct import, hooks));
 
         im->sent = *progress;
-        progress_set(im->progress, progress->files_done, progress->files_total,
-                     progress->bytes_done);
+        /* Files count as done when their pack is full, which comes in leaps. */
+        progress_bytes(im->progress, progress->bytes_done, progress->bytes_total);
 }
 
 static enum hif_err walk_and_compare(struct import *im)

@@ -37,28 +37,57 @@ static void size_text(uint64_t bytes, char out[16])
         (void)snprintf(out, 16, unit && size < 10 ? "%.1f %s" : "%.0f %s", size, units[unit]);
 }
 
+/* Time to draw again? *seconds: since the beginning. */
+static bool is_due(struct progress *progress, double *seconds)
+{
+        uint64_t now = env_mono_ns(progress->env);
+
+        if (progress->drawn_ns != 0 && now - progress->drawn_ns < REDRAW_NS)
+                return false;
+        progress->drawn_ns = now;
+        *seconds = (double)(now - progress->started_ns) / 1e9;
+        return true;
+}
+
+static unsigned percent(uint64_t done, uint64_t total)
+{
+        return (unsigned)((double)done * 100 / (double)total);
+}
+
+static void rate_text(uint64_t bytes, double seconds, char out[16])
+{
+        size_text(seconds > 0.05 ? (uint64_t)((double)bytes / seconds) : 0, out);
+}
+
 void progress_set(struct progress *progress, uint64_t done, uint64_t total, uint64_t bytes)
 {
-        uint64_t now, percent;
-        double seconds;
         char size[16], rate[16];
+        double seconds;
 
-        if (!progress)
+        if (!progress || !is_due(progress, &seconds))
                 return;
-        now = env_mono_ns(progress->env);
-        if (progress->drawn_ns != 0 && now - progress->drawn_ns < REDRAW_NS)
-                return;
-        progress->drawn_ns = now;
-        seconds = (double)(now - progress->started_ns) / 1e9;
-        size_text(bytes, size);
-        size_text(seconds > 0.05 ? (uint64_t)((double)bytes / seconds) : 0, rate);
         if (total == 0) {
                 (void)fprintf(stderr, "\r%s: %" PRIu64 "\033[K", progress->what, done);
                 return;
         }
-        percent = total > 0 ? (uint64_t)((double)done * 100 / (double)total) : 0;
-        (void)fprintf(stderr, "\r%s: %3" PRIu64 "%% (%" PRIu64 "/%" PRIu64 "), %s, %s/s\033[K",
-                      progress->what, percent, done, total, size, rate);
+        size_text(bytes, size);
+        rate_text(bytes, seconds, rate);
+        (void)fprintf(stderr, "\r%s: %3u%% (%" PRIu64 "/%" PRIu64 "), %s, %s/s\033[K",
+                      progress->what, percent(done, total), done, total, size, rate);
+}
+
+void progress_bytes(struct progress *progress, uint64_t done, uint64_t total)
+{
+        char size[16], all[16], rate[16];
+        double seconds;
+
+        if (!progress || total == 0 || !is_due(progress, &seconds))
+                return;
+        size_text(done, size);
+        size_text(total, all);
+        rate_text(done, seconds, rate);
+        (void)fprintf(stderr, "\r%s: %3u%%, %s of %s, %s/s\033[K", progress->what,
+                      percent(done, total), size, all, rate);
 }
 
 void progress_end(struct progress *progress)

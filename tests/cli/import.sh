@@ -94,6 +94,17 @@ ok import acme/app src
 ok cat acme/app:file
 prints hullo
 
+# Rules can be set aside, but for our own.
+ok project create acme/all
+ok --json import acme/all src --no-ignore
+json ignored 1
+ok ls -R acme/all
+grep -qxF a.o out && grep -qxF build/out out || fail "what is ignored"
+grep -q '^\.git/' out && fail "but not .git"
+ok project create acme/none
+mkdir shy && printf '*\n' >shy/.gitignore && touch shy/x
+fails 5 'but for 2 ignored name(s); --no-ignore takes them too' import acme/none shy
+
 # Same size, same time, other content: content decides.
 printf 'AAAA' >src/same
 touch -d @1000000000 src/same
@@ -121,7 +132,7 @@ ok ls acme/two
 # What cannot be imported.
 fails 6 'cannot import missing: no such file or directory' import acme/app missing
 fails 1 'cannot import src/large: not a directory' import acme/app src/large
-fails 6 'hif project create acme/none' import acme/none src
+fails 6 'hif project create acme/nil' import acme/nil src
 fails 2 'is not a project name' import acme src
 fails 1 'lies in the store itself' import acme/app "$HOME/.local/share/hif/store/projects"
 fails 1 'is the store itself' import acme/app "$HOME"
