@@ -41,6 +41,7 @@ static int teardown(void **state)
 
 struct job {
         pthread_t thread;
+        char path[256];
         int fd;
         const char *text;
         ssize_t count;
@@ -54,16 +55,26 @@ static void *write_it(void *arg)
         return NULL;
 }
 
+static void *stat_it(void *arg)
+{
+        struct job *job = arg;
+        struct stat st;
+
+        job->count = stat(job->path, &st);
+        return NULL;
+}
+
 static void parked(struct tfuse *t, void *arg)
 {
         *(uint64_t *)arg = vfs_stats(t->m->vfs).parked;
 }
 
-static void start(struct tfuse *t, struct job *job, uint64_t count)
+/* Run it on a thread; it is the count-th that waits. */
+static void start(struct tfuse *t, struct job *job, void *(*run)(void *arg), uint64_t count)
 {
         uint64_t now = 0;
 
-        assert_int_equal(pthread_create(&job->thread, NULL, write_it, job), 0);
+        assert_int_equal(pthread_create(&job->thread, NULL, run, job), 0);
         for (int i = 0; i < 2000 && now < count; i++) {
                 tfuse_on_loop(t, parked, &now);
                 usleep(1000);
@@ -71,14 +82,47 @@ static void start(struct tfuse *t, struct job *job, uint64_t count)
         assert_int_equal(now, count);
 }
 
-/* Writes to open files wait for nodes of the tree, and keep their bytes meanwhile. */
-static void writes_that_wait_keep_their_bytes(void **state)
+static void hold_nodes(struct tfuse *t)
 {
-        struct tfuse *t = *state;
         struct store_fault_rule hold = {.op = STORE_GET,
                                         .key_contains = "/trees/",
                                         .count = UINT64_MAX,
                                         .fault = STORE_FAULT_HOLD};
+
+        assert_int_equal(store_fault_add(t->m->store, &hold), HIF_OK);
+}
+
+static void let_go(struct tfuse *t)
+{
+        store_fault_clear(t->m->store);
+        store_fault_deliver(t->m->store);
+}
+
+/* Lookups that wait for nodes of the tree keep their names, whatever comes after them. */
+static void lookups_that_wait_keep_their_names(void **state)
+{
+        struct tfuse *t = *state;
+        struct job one = {.count = -1}, two = {.count = -1};
+        struct stat st;
+
+        assert_int_equal(stat(tfuse_path(t, "d7"), &st), 0);
+        assert_int_equal(stat(tfuse_path(t, "d70"), &st), 0);
+        snprintf(one.path, sizeof(one.path), "%s/d7/some-longer-name-7", t->root);
+        snprintf(two.path, sizeof(two.path), "%s/d70/some-longer-name-10070", t->root);
+        hold_nodes(t);
+        start(t, &one, stat_it, 1);
+        start(t, &two, stat_it, 2);
+        let_go(t);
+        pthread_join(one.thread, NULL);
+        pthread_join(two.thread, NULL);
+        assert_int_equal(one.count, 0);
+        assert_int_equal(two.count, 0);
+}
+
+/* Writes to open files wait for nodes of the tree, and keep their bytes meanwhile. */
+static void writes_that_wait_keep_their_bytes(void **state)
+{
+        struct tfuse *t = *state;
         struct job one = {.text = "ONE"}, two = {.text = "TWO TWO"};
         char got[16] = "";
         struct stat st;
@@ -92,11 +136,10 @@ static void writes_that_wait_keep_their_bytes(void **state)
                 snprintf(name, sizeof(name), "d%d/some-longer-name-%d", i % 100, i);
                 assert_int_equal(stat(tfuse_path(t, name), &st), 0);
         }
-        assert_int_equal(store_fault_add(t->m->store, &hold), HIF_OK);
-        start(t, &one, 1);
-        start(t, &two, 2);
-        store_fault_clear(t->m->store);
-        store_fault_deliver(t->m->store);
+        hold_nodes(t);
+        start(t, &one, write_it, 1);
+        start(t, &two, write_it, 2);
+        let_go(t);
         pthread_join(one.thread, NULL);
         pthread_join(two.thread, NULL);
         assert_int_equal(one.count, 3);
@@ -185,6 +228,8 @@ static void open_files_outlive_the_time_of_grace(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
+            cmocka_unit_test_setup_teardown(lookups_that_wait_keep_their_names, setup_many,
+                                            teardown),
             cmocka_unit_test_setup_teardown(writes_that_wait_keep_their_bytes, setup_many,
                                             teardown),
             cmocka_unit_test(open_files_outlive_the_time_of_grace),

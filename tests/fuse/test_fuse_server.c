@@ -148,8 +148,8 @@ static void cold_reads_wait_alone(void **state)
         assert_memory_equal(reader.got, "a\n", 2);
 }
 
-/* A lookup that lacks a node of the tree keeps its name while it waits, whatever comes after it. */
-static void cold_lookups_keep_their_arguments(void **state)
+/* The first looks into a mount wait for the tree, and then go on by themselves. */
+static void first_looks_wait_for_the_tree(void **state)
 {
         struct tfuse *t = *state;
         struct cold_reader first, second;
@@ -418,7 +418,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-            TEST(cold_reads_wait_alone),        TEST(cold_lookups_keep_their_arguments),
+            TEST(cold_reads_wait_alone),        TEST(first_looks_wait_for_the_tree),
             TEST(reads_past_the_deadline_fail), TEST(killed_callers_die),
             TEST(content_is_kept_until_told),   TEST(names_are_kept_until_told),
             TEST(bad_mount_points_are_refused), TEST(unmounts_by_others_are_told),
