@@ -14,8 +14,7 @@
 
 #define SESSION_NAME_MAX 64
 
-/* --- mount ---------------------------------------------------------------------------------------
- */
+/* --- mount --- */
 
 struct mount_args {
         const char *project, *dir, *session, *at, *durability, *front;
@@ -269,8 +268,7 @@ int cmd_mount(struct cli *cli, int argc, char **argv)
         return cli_finish(cli, EXIT_DONE);
 }
 
-/* --- unmount -------------------------------------------------------------------------------------
- */
+/* --- unmount --- */
 
 struct unmount_args {
         const char *dir;

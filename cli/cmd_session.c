@@ -8,8 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* --- the sessions that this machine holds, by their summaries
- * ------------------------------------- */
+/* --- the sessions that this machine holds, by their summaries --- */
 
 struct listing {
         struct cli *cli;
@@ -143,8 +142,7 @@ static int cmd_session_status(struct cli *cli, int argc, char **argv)
         return cli_finish(cli, EXIT_DONE);
 }
 
-/* --- abandon
- * --------------------------------------------------------------------------------------- */
+/* --- abandon --- */
 
 struct abandon_args {
         const char *project, *session;

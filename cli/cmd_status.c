@@ -28,8 +28,7 @@ static enum hif_err ask(struct cli *cli, json_t *request, json_t **result, struc
         return err;
 }
 
-/* --- status --------------------------------------------------------------------------------------
- */
+/* --- status --- */
 
 static const struct argp status_argp = {
     .doc = "Show what the session has changed: A added, M modified, D deleted, R renamed."};
@@ -91,8 +90,7 @@ int cmd_status(struct cli *cli, int argc, char **argv)
         return cli_finish(cli, EXIT_DONE);
 }
 
-/* --- diff ----------------------------------------------------------------------------------------
- */
+/* --- diff --- */
 
 struct diff_args {
         json_t *paths;

@@ -25,8 +25,7 @@ static uint64_t now_ms(void)
         return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-/* --- messages ------------------------------------------------------------------------------------
- */
+/* --- messages --- */
 
 static enum hif_err write_all(int fd, const uint8_t *data, size_t size)
 {
@@ -109,8 +108,7 @@ enum hif_err control_receive(int fd, uint64_t timeout_ms, json_t **out)
         return *out != NULL ? HIF_OK : HIF_ECORRUPT;
 }
 
-/* --- connecting ----------------------------------------------------------------------------------
- */
+/* --- connecting --- */
 
 enum hif_err control_address(const struct cli *cli, struct sockaddr_un *out, struct hif_why *why)
 {
@@ -197,8 +195,7 @@ enum hif_err control_connect(struct cli *cli, bool start, int *fd, struct hif_wh
         return err;
 }
 
-/* --- calling -------------------------------------------------------------------------------------
- */
+/* --- calling --- */
 
 /* The error in a message, or HIF_OK. */
 static enum hif_err error_in(const json_t *message, struct hif_why *why)

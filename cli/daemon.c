@@ -41,8 +41,7 @@ struct frame {
 #define FROM_LISTENER(ptr) ((struct frame *)((char *)(ptr)-offsetof(struct frame, listener)))
 #define FROM_SIGNALS(ptr)  ((struct frame *)((char *)(ptr)-offsetof(struct frame, signals)))
 
-/* --- requests ------------------------------------------------------------------------------------
- */
+/* --- requests --- */
 
 struct serving {
         struct frame *frame;
@@ -120,8 +119,7 @@ static void on_signal(struct loop_io *io, uint32_t events)
                 loop_stop(FROM_SIGNALS(io)->loop);
 }
 
-/* --- set-up
- * --------------------------------------------------------------------------------------- */
+/* --- set-up --- */
 
 /* One daemon a user: whoever holds the lock. It is kept until the process ends. */
 static enum hif_err take_lock(struct frame *frame, struct hif_why *why)
@@ -276,8 +274,7 @@ static void stop_parts(struct daemon *daemon)
         pthread_mutex_destroy(&daemon->lock);
 }
 
-/* --- coming back
- * ------------------------------------------------------------------------------------ */
+/* --- coming back --- */
 
 struct scan {
         struct daemon *daemon;
@@ -332,8 +329,7 @@ static void resume_all(struct daemon *daemon)
         (void)!env->ops->list(env, root, resume_one, &scan);
 }
 
-/* --- running
- * ---------------------------------------------------------------------------------------- */
+/* --- running --- */
 
 static enum hif_err start(struct frame *frame, struct hif_why *why)
 {

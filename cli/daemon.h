@@ -8,8 +8,7 @@
 /* Run until told to stop (SIGTERM, SIGINT, or the request "stop"). HIF_EBUSY: another one runs. */
 HIF_MUST_USE enum hif_err daemon_run(struct cli *cli, struct hif_why *why);
 
-/* --- requests.c ---------------------------------------------------------------------------------
- */
+/* --- requests.c --- */
 
 /* One connection of a command. */
 struct request {

@@ -51,6 +51,19 @@ static enum hif_err do_ping(struct request *request, json_t **result, struct hif
         return *result != NULL ? HIF_OK : HIF_ENOMEM;
 }
 
+/* The same session at the same place: asking twice is no mistake. A daemon that has just come back
+ * has mounted it by itself. */
+static bool is_mounted_there(struct daemon *daemon, const struct workspace_options *options)
+{
+        struct workspace *workspace =
+            workspace_enter_name(daemon, options->project, options->session);
+        bool there = workspace != NULL && workspace_is_at(workspace, options->mount_point);
+
+        if (workspace != NULL)
+                workspace_leave(workspace);
+        return there;
+}
+
 static enum hif_err do_mount(struct request *request, json_t **result, struct hif_why *why)
 {
         const json_t *args = request->args, *at = json_object_get(args, "at");
@@ -76,15 +89,19 @@ static enum hif_err do_mount(struct request *request, json_t **result, struct hi
         options.front_end = strcmp(front, "nfs") == 0    ? FRONT_NFS
                             : strcmp(front, "fuse") == 0 ? FRONT_FUSE
                                                          : FRONT_AUTO;
-        err = workspace_mount(request->daemon, &options, &workspace, &note, why);
-        if (err != HIF_OK)
-                return err;
+        if (!is_mounted_there(request->daemon, &options)) {
+                err = workspace_mount(request->daemon, &options, &workspace, &note, why);
+                if (err != HIF_OK)
+                        return err;
+        }
         workspace = workspace_enter_name(request->daemon, options.project, options.session);
         if (workspace == NULL)
                 return why_set(why, HIF_ENOENT, "'%s' was unmounted again", options.mount_point);
         err = workspace_describe(workspace, result);
         workspace_leave(workspace);
-        if (err == HIF_OK && json_object_set_new(*result, "note", json_string(note)) != 0)
+        if (err == HIF_OK &&
+            json_object_set_new(*result, "note",
+                                json_string(note != NULL ? note : "as it was already")) != 0)
                 return HIF_ENOMEM;
         return err;
 }

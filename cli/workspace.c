@@ -1,3 +1,4 @@
+/* workspace.c - opening, mounting, resuming and unmounting a session. */
 #include "cli/workspace_impl.h"
 
 #include "base/cleanup.h"
@@ -12,9 +13,7 @@
 #define SYNC_TIMEOUT_MS 60000
 #define RESERVE_BYTES   (64ull << 20)
 
-enum workspace_flags { FLAG_READ_ONLY = 1, FLAG_POWER = 2, FLAG_ALLOW_OTHER = 4 };
-
-static void workspace_free(struct workspace *workspace)
+void workspace_free(struct workspace *workspace)
 {
         if (workspace == NULL)
                 return;
@@ -26,205 +25,6 @@ static void workspace_free(struct workspace *workspace)
         free(workspace->store_url);
         free(workspace);
 }
-
-/* --- the daemon's list --------------------------------------------------------------------------
- */
-
-/* HIF_EBUSY when the session, or the mount point, is taken. */
-static enum hif_err enlist(struct workspace *workspace, struct hif_why *why)
-{
-        struct daemon *daemon = workspace->daemon;
-        enum hif_err err = HIF_OK;
-
-        pthread_mutex_lock(&daemon->lock);
-        for (struct workspace *other = daemon->first; other != NULL; other = other->next) {
-                if (strcmp(other->dir, workspace->dir) == 0)
-                        err =
-                            why_set(why, HIF_EBUSY,
-                                    "session '%s' of %s is mounted at '%s' already; use it there, "
-                                    "or name another with --session",
-                                    other->session_name, other->project_name, other->mount_point);
-                else if (strcmp(other->mount_point, workspace->mount_point) == 0)
-                        err = why_set(why, HIF_EBUSY,
-                                      "%s is mounted at '%s' already; `hif unmount` it",
-                                      other->project_name, other->mount_point);
-        }
-        if (err == HIF_OK) {
-                workspace->next = daemon->first;
-                daemon->first = workspace;
-        }
-        pthread_mutex_unlock(&daemon->lock);
-        return err;
-}
-
-static void delist(struct workspace *workspace)
-{
-        struct daemon *daemon = workspace->daemon;
-
-        pthread_mutex_lock(&daemon->lock);
-        for (struct workspace **at = &daemon->first; *at != NULL; at = &(*at)->next) {
-                if (*at == workspace) {
-                        *at = workspace->next;
-                        break;
-                }
-        }
-        pthread_mutex_unlock(&daemon->lock);
-}
-
-static bool path_is_below(const char *path, const char *dir)
-{
-        size_t size = strlen(dir);
-
-        return strncmp(path, dir, size) == 0 && (path[size] == '/' || path[size] == '\0');
-}
-
-static struct workspace *enter(struct daemon *daemon,
-                               bool (*match)(const struct workspace *workspace, const void *arg),
-                               const void *arg)
-{
-        struct workspace *found = NULL;
-
-        pthread_mutex_lock(&daemon->lock);
-        for (struct workspace *at = daemon->first; at != NULL && found == NULL; at = at->next)
-                if (match(at, arg))
-                        found = at;
-        if (found != NULL)
-                found->users++;
-        pthread_mutex_unlock(&daemon->lock);
-        if (found == NULL)
-                return NULL;
-        pthread_mutex_lock(&found->lock);
-        if (found->closed) { /* unmounted while we waited */
-                workspace_leave(found);
-                return NULL;
-        }
-        return found;
-}
-
-static bool matches_path(const struct workspace *workspace, const void *arg)
-{
-        return path_is_below(arg, workspace->mount_point);
-}
-
-struct workspace *workspace_enter_path(struct daemon *daemon, const char *path)
-{
-        return enter(daemon, matches_path, path);
-}
-
-struct names {
-        const char *project, *session;
-};
-
-static bool matches_names(const struct workspace *workspace, const void *arg)
-{
-        const struct names *names = arg;
-
-        return strcmp(workspace->project_name, names->project) == 0 &&
-               strcmp(workspace->session_name, names->session) == 0;
-}
-
-struct workspace *workspace_enter_name(struct daemon *daemon, const char *project,
-                                       const char *session)
-{
-        struct names names = {.project = project, .session = session};
-
-        return enter(daemon, matches_names, &names);
-}
-
-static bool matches_any(const struct workspace *workspace, const void *arg)
-{
-        (void)workspace;
-        (void)arg;
-        return true;
-}
-
-struct workspace *workspace_enter_any(struct daemon *daemon)
-{
-        return enter(daemon, matches_any, NULL);
-}
-
-struct workspace *workspace_after(const struct workspace *workspace)
-{
-        return workspace->next;
-}
-
-void workspace_leave(struct workspace *workspace)
-{
-        struct daemon *daemon = workspace->daemon;
-        bool last;
-
-        pthread_mutex_unlock(&workspace->lock);
-        pthread_mutex_lock(&daemon->lock);
-        last = --workspace->users == 0 && workspace->closed;
-        pthread_mutex_unlock(&daemon->lock);
-        if (last)
-                workspace_free(workspace);
-}
-
-/* --- values --------------------------------------------------------------------------------------
- */
-
-static uint64_t value_u64(const struct overlay *overlay, const char *name)
-{
-        struct span value = overlay_value(overlay, name);
-
-        return value.size == 8 ? be64_get(value.data) : 0;
-}
-
-static char *value_text(const struct overlay *overlay, const char *name)
-{
-        struct span value = overlay_value(overlay, name);
-
-        return value.size > 0 ? strndup((const char *)value.data, value.size) : NULL;
-}
-
-/* What a session that has been mounted before says of itself. */
-static enum hif_err load_values(struct workspace *workspace, struct hif_why *why)
-{
-        const struct overlay *overlay = workspace->overlay;
-        struct span id = overlay_value(overlay, VALUE_SESSION_ID);
-        struct span key = overlay_value(overlay, VALUE_KEY);
-
-        if (id.size != SESSION_ID_SIZE || key.size != sizeof(workspace->key))
-                return why_set(why, HIF_ECORRUPT,
-                               "the records of session '%s' in '%s' are damaged; mount another "
-                               "session and copy what you need",
-                               workspace->session_name, workspace->dir);
-        memcpy(workspace->session.bytes, id.data, id.size);
-        memcpy(workspace->key, key.data, key.size);
-        workspace->origin_position = value_u64(overlay, VALUE_ORIGIN);
-        return HIF_OK;
-}
-
-/* A session's first values, and those of this mount. */
-static enum hif_err store_values(struct workspace *workspace, bool first)
-{
-        uint8_t origin[8], created[8], port[2];
-        uint8_t flags = (uint8_t)((workspace->read_only ? FLAG_READ_ONLY : 0) |
-                                  (workspace->power ? FLAG_POWER : 0) |
-                                  (workspace->allow_other ? FLAG_ALLOW_OTHER : 0));
-        struct vfs_value values[] = {
-            {VALUE_MOUNT, span_str(workspace->mount_point)},
-            {VALUE_FRONT, span_str(workspace->front == FRONT_NFS ? "nfs" : "fuse")},
-            {VALUE_FLAGS, span_of(&flags, 1)},
-            {VALUE_PORT, span_of(port, sizeof(port))},
-            {VALUE_SESSION_ID, span_of(workspace->session.bytes, SESSION_ID_SIZE)},
-            {VALUE_ORIGIN, span_of(origin, sizeof(origin))},
-            {VALUE_CREATED, span_of(created, sizeof(created))},
-            {VALUE_PROJECT, span_str(workspace->project_name)},
-            {VALUE_STORE, span_str(workspace->store_url)},
-            {VALUE_KEY, span_of(workspace->key, sizeof(workspace->key))},
-        };
-        struct env *env = &workspace->daemon->cli->env;
-
-        be16_put(port, workspace->port);
-        be64_put(origin, workspace->origin_position);
-        be64_put(created, hlc_next(0, env_wall_ns(env) / 1000000));
-        return workspace_set(workspace, values, first ? sizeof(values) / sizeof(values[0]) : 4);
-}
-
-/* --- opening
- * -------------------------------------------------------------------------------------- */
 
 static enum hif_err open_store(struct workspace *workspace, struct hif_why *why)
 {
@@ -347,84 +147,13 @@ static enum hif_err open_parts(struct workspace *workspace, const struct workspa
                 env_random(env, workspace->session.bytes, SESSION_ID_SIZE);
                 env_random(env, workspace->key, sizeof(workspace->key));
         } else {
-                err = load_values(workspace, why);
+                err = records_load(workspace, why);
         }
         if (err != HIF_OK)
                 return err;
         loop_call(workspace->loop, open_vfs, &opening);
         return opening.err;
 }
-
-/* --- marks beside the overlay
- * --------------------------------------------------------------------- */
-
-static char *file_in(const struct workspace *workspace, const char *name)
-{
-        char *path = NULL;
-
-        return asprintf(&path, "%s/%s", workspace->dir, name) < 0 ? NULL : path;
-}
-
-static enum hif_err mark_mounted(struct workspace *workspace, bool mounted)
-{
-        struct env *env = &workspace->daemon->cli->env;
-        AUTO_FREE char *path = file_in(workspace, "mounted");
-        enum hif_err err;
-
-        if (path == NULL)
-                return HIF_ENOMEM;
-        if (mounted)
-                return env_write_file(env, path, "", 0, 0600);
-        err = env->ops->unlink(env, path);
-        return err == HIF_ENOENT ? HIF_OK : err;
-}
-
-enum hif_err workspace_describe(struct workspace *workspace, json_t **out)
-{
-        char id[SESSION_ID_HEX_SIZE];
-        struct vfs_base base = vfs_base(workspace->vfs);
-
-        session_id_to_hex(&workspace->session, id);
-        *out = json_pack("{s:s, s:s, s:s, s:I, s:s, s:s, s:s, s:b}", "project",
-                         workspace->project_name, "session", workspace->session_name, "id", id,
-                         "base", (json_int_t)base.position, "mount_point", workspace->mount_point,
-                         "front_end", workspace->front == FRONT_NFS ? "nfs" : "fuse", "store",
-                         workspace->store_url, "read_only", workspace->read_only);
-        return *out != NULL ? HIF_OK : HIF_ENOMEM;
-}
-
-enum hif_err workspace_describe_locked(struct workspace *workspace, json_t **out)
-{
-        *out = json_pack("{s:s, s:s, s:s, s:s, s:s}", "project", workspace->project_name, "session",
-                         workspace->session_name, "mount_point", workspace->mount_point,
-                         "front_end", workspace->front == FRONT_NFS ? "nfs" : "fuse", "store",
-                         workspace->store_url);
-        return *out != NULL ? HIF_OK : HIF_ENOMEM;
-}
-
-enum hif_err workspace_summary(struct workspace *workspace, const char *state)
-{
-        AUTO_FREE char *path = file_in(workspace, "session.json"), *text = NULL;
-        json_t *summary = NULL;
-        enum hif_err err = workspace_describe(workspace, &summary);
-
-        if (err != HIF_OK)
-                return err;
-        if (json_object_set_new(summary, "state", json_string(state)) != 0 ||
-            json_object_set_new(
-                summary, "updated",
-                json_integer(
-                    (json_int_t)(env_wall_ns(&workspace->daemon->cli->env) / 1000000000))) != 0)
-                err = HIF_ENOMEM;
-        text = json_dumps(summary, JSON_INDENT(2));
-        json_decref(summary);
-        if (err != HIF_OK || text == NULL || path == NULL)
-                return HIF_ENOMEM;
-        return env_write_file(&workspace->daemon->cli->env, path, text, strlen(text), 0600);
-}
-
-/* --- mounting
- * ------------------------------------------------------------------------------------- */
 
 static struct workspace *workspace_new(struct daemon *daemon,
                                        const struct workspace_options *options)
@@ -467,7 +196,7 @@ static void abandon_mount(struct workspace *workspace)
         if (workspace->vfs != NULL)
                 front_stop(workspace);
         close_parts(workspace);
-        delist(workspace);
+        workspace_delist(workspace);
         workspace_free(workspace);
 }
 
@@ -480,7 +209,7 @@ enum hif_err workspace_mount(struct daemon *daemon, const struct workspace_optio
 
         if (workspace == NULL)
                 return HIF_ENOMEM;
-        err = enlist(workspace, why);
+        err = workspace_enlist(workspace, why);
         if (err != HIF_OK) {
                 workspace_free(workspace);
                 return err;
@@ -499,9 +228,9 @@ enum hif_err workspace_mount(struct daemon *daemon, const struct workspace_optio
         /* The values come after the mount, which decides the front end; a crash before them leaves
          * a mount that no daemon knows, and `hif mount` says so. */
         if (err == HIF_OK)
-                err = store_values(workspace, first);
+                err = records_store(workspace, first);
         if (err == HIF_OK)
-                err = mark_mounted(workspace, true);
+                err = records_mark_mounted(workspace, true);
         if (err == HIF_OK)
                 err = workspace_summary(workspace, "open");
         if (err != HIF_OK) {
@@ -512,24 +241,6 @@ enum hif_err workspace_mount(struct daemon *daemon, const struct workspace_optio
                 return err;
         }
         *out = workspace;
-        return HIF_OK;
-}
-
-/* The options of a mount that an earlier daemon made, from the overlay's values. */
-static enum hif_err resume_values(struct workspace *workspace, struct hif_why *why)
-{
-        struct span flags = overlay_value(workspace->overlay, VALUE_FLAGS);
-        struct span port = overlay_value(workspace->overlay, VALUE_PORT);
-        struct span front = overlay_value(workspace->overlay, VALUE_FRONT);
-
-        if (flags.size != 1 || port.size != 2)
-                return why_set(why, HIF_ECORRUPT, "'%s' was mounted, but its records are damaged",
-                               workspace->dir);
-        workspace->read_only = (flags.data[0] & FLAG_READ_ONLY) != 0;
-        workspace->power = (flags.data[0] & FLAG_POWER) != 0;
-        workspace->allow_other = (flags.data[0] & FLAG_ALLOW_OTHER) != 0;
-        workspace->port = be16_get(port.data);
-        workspace->front = span_eq(front, span_str("nfs")) ? FRONT_NFS : FRONT_FUSE;
         return HIF_OK;
 }
 
@@ -549,8 +260,8 @@ static enum hif_err resume_options(struct daemon *daemon, const char *dir,
         *project = strndup(dir + root, (size_t)(slash - dir) - root);
         options->project = *project;
         options->session = slash + 1;
-        options->mount_point = value_text(*overlay, VALUE_MOUNT);
-        options->store_url = value_text(*overlay, VALUE_STORE);
+        options->mount_point = records_text(*overlay, VALUE_MOUNT);
+        options->store_url = records_text(*overlay, VALUE_STORE);
         if (*project == NULL || options->mount_point == NULL || options->store_url == NULL)
                 return why_set(why, HIF_ECORRUPT, "'%s' was mounted, but its records are damaged",
                                dir);
@@ -569,7 +280,7 @@ enum hif_err workspace_resume(struct daemon *daemon, const char *dir, struct hif
         overlay_close(overlay); /* opened again with its durability, once that is known */
         if (err == HIF_OK) {
                 workspace = workspace_new(daemon, &options);
-                err = workspace != NULL ? enlist(workspace, why) : HIF_ENOMEM;
+                err = workspace != NULL ? workspace_enlist(workspace, why) : HIF_ENOMEM;
         }
         free((void *)(uintptr_t)options.mount_point);
         free((void *)(uintptr_t)options.store_url);
@@ -580,7 +291,7 @@ enum hif_err workspace_resume(struct daemon *daemon, const char *dir, struct hif
         }
         err = open_parts(workspace, &options, &first, why);
         if (err == HIF_OK)
-                err = resume_values(workspace, why);
+                err = records_resume(workspace, why);
         if (err == HIF_OK)
                 err = front_start(workspace, workspace->front == FRONT_NFS, &note, why);
         free(note);
@@ -600,7 +311,7 @@ static void close_workspace(struct workspace *workspace)
 {
         front_stop(workspace);
         close_parts(workspace);
-        delist(workspace);
+        workspace_delist(workspace);
         workspace->closed = true;
 }
 
@@ -619,7 +330,7 @@ enum hif_err workspace_unmount(struct workspace *workspace, bool force, struct h
         err = front_unmount(workspace, force, why);
         if (err != HIF_OK)
                 return err;
-        err = mark_mounted(workspace, false);
+        err = records_mark_mounted(workspace, false);
         if (err == HIF_OK)
                 err = workspace_summary(workspace, "open");
         close_workspace(workspace);

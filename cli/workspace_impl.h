@@ -48,19 +48,37 @@ struct workspace {
         uint8_t key[40];
 };
 
-/* --- call.c: run something on a loop and wait for it --------------------------------------------
- */
+/* --- call.c: run something on a loop and wait for it --- */
 
 void loop_call(struct loop *loop, void (*run)(void *arg), void *arg);
 
 /* Set overlay values in one transaction and wait until they are on disk. On a request's thread. */
 HIF_MUST_USE enum hif_err workspace_set(struct workspace *workspace, const struct vfs_value *values,
                                         size_t count);
+
+/* --- workspace_list.c --- */
+
+/* Add to the daemon's list. HIF_EBUSY when the session, or the mount point, is taken. */
+HIF_MUST_USE enum hif_err workspace_enlist(struct workspace *workspace, struct hif_why *why);
+void workspace_delist(struct workspace *workspace);
+void workspace_free(struct workspace *workspace); /* workspace.c; NULL is fine */
+
+/* --- workspace_records.c --- */
+
+/* What a session that was mounted before says of itself; and of the mount that a daemon before this
+ * one made. HIF_ECORRUPT with a sentence. */
+HIF_MUST_USE enum hif_err records_load(struct workspace *workspace, struct hif_why *why);
+HIF_MUST_USE enum hif_err records_resume(struct workspace *workspace, struct hif_why *why);
+/* Store what this mount is; first: and what the session is. */
+HIF_MUST_USE enum hif_err records_store(struct workspace *workspace, bool first);
+/* A value as text; NULL: not set, or out of memory. The caller's to free. */
+char *records_text(const struct overlay *overlay, const char *name);
+/* The file that makes the next daemon bring the mount back. */
+HIF_MUST_USE enum hif_err records_mark_mounted(struct workspace *workspace, bool mounted);
 /* Write session.json. */
 HIF_MUST_USE enum hif_err workspace_summary(struct workspace *workspace, const char *state);
 
-/* --- front.c: NFS or FUSE ----------------------------------------------------------------------
- */
+/* --- front.c: NFS or FUSE --- */
 
 /* Decide (FRONT_AUTO), serve, and mount unless `resume`. note as in workspace_mount. */
 HIF_MUST_USE enum hif_err front_start(struct workspace *workspace, bool resume, char **note,
@@ -69,8 +87,7 @@ HIF_MUST_USE enum hif_err front_unmount(struct workspace *workspace, bool force,
                                         struct hif_why *why);
 void front_stop(struct workspace *workspace);
 
-/* --- mount_nfs.c -------------------------------------------------------------------------------
- */
+/* --- mount_nfs.c --- */
 
 bool mount_nfs_available(struct hif_why *why); /* why not, when false */
 HIF_MUST_USE enum hif_err mount_nfs(const struct workspace *workspace, const char *export_path,
@@ -78,21 +95,18 @@ HIF_MUST_USE enum hif_err mount_nfs(const struct workspace *workspace, const cha
 HIF_MUST_USE enum hif_err unmount_nfs(const char *mount_point, bool force, struct hif_why *why);
 void export_path_of(const struct workspace *workspace, char out[NFS_EXPORT_MAX]);
 
-/* --- mount_fuse.c ------------------------------------------------------------------------------
- */
+/* --- mount_fuse.c --- */
 
 /* umount(8) for FUSE, as root by umount2, else through fusermount3. HIF_EBUSY. */
 HIF_MUST_USE enum hif_err unmount_fuse(const char *mount_point, struct hif_why *why);
 
-/* --- peer.c ------------------------------------------------------------------------------------
- */
+/* --- peer.c --- */
 
 /* May the process behind this loopback connection talk to us? The kernel's client (uid 0) or our
  * own user. */
 bool peer_admitted(void *arg, int fd);
 
-/* --- kernel.c: what has to touch the mount, in a child process, with a timeout -------------------
- */
+/* --- kernel.c: what has to touch the mount, in a child process, with a timeout --- */
 
 /* Write the client's dirty pages back. HIF_ETIMEDOUT: it did not finish. */
 HIF_MUST_USE enum hif_err kernel_sync(const char *mount_point, uint64_t timeout_ms);

@@ -35,8 +35,7 @@ struct landing {
 #define FROM_HOOKS(ptr)  ((struct landing *)((char *)(ptr)-offsetof(struct landing, hooks)))
 #define FROM_READER(ptr) ((struct landing *)((char *)(ptr)-offsetof(struct landing, reader)))
 
-/* --- the intent
- * ------------------------------------------------------------------------------------ */
+/* --- the intent --- */
 
 static enum hif_err save_intent(struct land_hooks *hooks, const struct land_intent *intent)
 {
@@ -78,8 +77,7 @@ static enum hif_err load_intent(struct landing *landing)
         return HIF_OK;
 }
 
-/* --- what is landed
- * -------------------------------------------------------------------------------- */
+/* --- what is landed --- */
 
 static void take_snapshot(void *arg)
 {
@@ -164,8 +162,7 @@ static void describe_session(struct landing *landing, const char *goal)
         };
 }
 
-/* --- the move to the new base
- * ------------------------------------------------------------------------ */
+/* --- the move to the new base --- */
 
 struct moving {
         struct landing *landing;
@@ -232,8 +229,7 @@ static enum hif_err move_on(struct landing *landing, struct hif_why *why)
         return err;
 }
 
-/* --- the command
- * ------------------------------------------------------------------------------------- */
+/* --- the command --- */
 
 static void on_progress(struct land_hooks *hooks, const struct land_progress *progress)
 {

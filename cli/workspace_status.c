@@ -42,8 +42,7 @@ enum hif_err workspace_status(struct workspace *workspace, json_t **result, stru
         return HIF_OK;
 }
 
-/* --- diff ----------------------------------------------------------------------------------------
- */
+/* --- diff --- */
 
 static bool wanted(const struct vfs_change *change, const json_t *paths)
 {

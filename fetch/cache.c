@@ -94,8 +94,7 @@ void cache_free(struct cache *cache)
         free(cache);
 }
 
-/* --- a shard: all with its mutex held ----------------------------------------------------------
- */
+/* --- a shard: all with its mutex held --- */
 
 static unsigned shard_of(const struct hif_hash *hash)
 {
@@ -248,7 +247,7 @@ static struct fetch_ref *shard_evict(struct shard *shard)
         return victim;
 }
 
-/* --- the limit -------------------------------------------------------------------------------- */
+/* --- the limit --- */
 
 static bool evict_one(struct cache *cache)
 {
@@ -293,7 +292,7 @@ void cache_make_room(struct cache *cache, size_t size)
                 ;
 }
 
-/* --- pins ------------------------------------------------------------------------------------- */
+/* --- pins --- */
 
 /* Under the shard's mutex, or with a pin already. */
 static void pin(struct fetch_ref *ref)
@@ -386,7 +385,7 @@ void fetch_unref(struct fetch_ref *ref)
                 cache_make_room(cache, 0);
 }
 
-/* --- arrivals --------------------------------------------------------------------------------- */
+/* --- arrivals --- */
 
 /* The content without the slack that a growing buffer leaves. */
 static uint8_t *steal_content(struct buf *content, size_t *size)

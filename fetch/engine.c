@@ -131,7 +131,7 @@ void flight_drop(struct fetch *fetch, struct flight *flight)
         flight_free(fetch, flight);
 }
 
-/* --- ends ------------------------------------------------------------------------------------- */
+/* --- ends --- */
 
 struct fetch_ref *flight_land(struct fetch *fetch, struct flight *flight, struct buf *content,
                               struct todo *todo)
@@ -186,8 +186,7 @@ void flight_fail(struct fetch *fetch, struct flight *flight, enum hif_err err, s
         flight_route(fetch, flight, false);
 }
 
-/* --- outside the lock ---------------------------------------------------------------------------
- */
+/* --- outside the lock --- */
 
 void settle(struct fetch *fetch, struct todo *todo)
 {

@@ -118,7 +118,7 @@ enum hif_err fetch_peek(struct fetch *fetch, enum fetch_kind kind, const struct 
         return HIF_OK;
 }
 
-/* --- origins ---------------------------------------------------------------------------------- */
+/* --- origins --- */
 
 /* With the lock held; NULL: out of memory. */
 static struct lane *lane_for(struct fetch *fetch, struct store *store)

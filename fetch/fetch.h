@@ -75,7 +75,7 @@ HIF_MUST_USE enum hif_err fetch_origin_new(struct fetch *fetch, struct store *st
 /* Cancels what it was asked for, and waits for what is in flight. Its hints are freed before. */
 void fetch_origin_free(struct fetch_origin *origin);
 
-/* --- demand ----------------------------------------------------------------------------------- */
+/* --- demand --- */
 
 /* Pin the object if it is in RAM; never blocks. HIF_OK; HIF_EMISS (nothing has changed). */
 HIF_MUST_USE enum hif_err fetch_peek(struct fetch *fetch, enum fetch_kind kind,
@@ -112,7 +112,7 @@ void fetch_want(struct fetch_origin *origin, const struct fetch_want *wants, siz
                 struct fetch_waiter *waiter);
 void fetch_waiter_release(struct fetch_waiter *waiter);
 
-/* --- prefetch --------------------------------------------------------------------------------- */
+/* --- prefetch --- */
 
 /* A client whose hints can be cancelled together: an open directory, a sequential reader. */
 struct fetch_hints;
@@ -124,8 +124,7 @@ void fetch_hints_free(struct fetch_hints *hints);
  * ranges. Never fails: beyond the bounds hints are dropped and counted. */
 void fetch_hint(struct fetch_hints *hints, const struct fetch_want *wants, size_t count);
 
-/* --- as a source of tree nodes -----------------------------------------------------------------
- */
+/* --- as a source of tree nodes --- */
 
 /* Answers from RAM; what is missing is collected in wants (up to FETCH_WANTS_MAX; more are not
  * recorded). For one event loop. */
@@ -149,8 +148,7 @@ void fetch_nodes_blocking_init(struct fetch_nodes_blocking *nodes, struct fetch_
 HIF_MUST_USE enum hif_err fetch_get_blocking(struct fetch_origin *origin,
                                              const struct fetch_want *want, struct fetch_ref **out);
 
-/* --- what is wanted soon -----------------------------------------------------------------------
- */
+/* --- what is wanted soon --- */
 
 /* A directory was opened: bring its children's nodes, then its small blobs (in the order of
  * READDIR, source-like names before binary ones), within `bytes_max`, asynchronously. dir_prefix as

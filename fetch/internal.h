@@ -27,7 +27,7 @@
 #define TICK_MS              50
 #define STALL_NS             100000000ull /* see fetch_tick */
 
-/* --- work.c ----------------------------------------------------------------------------------- */
+/* --- work.c --- */
 
 struct work {
         void (*run)(struct fetch *fetch, struct work *work);
@@ -66,7 +66,7 @@ static inline uint64_t want_size(const struct fetch_want *want)
         return want->size < BODY_BLOB_MAX ? want->size : BODY_BLOB_MAX;
 }
 
-/* --- engine.c --------------------------------------------------------------------------------- */
+/* --- engine.c --- */
 
 struct wait;
 
@@ -152,7 +152,7 @@ void flight_unqueue(struct flight *flight);
 struct fetch_ref *flight_land(struct fetch *fetch, struct flight *flight, struct buf *content,
                               struct todo *todo);
 
-/* --- request.c -------------------------------------------------------------------------------- */
+/* --- request.c --- */
 
 /* Send what may be sent. */
 void lane_pump(struct fetch *fetch, struct lane *lane, struct todo *todo);
@@ -162,7 +162,7 @@ void flight_read_ssd(struct fetch *fetch, struct work *work);
 /* With the lock held: queue a flight where it can be read. */
 void flight_route(struct fetch *fetch, struct flight *flight, bool try_ssd);
 
-/* --- decode.c --------------------------------------------------------------------------------- */
+/* --- decode.c --- */
 
 /* HIF_ECORRUPT (or HIF_EUNSUPPORTED) when bytes are not the object. */
 HIF_MUST_USE enum hif_err object_check(enum fetch_kind kind, const struct hif_hash *hash,
@@ -171,7 +171,7 @@ HIF_MUST_USE enum hif_err object_check(enum fetch_kind kind, const struct hif_ha
 HIF_MUST_USE enum hif_err object_decode(struct fetch *fetch, const struct fetch_want *want,
                                         bool frame, struct span stored, struct buf *out);
 
-/* --- waiter.c --------------------------------------------------------------------------------- */
+/* --- waiter.c --- */
 
 struct wait_list {
         struct wait *first, *last;
@@ -201,7 +201,7 @@ void waits_done(struct todo *todo); /* without the lock */
 enum hif_err timer_start(struct fetch *fetch);
 void timer_stop(struct fetch *fetch);
 
-/* --- hints ------------------------------------------------------------------------------------ */
+/* --- hints --- */
 
 struct fetch_hints {
         struct fetch_origin *origin;
@@ -217,7 +217,7 @@ void hints_unuse(struct fetch_hints *hints); /* with the lock held */
 /* fetch_nodes_init for prefetch: what it looks at does not count as used. */
 void nodes_init_unused(struct fetch_nodes *nodes, struct fetch *fetch);
 
-/* --- fetch.c ---------------------------------------------------------------------------------- */
+/* --- fetch.c --- */
 
 struct fetch {
         struct env *env;

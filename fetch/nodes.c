@@ -85,7 +85,7 @@ void fetch_nodes_blocking_init(struct fetch_nodes_blocking *nodes, struct fetch_
         nodes->origin = origin;
 }
 
-/* --- on a thread ------------------------------------------------------------------------------ */
+/* --- on a thread --- */
 
 struct blocked {
         struct fetch_waiter waiter; /* first */

@@ -33,7 +33,7 @@ struct run {
         uint64_t offset, end;
 };
 
-/* --- runs ------------------------------------------------------------------------------------- */
+/* --- runs --- */
 
 static void run_free(struct run *run)
 {
@@ -129,7 +129,7 @@ static void run_start(struct run *run)
         pthread_mutex_unlock(&fetch->lock);
 }
 
-/* --- directories ------------------------------------------------------------------------------ */
+/* --- directories --- */
 
 /* What is listed here is seldom read by what reads source: it comes last. */
 static bool looks_binary(struct span name)
@@ -237,7 +237,7 @@ void prefetch_directory(struct fetch_hints *hints, const struct hif_hash *root,
         run_start(run);
 }
 
-/* --- chunks ----------------------------------------------------------------------------------- */
+/* --- chunks --- */
 
 struct chunk_walk {
         struct fetch *fetch;

@@ -11,7 +11,7 @@
 #define STORED_SIZE_MAX (BODY_FRAME_MAX + (64u << 10))
 #define WINDOW_MIN      (8u << 20) /* bytes in flight that are always allowed */
 
-/* --- queues ----------------------------------------------------------------------------------- */
+/* --- queues --- */
 
 static struct flight_queue *queue_of(struct flight *flight)
 {
@@ -55,7 +55,7 @@ void flight_route(struct fetch *fetch, struct flight *flight, bool try_ssd)
         }
 }
 
-/* --- sending ---------------------------------------------------------------------------------- */
+/* --- sending --- */
 
 static void request_arrived(struct store_req *req);
 
@@ -171,7 +171,7 @@ void request_submit(struct request *request)
         store_submit(request->lane->store, &request->req);
 }
 
-/* --- arriving --------------------------------------------------------------------------------- */
+/* --- arriving --- */
 
 /* On a thread of the store's, perhaps inside store_submit: the work is for the pool. */
 static void request_run(struct fetch *fetch, struct work *work);

@@ -36,8 +36,7 @@ static uint64_t charged(const struct ssd *ssd)
         return ssd->charged[SSD_NODES] + ssd->charged[SSD_DATA];
 }
 
-/* --- segments come and go: with the mutex held --------------------------------------------------
- */
+/* --- segments come and go: with the mutex held --- */
 
 static void append_segment(struct ssd *ssd, struct ssd_segment *segment)
 {
@@ -145,8 +144,7 @@ static void leave(struct ssd *ssd, struct ssd_segment *segment)
                 bury(ssd, segment);
 }
 
-/* --- opening ------------------------------------------------------------------------------------
- */
+/* --- opening --- */
 
 struct found {
         struct ssd *ssd;
@@ -330,8 +328,7 @@ void ssd_close(struct ssd *ssd)
         free(ssd);
 }
 
-/* --- reading ------------------------------------------------------------------------------------
- */
+/* --- reading --- */
 
 bool ssd_has(struct ssd *ssd, enum fetch_kind kind, const struct hif_hash *hash)
 {
@@ -381,8 +378,7 @@ enum hif_err ssd_get(struct ssd *ssd, enum fetch_kind kind, const struct hif_has
         return err;
 }
 
-/* --- writing ------------------------------------------------------------------------------------
- */
+/* --- writing --- */
 
 /* Evict until `need` fits. The mutex is held before and after, and dropped in between. */
 static bool make_room(struct ssd *ssd, uint64_t need)

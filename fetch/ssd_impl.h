@@ -33,8 +33,7 @@ struct ssd_segment {
         size_t record_count, record_capacity;
 };
 
-/* --- ssd_segment.c: the bytes ------------------------------------------------------------------
- */
+/* --- ssd_segment.c: the bytes --- */
 
 #define SSD_HEADER_SIZE  52
 #define SSD_LISTED_SIZE  16
@@ -68,8 +67,7 @@ HIF_MUST_USE enum hif_err ssd_segment_add(struct ssd_segment *segment, struct ss
 HIF_MUST_USE enum hif_err ssd_segment_load(struct env *env, struct ssd_segment *segment);
 void ssd_segment_free(struct env *env, struct ssd_segment *segment); /* closes it */
 
-/* --- ssd_index.c: key -> record -----------------------------------------------------------------
- */
+/* --- ssd_index.c: key -> record --- */
 
 struct ssd_slot {
         uint64_t key; /* 0: empty */

@@ -41,7 +41,7 @@ static uint64_t checksum(const void *data, size_t size)
         return siphash((struct sipkey){0}, data, size);
 }
 
-/* --- records ---------------------------------------------------------------------------------- */
+/* --- records --- */
 
 static uint8_t kind_code(enum fetch_kind kind)
 {
@@ -124,7 +124,7 @@ enum hif_err ssd_record_read(struct env *env, int fd, const struct ssd_record *r
         return HIF_OK;
 }
 
-/* --- segments --------------------------------------------------------------------------------- */
+/* --- segments --- */
 
 enum hif_err ssd_segment_add(struct ssd_segment *segment, struct ssd_record record)
 {

@@ -26,7 +26,7 @@ static uint64_t expected_charge(const struct fetch_want *want)
         abort();
 }
 
-/* --- lists ------------------------------------------------------------------------------------ */
+/* --- lists --- */
 
 static void list_push(struct wait_list *list, struct wait *wait)
 {
@@ -68,8 +68,7 @@ static void link_tie(struct link *link, struct flight *flight)
         flight->links = link;
 }
 
-/* --- the end of a wait --------------------------------------------------------------------------
- */
+/* --- the end of a wait --- */
 
 static void drop_refs(struct fetch_waiter *waiter)
 {
@@ -162,8 +161,7 @@ void waits_cancel(struct fetch_origin *origin, struct todo *todo)
         }
 }
 
-/* --- the beginning ------------------------------------------------------------------------------
- */
+/* --- the beginning --- */
 
 static enum hif_err link_begin(struct link *link)
 {
@@ -308,8 +306,7 @@ void fetch_waiter_release(struct fetch_waiter *waiter)
         settle(fetch, &todo);
 }
 
-/* --- time ---------------------------------------------------------------------------------------
- */
+/* --- time --- */
 
 /* Requests that need objects one after the other hold pins while they wait for more. When all of
  * the budget is held so and nobody is being served, no one would ever give anything back: then it

@@ -107,7 +107,7 @@ void help_until(struct fetch *fetch, bool (*over)(void *arg), void *arg)
         pthread_mutex_unlock(&fetch->lock);
 }
 
-/* --- codecs ----------------------------------------------------------------------------------- */
+/* --- codecs --- */
 
 struct codec *codec_take(struct fetch *fetch)
 {

@@ -62,8 +62,7 @@ static const struct fuse_lowlevel_ops operations = {
     .fsyncdir = on_fsync,
 };
 
-/* --- reading ------------------------------------------------------------------------------------
- */
+/* --- reading --- */
 
 /* At most so many requests. False: the kernel has let go of the mount. */
 static bool serve(struct fuse_server *server)
@@ -104,8 +103,7 @@ static void ready(struct loop_io *io, uint32_t events)
                 server->gone(server->gone_arg); /* may free the server */
 }
 
-/* --- life ---------------------------------------------------------------------------------------
- */
+/* --- life --- */
 
 static enum hif_err open_session(struct fuse_server *server,
                                  const struct fuse_server_config *config, struct hif_why *why)
@@ -230,8 +228,7 @@ void fuse_server_on_unmount(struct fuse_server *server, void (*gone)(void *arg),
         server->gone_arg = arg;
 }
 
-/* --- notifications ------------------------------------------------------------------------------
- */
+/* --- notifications --- */
 
 static bool queued(const struct fuse_server *server, bool all)
 {

@@ -36,8 +36,7 @@ struct fuse_server {
         void *gone_arg;
 };
 
-/* --- op.c: one request, from its arrival to its answer
- * ---------------------------------------------- */
+/* --- op.c: one request, from its arrival to its answer --- */
 
 struct op;
 
@@ -98,8 +97,7 @@ void reply_done(struct op *op);
 void stat_of(const struct vfs_attr *attr, struct stat *out);
 struct fuse_entry_param entry_of(const struct vfs_attr *attr);
 
-/* --- the requests, by what they are about
- * ---------------------------------------------------------- */
+/* --- the requests, by what they are about --- */
 
 void on_lookup(fuse_req_t req, fuse_ino_t dir, const char *name);
 void on_getattr(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *file);
@@ -134,8 +132,7 @@ void on_readdir(fuse_req_t req, fuse_ino_t id, size_t size, off_t offset,
 void on_readdirplus(fuse_req_t req, fuse_ino_t id, size_t size, off_t offset,
                     struct fuse_file_info *file);
 
-/* --- notify.c: a thread that may wait for the kernel
- * ------------------------------------------------ */
+/* --- notify.c: a thread that may wait for the kernel --- */
 
 HIF_MUST_USE enum hif_err notifier_new(struct fuse_session *session, struct loop *loop,
                                        const char *mount_point, struct notifier **out);
@@ -147,8 +144,7 @@ bool notifier_ids(struct notifier *notifier, const uint64_t *ids, size_t count);
 bool notifier_names(struct notifier *notifier, const struct fuse_name *names, size_t count);
 enum hif_err notifier_told(struct notifier *notifier, struct fuse_told *told);
 
-/* --- mount.c: may we, can we, and why not
- * ----------------------------------------------------------- */
+/* --- mount.c: may we, can we, and why not --- */
 
 /* Everything that can be known before mounting, as a sentence. */
 HIF_MUST_USE enum hif_err mount_check(const struct fuse_server_config *config, struct hif_why *why);

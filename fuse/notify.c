@@ -161,8 +161,7 @@ void notifier_free(struct notifier *notifier)
         free(notifier);
 }
 
-/* --- the queue: from the loop --------------------------------------------------------------------
- */
+/* --- the queue: from the loop --- */
 
 static enum hif_err queue(struct notifier *notifier, const struct notice *what, const void *name)
 {

@@ -52,8 +52,7 @@ static int errno_of(enum hif_err err)
         }
 }
 
-/* --- those that wait ----------------------------------------------------------------------------
- */
+/* --- those that wait --- */
 
 static void resume_reading(struct fuse_server *server)
 {
@@ -137,8 +136,7 @@ static struct op *keep(struct op *op)
         return kept;
 }
 
-/* --- interrupts ---------------------------------------------------------------------------------
- */
+/* --- interrupts --- */
 
 /* Is the caller being killed? An answer to any other signal would show programs an EINTR where
  * POSIX has none. */
@@ -204,8 +202,7 @@ void op_watch(struct loop_timer *timer)
                 loop_timer_arm(server->loop, timer, WATCH_NS);
 }
 
-/* --- waiting ------------------------------------------------------------------------------------
- */
+/* --- waiting --- */
 
 static void resumed(struct vfs_parked *parked, enum hif_err err)
 {
@@ -312,8 +309,7 @@ void op_finish_all(struct fuse_server *server)
         }
 }
 
-/* --- replies ------------------------------------------------------------------------------------
- */
+/* --- replies --- */
 
 static mode_t type_of(enum onode_kind kind)
 {

@@ -23,7 +23,7 @@ void conn_fail(struct nfs_conn *conn)
         conn_mark(conn);
 }
 
-/* --- receiving -------------------------------------------------------------------------------- */
+/* --- receiving --- */
 
 /* Room at the end of the buffer for what the next record needs, or for a good batch of small ones.
  */
@@ -82,7 +82,7 @@ static void receive(struct nfs_conn *conn)
         }
 }
 
-/* --- running ---------------------------------------------------------------------------------- */
+/* --- running --- */
 
 /* Some limit is reached: what has come must wait. */
 static bool is_full(const struct nfs_conn *conn)
@@ -169,7 +169,7 @@ static void ready(struct loop_io *io, uint32_t events)
         conn_mark(conn);
 }
 
-/* --- the end of a turn ------------------------------------------------------------------------ */
+/* --- the end of a turn --- */
 
 bool conn_idle(const struct nfs_conn *conn)
 {
@@ -238,7 +238,7 @@ void conn_sweep(struct nfs_conn *conn, uint64_t now_ns)
         }
 }
 
-/* --- life ------------------------------------------------------------------------------------- */
+/* --- life --- */
 
 enum hif_err conn_new(struct nfs_server *server, int fd)
 {

@@ -12,8 +12,7 @@
 #include "nfs/out.h"
 #include "nfs/rpc.h"
 
-/* --- limits ------------------------------------------------------------------------------------
- */
+/* --- limits --- */
 
 #define CONN_IN_SIZE       ((size_t)256 << 10) /* of the receive buffer; a longer record has its size */
 #define CONN_EXACT_MIN     ((size_t)64 << 10) /* the rest of such a record is received alone */
@@ -30,8 +29,7 @@
 #define SERVER_SWEEP_NS    (5ull * 1000000000)
 #define SERVER_RETRY_NS    (100ull * 1000000) /* after running out of descriptors */
 
-/* --- what waits --------------------------------------------------------------------------------
- */
+/* --- what waits --- */
 
 /* A request that lacks something. It owns a copy of its arguments. */
 struct nfs_request {
@@ -60,8 +58,7 @@ struct nfs_held {
         uint8_t reply[DRC_REPLY_MAX];
 };
 
-/* --- connections and the server ----------------------------------------------------------------
- */
+/* --- connections and the server --- */
 
 struct nfs_conn {
         struct nfs_server *server;
@@ -106,8 +103,7 @@ struct nfs_server {
         struct nfs_stats stats;
 };
 
-/* --- conn.c ------------------------------------------------------------------------------------
- */
+/* --- conn.c --- */
 
 HIF_MUST_USE enum hif_err conn_new(struct nfs_server *server, int fd);
 void conn_close(struct nfs_conn *conn); /* frees it; drops what waits */
@@ -119,8 +115,7 @@ bool conn_idle(const struct nfs_conn *conn); /* nothing received, waiting, or to
 /* Give memory back, and close one that has been silent for too long. */
 void conn_sweep(struct nfs_conn *conn, uint64_t now_ns);
 
-/* --- request.c ---------------------------------------------------------------------------------
- */
+/* --- request.c --- */
 
 /* Run one record; its answer is queued, waits, or the connection fails. */
 void request_accept(struct nfs_conn *conn, struct span record);

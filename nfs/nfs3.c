@@ -59,8 +59,7 @@ uint8_t *nfs3_put_failure(uint8_t *at, uint32_t proc, enum nfsstat3 status)
         return at;
 }
 
-/* --- a request that ran before a restart
- * --------------------------------------------------------- */
+/* --- a request that ran before a restart --- */
 
 /* Attributes as they are now; none when they would have to be fetched. */
 static struct vfs_attr attr_now(struct nfs3_op *op, uint64_t id)

@@ -89,7 +89,7 @@ enum stable_how { NFS_UNSTABLE = 0, NFS_DATA_SYNC = 1, NFS_FILE_SYNC = 2 };
 /* What a failure is to the client. HIF_EMISS must not get here (asserted). */
 enum nfsstat3 nfs3_status(enum hif_err err);
 
-/* --- one execution ---------------------------------------------------------------------------- */
+/* --- one execution --- */
 
 /* What all procedures of a server share. */
 struct nfs3_context {
@@ -142,8 +142,7 @@ uint8_t *nfs3_put_failure(uint8_t *at, uint32_t proc, enum nfsstat3 status);
  * its reply was lost in a restart. */
 enum nfs3_done nfs3_answer_again(struct nfs3_op *op, uint32_t proc, uint64_t node);
 
-/* --- pieces of arguments and results (nfs3_attr.c) ----------------------------------------------
- */
+/* --- pieces of arguments and results (nfs3_attr.c) --- */
 
 #define FATTR3_SIZE      84u
 #define POST_OP_ATTR_MAX (4u + FATTR3_SIZE)
@@ -179,8 +178,7 @@ static inline enum nfs3_done nfs3_begin(struct nfs3_op *op, enum hif_err err)
         return NFS3_ANSWER;
 }
 
-/* --- the procedures, by file --------------------------------------------------------------------
- */
+/* --- the procedures, by file --- */
 
 enum nfs3_done nfs3_getattr(struct nfs3_op *op);
 enum nfs3_done nfs3_lookup(struct nfs3_op *op);

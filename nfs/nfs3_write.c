@@ -1,7 +1,7 @@
 /* nfs3_write.c - the procedures that change something. */
 #include "nfs/nfs3.h"
 
-/* --- SETATTR, WRITE, COMMIT ------------------------------------------------------------------- */
+/* --- SETATTR, WRITE, COMMIT --- */
 
 static enum nfs3_done finish_wcc(struct nfs3_op *op, enum hif_err err, const struct vfs_wcc *wcc)
 {
@@ -85,7 +85,7 @@ enum nfs3_done nfs3_commit(struct nfs3_op *op)
         return done;
 }
 
-/* --- new nodes -------------------------------------------------------------------------------- */
+/* --- new nodes --- */
 
 /* diropargs3: where a name is, or is to be. */
 struct place {
@@ -225,7 +225,7 @@ enum nfs3_done nfs3_mknod(struct nfs3_op *op)
         return finish_new(op, err, &attr, &wcc);
 }
 
-/* --- names ------------------------------------------------------------------------------------ */
+/* --- names --- */
 
 enum nfs3_done nfs3_remove(struct nfs3_op *op)
 {

@@ -14,7 +14,7 @@ struct job {
         struct nfs_request *request; /* NULL: has not been parked yet */
 };
 
-/* --- answers ---------------------------------------------------------------------------------- */
+/* --- answers --- */
 
 static void queue_bytes(struct nfs_conn *conn, struct span reply)
 {
@@ -106,8 +106,7 @@ static bool must_wait(const struct nfs_server *server, uint64_t seq)
         return seq > 0 && overlay_durable(server->overlay) < seq;
 }
 
-/* --- waiting for objects -----------------------------------------------------------------------
- */
+/* --- waiting for objects --- */
 
 static void request_free(struct nfs_request *request)
 {
@@ -215,7 +214,7 @@ static struct nfs_request *request_new(struct nfs_conn *conn, const struct job *
         return request;
 }
 
-/* --- running ---------------------------------------------------------------------------------- */
+/* --- running --- */
 
 /* End a call that is answered with a failure and has changed nothing. */
 static void fail(struct nfs_conn *conn, const struct job *job, enum hif_err err)
@@ -347,7 +346,7 @@ void request_run_again(struct nfs_request *request)
         request_free(request);
 }
 
-/* --- calls that come -------------------------------------------------------------------------- */
+/* --- calls that come --- */
 
 /* True: this one has been answered, or will be; do not run it. */
 static bool is_duplicate(struct nfs_conn *conn, const struct rpc_call *rpc, uint64_t key)

@@ -38,7 +38,7 @@ enum rpc_auth_stat {
         RPC_AUTH_TOOWEAK = 5,
 };
 
-/* --- records ---------------------------------------------------------------------------------- */
+/* --- records --- */
 
 enum rpc_scan {
         RPC_RECORD,     /* one is complete */
@@ -57,7 +57,7 @@ struct rpc_record {
  * long, and other protocols ("GET ", TLS) show by their first four bytes. */
 enum rpc_scan rpc_record_scan(uint8_t *bytes, size_t size, struct rpc_record *out);
 
-/* --- calls ------------------------------------------------------------------------------------ */
+/* --- calls --- */
 
 struct rpc_call {
         uint32_t xid;
@@ -77,7 +77,7 @@ enum rpc_parse {
 
 enum rpc_parse rpc_call_parse(struct span record, struct rpc_call *out);
 
-/* --- replies ---------------------------------------------------------------------------------- */
+/* --- replies --- */
 
 /* Each writes mark and header and returns where the results go (or the reply's end). */
 

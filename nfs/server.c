@@ -11,7 +11,7 @@
 
 #define ACCEPTS_A_TURN 16
 
-/* --- accepting -------------------------------------------------------------------------------- */
+/* --- accepting --- */
 
 /* Make room for a new connection: the one that has been idle for longest goes, if any has been for
  * long. A client of ours connects again when it needs to. */
@@ -86,7 +86,7 @@ static void retry(struct loop_timer *timer)
                 loop_timer_arm(server->loop, &server->retry, SERVER_RETRY_NS);
 }
 
-/* --- turns ------------------------------------------------------------------------------------ */
+/* --- turns --- */
 
 static void turn_end(struct loop_hook *hook)
 {
@@ -125,7 +125,7 @@ static void sweep(struct loop_timer *timer)
         loop_timer_arm(server->loop, &server->sweep, SERVER_SWEEP_NS);
 }
 
-/* --- life ------------------------------------------------------------------------------------- */
+/* --- life --- */
 
 enum hif_err nfs_server_new(struct vfs *vfs, int listen_fd, const struct nfs_server_config *config,
                             struct nfs_server **out)

@@ -19,7 +19,7 @@ static inline size_t xdr_padded(size_t size)
         return (size + (XDR_UNIT - 1)) & ~(size_t)(XDR_UNIT - 1);
 }
 
-/* --- reading ---------------------------------------------------------------------------------- */
+/* --- reading --- */
 
 struct xdr {
         const uint8_t *next;
@@ -99,7 +99,7 @@ static inline struct span xdr_opaque(struct xdr *xdr, size_t max)
         return at != NULL ? span_of(at, size) : (struct span){0};
 }
 
-/* --- writing ---------------------------------------------------------------------------------- */
+/* --- writing --- */
 
 static inline uint8_t *xdr_put_u32(uint8_t *at, uint32_t value)
 {

@@ -9,7 +9,7 @@
 #define ALLOC_CHUNK_MAX ((uint64_t)4 << 20)
 #define SPARSE_AHEAD    ((uint64_t)1 << 20)
 
-/* --- accounting ------------------------------------------------------------------------------- */
+/* --- accounting --- */
 
 void data_account(void *arg, uint32_t number, uint64_t at, uint64_t added, uint64_t removed)
 {
@@ -86,7 +86,7 @@ void data_thaw(struct data *data)
         pthread_mutex_unlock(&data->lock);
 }
 
-/* --- allocation ------------------------------------------------------------------------------- */
+/* --- allocation --- */
 
 /* Writes leave reserve_bytes of the file system to whoever has to land. */
 static enum hif_err check_reserve(struct data *data, uint64_t size)
@@ -137,7 +137,7 @@ static enum hif_err allocate_ahead(struct data *data, struct dfile *file, uint64
         return err == HIF_ENOSPC ? allocate(data, file, from, to) : err;
 }
 
-/* --- sparse files ----------------------------------------------------------------------------- */
+/* --- sparse files --- */
 
 /* The bytes [offset, end) are wholly in extents of this very file: allocated and its own. */
 static bool covered(const struct onode *node, uint32_t file, uint64_t offset, uint64_t end)
@@ -191,7 +191,7 @@ static enum hif_err sparse_write(struct data *data, const struct node_row *row, 
         return HIF_OK;
 }
 
-/* --- segments --------------------------------------------------------------------------------- */
+/* --- segments --- */
 
 /* The place of a range that begins in an extent at the end of the segment, or lies in one that no
  * sync has seen: rewritten where it is. UINT64_MAX: no such place. */

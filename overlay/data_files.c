@@ -60,7 +60,7 @@ void data_free(struct data *data)
         pthread_mutex_destroy(&data->lock);
 }
 
-/* --- open files ------------------------------------------------------------------------------- */
+/* --- open files --- */
 
 static void lru_remove(struct data *data, struct dfile *file)
 {
@@ -195,7 +195,7 @@ enum hif_err dfile_make(struct data *data, bool sparse, struct dfile **out)
         return HIF_OK;
 }
 
-/* --- syncing ---------------------------------------------------------------------------------- */
+/* --- syncing --- */
 
 void dfile_dirty_locked(struct data *data, struct dfile *file, uint64_t from, uint64_t to)
 {
@@ -351,7 +351,7 @@ enum hif_err data_rewrite(struct data *data)
         return err == HIF_OK ? sync_dir(data) : err;
 }
 
-/* --- going away ------------------------------------------------------------------------------- */
+/* --- going away --- */
 
 /* Unlinking a large file takes time, which the owner does not have to wait for. */
 void data_reap(struct data *data, uint64_t durable)

@@ -50,7 +50,7 @@ static enum hif_err sync_parent(struct env *env, const char *path)
         return env_sync_dir(env, dir[0] == '\0' ? "/" : dir);
 }
 
-/* --- files ------------------------------------------------------------------------------------ */
+/* --- files --- */
 
 static int file_close(sqlite3_file *base)
 {
@@ -182,7 +182,7 @@ static const sqlite3_io_methods file_methods = {
     .xDeviceCharacteristics = file_characteristics,
 };
 
-/* --- the file system -------------------------------------------------------------------------- */
+/* --- the file system --- */
 
 static int vfs_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *base, int flags, int *out)
 {

@@ -113,7 +113,7 @@ enum hif_err flusher_round(struct overlay *overlay)
         return err;
 }
 
-/* --- the thread ------------------------------------------------------------------------------- */
+/* --- the thread --- */
 
 static void wait_until(struct overlay *overlay, uint64_t due_ns)
 {
@@ -200,7 +200,7 @@ void flusher_seen(struct overlay *overlay)
         pthread_mutex_unlock(&overlay->lock);
 }
 
-/* --- what callers see ------------------------------------------------------------------------- */
+/* --- what callers see --- */
 
 void overlay_kick(struct overlay *overlay)
 {

@@ -55,7 +55,7 @@ void fold_free(struct overlay *overlay)
         overlay->fold = NULL;
 }
 
-/* --- loading ---------------------------------------------------------------------------------- */
+/* --- loading --- */
 
 static enum hif_err load_item(void *arg, struct span blob)
 {
@@ -153,7 +153,7 @@ enum hif_err fold_load(struct overlay *overlay, struct fold_state *out, struct h
         return HIF_OK;
 }
 
-/* --- folding ---------------------------------------------------------------------------------- */
+/* --- folding --- */
 
 /* Have the node's row as it was before, if there is one. */
 static enum hif_err fold_touch(struct fold *fold, uint64_t id)

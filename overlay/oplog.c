@@ -185,7 +185,7 @@ void oplog_seal(struct oplog *log)
         pthread_mutex_unlock(log->lock);
 }
 
-/* --- syncing ---------------------------------------------------------------------------------- */
+/* --- syncing --- */
 
 struct oseg *oplog_capture(struct oplog *log, uint64_t durable)
 {

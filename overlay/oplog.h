@@ -94,7 +94,7 @@ void oplog_remove(struct oplog *log, const struct oseg *upto);
 /* The log of this segment's generation says everything up to seq by itself. */
 void oplog_mark_complete(struct oseg *seg, uint64_t seq);
 
-/* --- reading (oplog_read.c) ------------------------------------------------------------------- */
+/* --- reading (oplog_read.c) --- */
 
 typedef enum hif_err (*oplog_each)(void *arg, uint64_t seq, struct span body);
 

@@ -179,7 +179,7 @@ static enum hif_err each_record(struct span bytes, uint64_t first_seq, uint64_t 
         return HIF_OK;
 }
 
-/* --- recovery --------------------------------------------------------------------------------- */
+/* --- recovery --- */
 
 struct recovery {
         struct oplog *log;
@@ -369,7 +369,7 @@ enum hif_err oplog_recover(struct oplog *log, uint32_t generation, uint64_t afte
         return err;
 }
 
-/* --- folding ---------------------------------------------------------------------------------- */
+/* --- folding --- */
 
 struct window {
         uint64_t upto;

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* --- opening ---------------------------------------------------------------------------------- */
+/* --- opening --- */
 
 /* The directory and those above it that do not exist yet, with names that survive a power cut. */
 static enum hif_err make_dir(struct env *env, const char *dir)
@@ -285,7 +285,7 @@ void overlay_close(struct overlay *overlay)
         overlay_free(overlay);
 }
 
-/* --- rows ------------------------------------------------------------------------------------- */
+/* --- rows --- */
 
 const struct onode *overlay_node(const struct overlay *overlay, uint64_t id)
 {
@@ -378,7 +378,7 @@ const struct bloom *overlay_bloom(const struct overlay *overlay)
         return rows_bloom((struct rows *)(uintptr_t)&overlay->rows);
 }
 
-/* --- content ---------------------------------------------------------------------------------- */
+/* --- content --- */
 
 enum hif_err overlay_read(struct overlay *overlay, const struct opiece *piece, bool wait, void *out)
 {
@@ -426,7 +426,7 @@ void overlay_thaw(struct overlay *overlay)
         data_thaw(&overlay->data);
 }
 
-/* --- numbers ---------------------------------------------------------------------------------- */
+/* --- numbers --- */
 
 uint64_t overlay_seq(const struct overlay *overlay)
 {

@@ -49,7 +49,7 @@ HIF_MUST_USE enum hif_err overlay_open_damaged(struct env *env, struct pool *poo
 /* Waits for everything to be on disk and folded. NULL is fine. */
 void overlay_close(struct overlay *overlay);
 
-/* --- nodes ------------------------------------------------------------------------------------ */
+/* --- nodes --- */
 
 enum onode_kind {
         ONODE_FILE = 1,
@@ -108,8 +108,7 @@ uint64_t overlay_new_id(struct overlay *overlay);
 void overlay_each_node(const struct overlay *overlay,
                        bool (*each)(void *arg, const struct onode *node), void *arg);
 
-/* --- directory entries -------------------------------------------------------------------------
- */
+/* --- directory entries --- */
 
 /* What the overlay says of one name in one directory. It hides the base's entry of that name. */
 struct odirent {
@@ -135,8 +134,7 @@ const struct odirent *overlay_dirent_next(const struct overlay *overlay, const s
 void overlay_each_dirent(const struct overlay *overlay,
                          bool (*each)(void *arg, const struct odirent *row), void *arg);
 
-/* --- transactions ------------------------------------------------------------------------------
- */
+/* --- transactions --- */
 
 /* One at a time. Between begin and commit the overlay shows the old state; commit logs and applies
  * all of it or, on an error, nothing (HIF_ENOSPC, HIF_ENOMEM, HIF_EROFS after a failed sync,
@@ -187,8 +185,7 @@ size_t overlay_op_count(const struct overlay *overlay);
 void overlay_op(const struct overlay *overlay, size_t index, struct session_op *out, uint64_t *seq);
 const struct bloom *overlay_bloom(const struct overlay *overlay);
 
-/* --- content ------------------------------------------------------------------------------------
- */
+/* --- content --- */
 
 /* Write within a transaction: the bytes are in a data file (allocated first: HIF_ENOSPC comes
  * before anything changed) and the node's extents, size (if it grew) and data_seq are part of the
@@ -229,8 +226,7 @@ struct overlay_load {
 };
 void overlay_load(struct overlay *overlay, struct overlay_load *load);
 
-/* --- durability ---------------------------------------------------------------------------------
- */
+/* --- durability --- */
 
 /* The newest record; everything up to overlay_durable() survives a power cut. */
 uint64_t overlay_seq(const struct overlay *overlay);

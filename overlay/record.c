@@ -9,7 +9,7 @@
 #define ENTRY_SIZE  (1 + 8 + 32 + TIME_SIZE + 16 + 32 + 4 + 4)
 #define DIRENT_BASE 1 /* flag: the base's entry follows */
 
-/* --- writing ---------------------------------------------------------------------------------- */
+/* --- writing --- */
 
 static uint8_t *w8(uint8_t *p, uint8_t value)
 {
@@ -225,7 +225,7 @@ void put_reply(struct buf *out, const struct overlay_reply *reply)
         item_end(out, ITEM_REPLY, 0, 0, w32(w32(p, reply->xid), reply->proc));
 }
 
-/* --- comparing -------------------------------------------------------------------------------- */
+/* --- comparing --- */
 
 static bool time_eq(const struct hif_time *a, const struct hif_time *b)
 {
@@ -268,7 +268,7 @@ uint16_t node_diff(const struct onode *a, const struct onode *b)
         return (uint16_t)fields;
 }
 
-/* --- reading ---------------------------------------------------------------------------------- */
+/* --- reading --- */
 
 static struct span rname(struct reader *rd)
 {

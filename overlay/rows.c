@@ -26,7 +26,7 @@ void rows_free(struct rows *rows)
         memset(rows, 0, sizeof(*rows));
 }
 
-/* --- nodes ------------------------------------------------------------------------------------ */
+/* --- nodes --- */
 
 static struct node_row *node_make(struct rows *rows, uint64_t id)
 {
@@ -153,7 +153,7 @@ static enum hif_err node_content(struct rows *rows, uint64_t seq, const struct i
         return extents_put(rows, row, &item->extent);
 }
 
-/* --- operations and their bloom --------------------------------------------------------------- */
+/* --- operations and their bloom --- */
 
 size_t path_components(struct span path)
 {
@@ -299,7 +299,7 @@ static enum hif_err ops_drop(struct rows *rows, uint64_t through)
         return HIF_OK;
 }
 
-/* --- values and replies ----------------------------------------------------------------------- */
+/* --- values and replies --- */
 
 struct value_row *rows_value(const struct rows *rows, struct span name)
 {
@@ -381,7 +381,7 @@ const struct overlay_reply *replies_find(const struct replies *replies, uint64_t
         return at == REPLY_NONE ? NULL : &replies->ring[at];
 }
 
-/* --- records ---------------------------------------------------------------------------------- */
+/* --- records --- */
 
 /* No row is left, and no extent counts. */
 static void rows_reset(struct rows *rows)

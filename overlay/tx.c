@@ -257,7 +257,7 @@ enum hif_err overlay_write(struct otx *tx, uint64_t id, uint64_t offset, struct 
         return HIF_OK;
 }
 
-/* --- commit ----------------------------------------------------------------------------------- */
+/* --- commit --- */
 
 static void tx_encode(struct otx *tx)
 {

@@ -35,7 +35,7 @@ static inline bool span_eq(struct span a, struct span b)
 /* memcmp order; a proper prefix sorts first. */
 int span_cmp(struct span a, struct span b);
 
-/* --- writing ---------------------------------------------------------------------------------- */
+/* --- writing --- */
 
 /* Owned, growable bytes. Zero-initialised is empty and valid. After a failed allocation the buffer
  * is `failed`: later puts do nothing, and the contents must not be used. */
@@ -79,7 +79,7 @@ void buf_printf(struct buf *buf, const char *format, ...) __attribute__((format(
 /* Overwrite bytes that are already there (asserted), for lengths known late. */
 void buf_set_u32(struct buf *buf, size_t offset, uint32_t value);
 
-/* --- reading ---------------------------------------------------------------------------------- */
+/* --- reading --- */
 
 /* A cursor over borrowed bytes. After a read past the end it is `bad`: that read and all later ones
  * give zeros and empty spans. */
@@ -119,7 +119,7 @@ uint64_t rd_u64(struct reader *rd);
 struct span rd_span(struct reader *rd, size_t size); /* borrowed from the reader's bytes */
 void rd_copy(struct reader *rd, void *out, size_t size);
 
-/* --- loads and stores in place ---------------------------------------------------------------- */
+/* --- loads and stores in place --- */
 
 static inline uint16_t be16_get(const void *p)
 {

@@ -79,7 +79,7 @@ struct env_ops {
 /* The real machine. The log may be NULL; it stays the caller's. */
 struct env env_system(struct log *log);
 
-/* --- conveniences over any env ---------------------------------------------------------------- */
+/* --- conveniences over any env --- */
 
 /* The whole count or an error; a short file is HIF_EIO for read. */
 HIF_MUST_USE enum hif_err env_read_all(struct env *env, int fd, void *out, size_t size,

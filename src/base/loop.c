@@ -38,7 +38,7 @@ struct loop {
         atomic_bool stopping;
 };
 
-/* --- rings ------------------------------------------------------------------------------------ */
+/* --- rings --- */
 
 #define RING_INIT(ring)  ((ring)->prev = (ring)->next = (ring))
 #define RING_EMPTY(ring) ((ring)->next == (ring))
@@ -58,7 +58,7 @@ struct loop {
                 (item)->prev = (item)->next = NULL;                                                \
         } while (0)
 
-/* --- life ------------------------------------------------------------------------------------- */
+/* --- life --- */
 
 static void read_clocks(struct loop *loop)
 {
@@ -120,7 +120,7 @@ void loop_free(struct loop *loop)
         free(loop);
 }
 
-/* --- descriptors ------------------------------------------------------------------------------ */
+/* --- descriptors --- */
 
 enum hif_err loop_add(struct loop *loop, struct loop_io *io, uint32_t events)
 {
@@ -165,7 +165,7 @@ static void dispatch(struct loop *loop)
         }
 }
 
-/* --- timers and hooks ------------------------------------------------------------------------- */
+/* --- timers and hooks --- */
 
 /* Searched from the end: the common timer has the longest delay so far. */
 void loop_timer_arm(struct loop *loop, struct loop_timer *timer, uint64_t delay_ns)
@@ -250,7 +250,7 @@ static void run_hooks(struct loop *loop)
         }
 }
 
-/* --- the mailbox ------------------------------------------------------------------------------ */
+/* --- the mailbox --- */
 
 /* The poster publishes, then looks at `sleeping`; the loop sets `sleeping`, then looks at what was
  * published. All four are sequentially consistent, so at least one sees the other. */
@@ -299,7 +299,7 @@ static bool deliver(struct loop *loop)
         return true;
 }
 
-/* --- turns ------------------------------------------------------------------------------------ */
+/* --- turns --- */
 
 /* In milliseconds as epoll_wait takes them, rounded up so that no timer is woken for too early. */
 static int wait_ms(const struct loop *loop, uint64_t timeout_ns)

@@ -163,7 +163,7 @@ enum hif_err content_truncate(struct sim_content *content, uint64_t size)
         return HIF_OK;
 }
 
-/* --- a power cut ------------------------------------------------------------------------------ */
+/* --- a power cut --- */
 
 static bool chance(struct sim_rng *rng, unsigned quarters)
 {

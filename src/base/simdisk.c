@@ -14,7 +14,7 @@ static void must(enum hif_err err)
                 abort();
 }
 
-/* --- inodes ----------------------------------------------------------------------------------- */
+/* --- inodes --- */
 
 struct sim_inode *inode_new(struct sim_disk *disk, mode_t mode, uint64_t now_ns)
 {
@@ -82,7 +82,7 @@ static void inode_forget_names(struct sim_disk *disk, struct sim_inode *dir)
         names_clear(disk, &dir->synced_names);
 }
 
-/* --- names ------------------------------------------------------------------------------------ */
+/* --- names --- */
 
 /* 64 bits of SipHash stand for the name: no test meets a collision, and one is asserted. */
 static uint64_t name_hash(const char *name, size_t size)
@@ -127,7 +127,7 @@ static enum hif_err names_set(struct sim_disk *disk, struct map *names, const ch
         return HIF_OK;
 }
 
-/* --- pending transactions --------------------------------------------------------------------- */
+/* --- pending transactions --- */
 
 static void transaction_fini(struct sim_disk *disk, struct sim_transaction *transaction)
 {
@@ -309,7 +309,7 @@ enum hif_err disk_sync(struct sim_disk *disk, struct sim_inode *inode)
         return HIF_OK;
 }
 
-/* --- a power cut ------------------------------------------------------------------------------ */
+/* --- a power cut --- */
 
 /* A seeded choice among pending transactions, closed under follows_change(). */
 static void choose_pending(struct sim_disk *disk, struct sim_rng *rng, unsigned keep)
@@ -377,7 +377,7 @@ void disk_power_cut(struct sim_disk *disk, struct sim_rng *rng)
         count_links(disk);
 }
 
-/* --- life ------------------------------------------------------------------------------------- */
+/* --- life --- */
 
 enum hif_err disk_init(struct sim_disk *disk)
 {

@@ -144,7 +144,7 @@ enum hif_err file_truncate(struct sim_disk *disk, struct sim_inode *file, uint64
         return err;
 }
 
-/* --- mappings --------------------------------------------------------------------------------- */
+/* --- mappings --- */
 
 /* Nothing here has a caller that could go on without memory: this is a test's machine. */
 static void must(enum hif_err err)

@@ -11,7 +11,7 @@
 #define CV_SIZE      HIF_HASH_SIZE
 #define BATCH_CHUNKS 256
 
-/* --- back ends -------------------------------------------------------------------------------- */
+/* --- back ends --- */
 
 static const struct blake3_ops *const backends[] = {
 #if defined(__x86_64__)
@@ -60,7 +60,7 @@ bool blake3_use_backend(const char *name)
         return false;
 }
 
-/* --- chains and lanes ------------------------------------------------------------------------- */
+/* --- chains and lanes --- */
 
 /* Compress `size` bytes (0 only for the empty message) from the chaining value cv on. */
 static void chain_bytes(const struct blake3_ops *ops, uint32_t cv[8], const uint8_t *data,
@@ -128,7 +128,7 @@ static void run_job(const struct blake3_ops *ops, const struct blake3_job *job, 
         }
 }
 
-/* --- tree ------------------------------------------------------------------------------------- */
+/* --- tree --- */
 
 static inline size_t chunk_count(size_t size)
 {
@@ -226,7 +226,7 @@ void blake3_oneshot(const uint32_t key[8], uint8_t flags, struct span data, stru
         memcpy(out->bytes, cv, sizeof(cv));
 }
 
-/* --- streaming -------------------------------------------------------------------------------- */
+/* --- streaming --- */
 
 /* Until more input shows that they are not the root, the two topmost chaining values stay unmerged,
  * and so does a chunk's last block. With chunk_counter chunks behind it, a merged stack has one
@@ -396,7 +396,7 @@ void blake3_update(struct blake3 *state, struct span data)
         }
 }
 
-/* --- output ----------------------------------------------------------------------------------- */
+/* --- output --- */
 
 /* The last compression, not yet done: the root's may be repeated for more output (§4.4). */
 struct node {

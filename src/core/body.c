@@ -46,7 +46,7 @@ void body_codec_free(struct body_codec *codec)
         free(codec);
 }
 
-/* --- frames ----------------------------------------------------------------------------------- */
+/* --- frames --- */
 
 /* The window that a frame header asks for (RFC 8878, section 3.1.1.1); 0 where it has a single
  * segment, whose window is its content. The caller has seen a whole, valid header. */
@@ -124,7 +124,7 @@ enum hif_err body_frame_get(struct body_codec *codec, struct span frame, size_t 
         return HIF_OK;
 }
 
-/* --- stored objects --------------------------------------------------------------------------- */
+/* --- stored objects --- */
 
 /*      0   4   "HIFB"
  *      4   1   version, 1

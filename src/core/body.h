@@ -20,7 +20,7 @@
 #define BODY_PACK_BLOB_MAX (256u << 10) /* content up to this size travels in packs */
 #define BODY_PACK_MAX      (32u << 20)  /* a pack is closed before it would grow past this */
 
-/* --- zstd frames ------------------------------------------------------------------------------ */
+/* --- zstd frames --- */
 
 /* No frame holds more content, nor asks for a larger window. */
 #define BODY_FRAME_MAX (8u << 20)
@@ -40,8 +40,7 @@ HIF_MUST_USE enum hif_err body_frame_get(struct body_codec *codec, struct span f
 /* The size that a frame declares; HIF_ECORRUPT when it declares none or more than size_max. */
 HIF_MUST_USE enum hif_err body_frame_size(struct span frame, size_t size_max, size_t *out);
 
-/* --- stored objects: blobs and tree nodes ------------------------------------------------------
- */
+/* --- stored objects: blobs and tree nodes --- */
 
 enum body_kind { BODY_BLOB, BODY_NODE };
 
@@ -53,7 +52,7 @@ HIF_MUST_USE enum hif_err body_put(struct body_codec *codec, enum body_kind kind
 HIF_MUST_USE enum hif_err body_get(struct body_codec *codec, enum body_kind kind,
                                    struct span stored, struct buf *out);
 
-/* --- chunk lists ------------------------------------------------------------------------------ */
+/* --- chunk lists --- */
 
 struct chunk {
         struct hif_hash hash; /* of a chunk, or of a list where depth > 0 */
@@ -75,8 +74,7 @@ void chunk_list_at(const struct chunk_list *list, uint32_t index, struct chunk *
 /* The entry that holds byte `offset` (< list->size, asserted), and where that entry starts. */
 uint32_t chunk_list_search(const struct chunk_list *list, uint64_t offset, uint64_t *start);
 
-/* --- content-defined chunking ------------------------------------------------------------------
- */
+/* --- content-defined chunking --- */
 
 /* FastCDC (Xia et al., 2016) with normalised chunking; its table derives from a fixed context, so
  * that equal content gives equal chunks in every project. Zero-initialise to start a file. */
@@ -90,7 +88,7 @@ struct chunker {
  */
 size_t chunker_next(struct chunker *chunker, struct span data, bool *cut);
 
-/* --- packs ------------------------------------------------------------------------------------ */
+/* --- packs --- */
 
 /* Frames one after the other, then an index (drawn in pack.c). Named HASH_PACK of all its bytes. */
 struct pack_entry {

@@ -55,7 +55,7 @@ enum hash_kind {
 
 struct hif_hash hash_of(enum hash_kind kind, struct span data);
 
-/* --- streaming -------------------------------------------------------------------------------- */
+/* --- streaming --- */
 
 #define BLAKE3_BLOCK_SIZE 64
 #define BLAKE3_CHUNK_SIZE 1024

@@ -5,7 +5,7 @@
 
 #include <assert.h>
 
-/* --- format ----------------------------------------------------------------------------------- */
+/* --- format --- */
 
 /*      0   4   "HIFF"
  *      4   2   version, 1
@@ -90,7 +90,7 @@ enum hif_err format_get(struct span stored, struct project_format *out)
         return HIF_OK;
 }
 
-/* --- head ------------------------------------------------------------------------------------- */
+/* --- head --- */
 
 /*      0   8   position
  *      8   32  tree

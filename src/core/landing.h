@@ -12,7 +12,7 @@
 #include "core/session.h"
 #include "core/tree.h"
 
-/* --- format ----------------------------------------------------------------------------------- */
+/* --- format --- */
 
 struct project_format {
         uint8_t project_id[16]; /* random */
@@ -26,7 +26,7 @@ struct project_format {
 void format_put(struct buf *out, const struct project_format *format);
 HIF_MUST_USE enum hif_err format_get(struct span stored, struct project_format *out);
 
-/* --- head: exactly 48 bytes ------------------------------------------------------------------- */
+/* --- head: exactly 48 bytes --- */
 
 #define HEAD_SIZE 48
 
@@ -39,7 +39,7 @@ struct head {
 void head_put(struct buf *out, const struct head *head);
 HIF_MUST_USE enum hif_err head_get(struct span stored, struct head *out);
 
-/* --- slots ------------------------------------------------------------------------------------ */
+/* --- slots --- */
 
 #define SLOT_SIZE_MAX   (64u << 10) /* longer lists become objects that the slot names */
 #define SLOT_GOAL_MAX   1024

@@ -5,7 +5,7 @@
 
 #include <assert.h>
 
-/* --- elements --------------------------------------------------------------------------------- */
+/* --- elements --- */
 
 /* A path:      0   1   kind
  *              1   2   size, path
@@ -114,7 +114,7 @@ enum hif_err slot_object_elements_get(struct span bytes, uint32_t count, struct 
         return HIF_OK;
 }
 
-/* --- LIST objects ----------------------------------------------------------------------------- */
+/* --- LIST objects --- */
 
 /*      0   4   "HIFI"
  *      4   1   version, 1

@@ -53,7 +53,7 @@ enum field {
 
 static const char slot_magic[4] = "HIFL";
 
-/* --- what both directions hold to ------------------------------------------------------------- */
+/* --- what both directions hold to --- */
 
 /* A counted list is inline or in an object; one that is empty is neither. */
 static bool list_valid(uint32_t count, const void *items, const struct hif_hash *list)
@@ -83,7 +83,7 @@ static bool slot_valid(const struct slot *slot)
                list_valid(slot->object_count, slot->objects, &slot->objects_list);
 }
 
-/* --- writing ---------------------------------------------------------------------------------- */
+/* --- writing --- */
 
 static void put_head(struct buf *out, const struct slot *slot)
 {
@@ -191,7 +191,7 @@ enum hif_err slot_put(struct buf *out, const struct slot *slot)
         return HIF_OK;
 }
 
-/* --- reading ---------------------------------------------------------------------------------- */
+/* --- reading --- */
 
 static enum hif_err get_head(struct reader *rd, struct slot *slot)
 {

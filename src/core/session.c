@@ -71,7 +71,7 @@ bool session_id_from_hex(struct span text, struct session_id *out)
         return true;
 }
 
-/* --- what both directions hold to ------------------------------------------------------------- */
+/* --- what both directions hold to --- */
 
 static bool state_valid(uint32_t state)
 {
@@ -100,7 +100,7 @@ static bool positions_valid(const struct session *session)
         return session->base_position <= POSITION_MAX && session->origin <= POSITION_MAX;
 }
 
-/* --- writing ---------------------------------------------------------------------------------- */
+/* --- writing --- */
 
 /* What people write may be too long: that is their mistake, not ours. */
 static enum hif_err texts_check(const struct session *session)
@@ -191,7 +191,7 @@ enum hif_err session_put(struct buf *out, const struct session *session)
         return HIF_OK;
 }
 
-/* --- reading ---------------------------------------------------------------------------------- */
+/* --- reading --- */
 
 static enum hif_err get_header(struct reader *rd, struct session *session)
 {

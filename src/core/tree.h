@@ -31,7 +31,7 @@ struct tree_params {
 struct tree_params tree_params_default(uint64_t seed); /* about 16 KiB a node before zstd */
 bool tree_params_valid(const struct tree_params *params);
 
-/* --- nodes ------------------------------------------------------------------------------------ */
+/* --- nodes --- */
 
 /* A checked view of an encoded node: entries are read in place. Bytes as drawn in tree_node.c. */
 struct tree_node {
@@ -74,7 +74,7 @@ struct tree_sink {
         enum hif_err (*put)(struct tree_sink *sink, const struct hif_hash *hash, struct span bytes);
 };
 
-/* --- reading ---------------------------------------------------------------------------------- */
+/* --- reading --- */
 
 /* A position in a tree. Holds its path of nodes until it is closed. */
 struct tree_cursor {
@@ -121,7 +121,7 @@ HIF_MUST_USE enum hif_err tree_count(struct tree_source *source, const struct hi
 HIF_MUST_USE enum hif_err tree_touch(struct tree_source *source, const struct hif_hash *root,
                                      struct span from, struct span to, size_t nodes_max);
 
-/* --- comparing -------------------------------------------------------------------------------- */
+/* --- comparing --- */
 
 /* Call each, in key order, for every key in [from, to) whose entries differ in any byte; a or b is
  * NULL where the key is absent on that side. Equal subtrees are skipped unread. each() may stop the
@@ -134,7 +134,7 @@ HIF_MUST_USE enum hif_err tree_diff(struct tree_source *source, const struct hif
                                                          uint64_t rank_b),
                                     void *arg);
 
-/* --- writing ---------------------------------------------------------------------------------- */
+/* --- writing --- */
 
 /* Changes in strictly ascending key order (asserted). */
 struct tree_edit {

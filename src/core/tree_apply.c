@@ -55,8 +55,7 @@ struct item {
 
 static enum hif_err level_edit(struct apply *apply, int l, const struct item *edit);
 
-/* --- counting gets
- * -------------------------------------------------------------------------------- */
+/* --- counting gets --- */
 
 static struct apply *apply_of(struct tree_source *counting)
 {
@@ -79,8 +78,7 @@ static void counting_put(struct tree_source *counting, struct tree_node *node)
         source->put(source, node);
 }
 
-/* --- levels
- * --------------------------------------------------------------------------------------- */
+/* --- levels --- */
 
 static enum hif_err level_get(struct apply *apply, int l, struct level **out)
 {
@@ -112,8 +110,7 @@ static void level_free(struct level *level)
         free(level);
 }
 
-/* --- what goes up
- * ---------------------------------------------------------------------------------- */
+/* --- what goes up --- */
 
 static struct passed passed_at(const struct level *level, size_t index)
 {
@@ -226,8 +223,7 @@ static enum hif_err end_node(struct apply *apply, int l)
         return err;
 }
 
-/* --- a level's run over old nodes
- * -------------------------------------------------------------------- */
+/* --- a level's run over old nodes --- */
 
 static enum hif_err add(struct apply *apply, int l, const struct item *item)
 {
@@ -359,8 +355,7 @@ static enum hif_err level_edit(struct apply *apply, int l, const struct item *ed
         return edit->entry || edit->hash ? add(apply, l, edit) : HIF_OK;
 }
 
-/* --- the end
- * -------------------------------------------------------------------------------------------- */
+/* --- the end --- */
 
 /* No more edits come. *root: this level was left with one child, which is the root. */
 static enum hif_err level_finish(struct apply *apply, int l, bool *found, struct hif_hash *root)

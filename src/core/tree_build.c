@@ -4,8 +4,7 @@
 
 #include <assert.h>
 
-/* --- the rule -----------------------------------------------------------------------------------
- */
+/* --- the rule --- */
 
 /* A record is at most its key with its sizes, head and offset, and ENTRY_SIZE_MAX; a child has a
  * hash and a sum instead. So that no node can grow past TREE_NODE_SIZE_MAX. */
@@ -50,8 +49,7 @@ bool tree_boundary(const struct tree_params *params, uint8_t level, uint32_t cou
         return siphash(sipkey, key.data, key.size) >> 32 < ((uint64_t)1 << 32) / mean;
 }
 
-/* --- collecting ---------------------------------------------------------------------------------
- */
+/* --- collecting --- */
 
 void builder_free(struct node_builder *builder)
 {
@@ -188,8 +186,7 @@ enum hif_err builder_add_child(struct node_builder *builder, struct span key,
         return add_item(builder, key, value_at, entries);
 }
 
-/* --- encoding -----------------------------------------------------------------------------------
- */
+/* --- encoding --- */
 
 static size_t shared_prefix(struct span a, struct span b)
 {

@@ -16,7 +16,7 @@ enum tree_record_flags {
 
 extern const uint8_t tree_node_magic[4];
 
-/* --- keys of a node, without an allocation ---------------------------------------------------- */
+/* --- keys of a node, without an allocation --- */
 
 /* Copies key `index` to out (KEY_SIZE_MAX bytes of room); gives its size. */
 size_t node_key_copy(const struct tree_node *node, uint32_t index, uint8_t *out);
@@ -28,7 +28,7 @@ uint64_t node_sum(const struct tree_node *node, uint32_t index);
 /* The entry or child that holds the entry of this rank in the node (< its entries, asserted). */
 uint32_t node_select(const struct tree_node *node, uint64_t rank);
 
-/* --- getting nodes: structure is hostile even when bytes are what their hash says ------------- */
+/* --- getting nodes: structure is hostile even when bytes are what their hash says --- */
 
 /* The first key of a root is the root directory's. */
 HIF_MUST_USE enum hif_err tree_get_root(struct tree_source *source, const struct hif_hash *root,
@@ -37,8 +37,7 @@ HIF_MUST_USE enum hif_err tree_get_root(struct tree_source *source, const struct
 HIF_MUST_USE enum hif_err tree_get_child(struct tree_source *source, const struct tree_node *parent,
                                          uint32_t index, struct tree_node *out);
 
-/* --- moving a cursor that may stop above the leaves (tree_read.c) ------------------------------
- */
+/* --- moving a cursor that may stop above the leaves (tree_read.c) --- */
 
 /* Put the nodes below the first `depth`. */
 void cursor_drop(struct tree_cursor *cursor, int depth);
@@ -53,8 +52,7 @@ int cursor_fork(const struct tree_cursor *cursor);
  * where that key is not above the last of the node left. Errors close the cursor. */
 HIF_MUST_USE enum hif_err cursor_next_node(struct tree_cursor *cursor, int fork);
 
-/* --- building nodes (tree_build.c) --------------------------------------------------------------
- */
+/* --- building nodes (tree_build.c) --- */
 
 struct tree_item {
         uint32_t key_at, key_size;

@@ -49,7 +49,7 @@
 
 const uint8_t tree_node_magic[4] = {'H', 'I', 'F', 'T'};
 
-/* --- layout ----------------------------------------------------------------------------------- */
+/* --- layout --- */
 
 static bool layout(struct span bytes, struct tree_node *out)
 {
@@ -112,8 +112,7 @@ void tree_node_open(struct span bytes, struct tree_node *out)
         (void)fits;
 }
 
-/* --- keys ---------------------------------------------------------------------------------------
- */
+/* --- keys --- */
 
 size_t node_key_copy(const struct tree_node *node, uint32_t index, uint8_t *out)
 {
@@ -254,8 +253,7 @@ uint32_t tree_node_search(const struct tree_node *node, struct span key, bool *e
         return index;
 }
 
-/* --- values --------------------------------------------------------------------------------------
- */
+/* --- values --- */
 
 uint64_t node_sum(const struct tree_node *node, uint32_t index)
 {
@@ -362,8 +360,7 @@ void tree_node_entry(const struct tree_node *node, uint32_t index, struct entry 
                 out->ext = span_of(p + 2, be16_get(p));
 }
 
-/* --- checking
- * -------------------------------------------------------------------------------------- */
+/* --- checking --- */
 
 /* packs_used: how many of the pack hashes were named so far; each is first named in its order. */
 static enum hif_err check_entry(const struct tree_node *node, struct reader *rd,

@@ -3,8 +3,7 @@
 
 #include <assert.h>
 
-/* --- getting ------------------------------------------------------------------------------------
- */
+/* --- getting --- */
 
 enum hif_err tree_get_root(struct tree_source *source, const struct hif_hash *root,
                            struct tree_node *out)
@@ -37,8 +36,7 @@ enum hif_err tree_get_child(struct tree_source *source, const struct tree_node *
         return HIF_ECORRUPT;
 }
 
-/* --- a cursor's path ----------------------------------------------------------------------------
- */
+/* --- a cursor's path --- */
 
 void tree_cursor_init(struct tree_cursor *cursor, struct tree_source *source)
 {
@@ -141,8 +139,7 @@ enum hif_err cursor_next_node(struct tree_cursor *cursor, int fork)
         return HIF_OK;
 }
 
-/* --- seeking -------------------------------------------------------------------------------------
- */
+/* --- seeking --- */
 
 static bool leaf_covers(const struct tree_cursor *cursor, const struct hif_hash *root,
                         struct span key)
@@ -288,8 +285,7 @@ enum hif_err tree_count(struct tree_source *source, const struct hif_hash *root,
         return HIF_OK;
 }
 
-/* --- asking for a range --------------------------------------------------------------------------
- */
+/* --- asking for a range --- */
 
 struct touch {
         struct tree_source *source;

@@ -15,8 +15,7 @@ void slot_built_free(struct slot_built *built)
         memset(built, 0, sizeof(*built));
 }
 
-/* --- the objects that this tree has and the one before has not
- * ------------------------------------- */
+/* --- the objects that this tree has and the one before has not --- */
 
 struct objects {
         struct slot_object *items;
@@ -52,7 +51,7 @@ static enum hif_err objects_add(void *arg, const struct slot_object *object)
         return map_put(&objects->seen, key, (void *)(uintptr_t)objects->count);
 }
 
-/* --- nodes ------------------------------------------------------------------------------------ */
+/* --- nodes --- */
 
 struct node_sink {
         struct tree_sink sink;
@@ -134,8 +133,7 @@ static enum hif_err build_tree(struct land *land, struct puts *puts, struct obje
         return err;
 }
 
-/* --- session and lists
- * ---------------------------------------------------------------------------- */
+/* --- session and lists --- */
 
 /* The session's record, with the hashes that its operations ended up with. */
 static enum hif_err put_session(struct land *land, struct puts *puts, struct hif_hash *hash,

@@ -70,8 +70,7 @@ void land_free(struct land *land)
         free(land);
 }
 
-/* --- where we start from -------------------------------------------------------------------------
- */
+/* --- where we start from --- */
 
 static enum hif_err accept_base(struct land *land, const struct slot_read *base,
                                 struct hif_why *why)
@@ -119,8 +118,7 @@ static enum hif_err find_tail(struct land *land, struct slot_read *tail, struct 
         return err;
 }
 
-/* --- one commit ---------------------------------------------------------------------------------
- */
+/* --- one commit --- */
 
 struct commit {
         struct land *land;

@@ -7,7 +7,7 @@
 
 #define DEPTH_MAX 3
 
-/* --- writing ---------------------------------------------------------------------------------- */
+/* --- writing --- */
 
 struct list_writer {
         const struct project *project;
@@ -112,7 +112,7 @@ enum hif_err content_list_put(const struct project *project, struct puts *puts,
         return HIF_OK;
 }
 
-/* --- reading ---------------------------------------------------------------------------------- */
+/* --- reading --- */
 
 static enum hif_err read_list(const struct project *project, const struct hif_hash *hash,
                               struct buf *bytes, struct chunk_list *out, struct hif_why *why)
@@ -171,8 +171,7 @@ enum hif_err content_reached(const struct project *project, struct known_set *se
         return reach(project, set, &entry->hash, 0);
 }
 
-/* --- what a changed file's content consists of
- * ----------------------------------------------------- */
+/* --- what a changed file's content consists of --- */
 
 struct walk {
         const struct project *project;

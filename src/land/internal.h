@@ -34,8 +34,7 @@ enum land_mutation {
 #define NODE_CACHE_BYTES (64u << 20)  /* nodes kept by one landing */
 #define NODES_BATCH      64u          /* nodes read together */
 
-/* --- objects.c: requests in batches ------------------------------------------------------------
- */
+/* --- objects.c: requests in batches --- */
 
 /* GET one object whole. HIF_ENOENT is left to the caller to explain. */
 HIF_MUST_USE enum hif_err object_get(const struct project *project, const char *key,
@@ -78,7 +77,7 @@ HIF_MUST_USE enum hif_err puts_add(struct puts *puts, const struct layout_key *k
 HIF_MUST_USE enum hif_err puts_flush(struct puts *puts, struct hif_why *why);
 void puts_free(struct puts *puts); /* drops what was not written */
 
-/* --- slots.c ---------------------------------------------------------------------------------- */
+/* --- slots.c --- */
 
 /* Decode a slot that was read; takes `stored` on success. */
 HIF_MUST_USE enum hif_err slot_accept(const struct project *project, uint64_t position,
@@ -90,7 +89,7 @@ HIF_MUST_USE enum hif_err slot_load_lists(const struct project *project, struct 
 HIF_MUST_USE enum hif_err slots_get(const struct project *project, uint64_t from, size_t count,
                                     struct slot_read *out, struct hif_why *why);
 
-/* --- tail.c ----------------------------------------------------------------------------------- */
+/* --- tail.c --- */
 
 /* The tail as project_tail finds it; `base`, where given, is the slot at `known` as it was read on
  * the way. */
@@ -98,8 +97,7 @@ HIF_MUST_USE enum hif_err tail_read(const struct project *project, uint64_t know
                                     struct slot_read *base, struct slot_read *tail,
                                     struct hif_why *why);
 
-/* --- scan.c: at most once, and who did what ------------------------------------------------------
- */
+/* --- scan.c: at most once, and who did what --- */
 
 /* What has been read of the slots: all of (origin, position], none of them ours. */
 struct scan {
@@ -127,8 +125,7 @@ HIF_MUST_USE enum hif_err scan_name(const struct project *project, uint64_t from
                                     struct conflict_name *names, size_t count, struct arena *arena,
                                     struct hif_why *why);
 
-/* --- node_reader.c ------------------------------------------------------------------------------
- */
+/* --- node_reader.c --- */
 
 /* Nodes are asked of `upstream` first (may be NULL, may answer HIF_EMISS). */
 HIF_MUST_USE enum hif_err node_reader_over(const struct project *project, size_t cache_bytes,
@@ -143,8 +140,7 @@ HIF_MUST_USE enum hif_err node_reader_touch_range(struct node_reader *reader,
 /* Keep a node that was just written, so that nobody reads it back. Failing is fine. */
 void node_reader_keep(struct node_reader *reader, const struct hif_hash *hash, struct span bytes);
 
-/* --- known.c: contents by hash
- * -------------------------------------------------------------------- */
+/* --- known.c: contents by hash --- */
 
 enum known_kind {
         KNOWN_PACKED = 1, /* a file's content, in a pack at loc */
@@ -179,8 +175,7 @@ struct known *known_add(struct known_set *set, enum known_kind kind, const struc
 void known_await(struct known_set *set, struct known *known);
 void known_free(struct known_set *set);
 
-/* --- journal.c ----------------------------------------------------------------------------------
- */
+/* --- journal.c --- */
 
 /* What a landing has stored, one record a content, appended after the store has it. Belongs to one
  * session of one project: another one's is emptied. A torn tail is cut off. */
@@ -202,8 +197,7 @@ HIF_MUST_USE enum hif_err journal_flush(struct journal *journal);
 HIF_MUST_USE enum hif_err journal_settle(struct journal *journal, struct known_set *set);
 void journal_close(struct journal *journal);
 
-/* --- stage_job.c: what runs on the pool
- * ------------------------------------------------------------ */
+/* --- stage_job.c: what runs on the pool --- */
 
 #define STAGE_JOBS      16u        /* in flight */
 #define STAGE_JOB_FILES 256u       /* small files of one job */
@@ -260,16 +254,14 @@ void stage_job_wait(struct stage_job *job);
 /* The stage is through with it; one that has not begun never will. */
 void stage_job_release(struct stage_job *job);
 
-/* --- stage_base.c -------------------------------------------------------------------------------
- */
+/* --- stage_base.c --- */
 
 bool stage_needs_content(const struct land_change *change);
 /* Learn what base has where changes [first, first + count) lie, or came from. */
 HIF_MUST_USE enum hif_err stage_reach_base(struct land *land, struct stage_shared *shared,
                                            size_t first, size_t count, struct hif_why *why);
 
-/* --- merge.c, conflict.c ------------------------------------------------------------------------
- */
+/* --- merge.c, conflict.c --- */
 
 enum touch_act {
         TOUCH_NONE,   /* N's entry stays as it is */
@@ -335,8 +327,7 @@ void merge_edits_init(struct merge_edits *it, const struct merge *merge);
 HIF_MUST_USE enum hif_err merge_paths(const struct merge *merge, struct arena *arena,
                                       struct slot_path **paths, uint32_t *count);
 
-/* --- publish.c: the commit point ----------------------------------------------------------------
- */
+/* --- publish.c: the commit point --- */
 
 /* PUT a slot's bytes, create-only, until it is known who holds the position.
  *      HIF_OK        *won: we do; otherwise `winner` is the slot that is there
@@ -347,8 +338,7 @@ HIF_MUST_USE enum hif_err publish_slot(const struct project *project, struct lan
                                        const uint8_t landing_id[LANDING_ID_SIZE], bool pending,
                                        struct slot_read *winner, bool *won, struct hif_why *why);
 
-/* --- the landing itself -------------------------------------------------------------------------
- */
+/* --- the landing itself --- */
 
 struct land {
         const struct project *project;

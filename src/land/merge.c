@@ -23,8 +23,7 @@ void merge_free(struct merge *merge)
         memset(merge, 0, sizeof(*merge));
 }
 
-/* --- the index of paths -------------------------------------------------------------------------
- */
+/* --- the index of paths --- */
 
 struct touched *merge_find(const struct merge *merge, struct span path)
 {
@@ -103,8 +102,7 @@ static void sort(struct merge *merge)
                 qsort(merge->items, merge->count, sizeof(struct touched *), by_key);
 }
 
-/* --- entries ------------------------------------------------------------------------------------
- */
+/* --- entries --- */
 
 static struct entry *keep_entry(struct arena *arena, const struct entry *entry)
 {
@@ -175,8 +173,7 @@ static enum hif_err entry_of_change(struct merge *merge, const struct land_chang
         return HIF_OK;
 }
 
-/* --- gathering ----------------------------------------------------------------------------------
- */
+/* --- gathering --- */
 
 static bool is_dir(const struct entry *entry)
 {
@@ -343,8 +340,7 @@ enum hif_err merge_gather(struct merge *merge, const struct land_change *changes
         return err;
 }
 
-/* --- what is written ----------------------------------------------------------------------------
- */
+/* --- what is written --- */
 
 static bool later(struct hif_time a, struct hif_time b)
 {
@@ -452,8 +448,7 @@ void merge_edits_init(struct merge_edits *it, const struct merge *merge)
         *it = (struct merge_edits){.edits.next = edits_next, .merge = merge};
 }
 
-/* --- what the slot says of them
- * -------------------------------------------------------------------- */
+/* --- what the slot says of them --- */
 
 /* The path is where a rename of ours came from: that record tells of both. */
 static bool renamed_away(const struct touched *const *sources, size_t count,

@@ -6,7 +6,7 @@
 
 #define PROJECTS_PREFIX "projects/"
 
-/* --- opening ---------------------------------------------------------------------------------- */
+/* --- opening --- */
 
 /* The format object; HIF_ENOENT is left to the caller to explain. */
 static enum hif_err read_format(struct project *project, struct hif_why *why)
@@ -53,7 +53,7 @@ enum hif_err project_open(struct env *env, struct store *store, const char *name
         return err;
 }
 
-/* --- creating --------------------------------------------------------------------------------- */
+/* --- creating --- */
 
 static enum hif_err create_format(struct project *project, bool *created, struct hif_why *why)
 {
@@ -230,7 +230,7 @@ enum hif_err project_create(struct env *env, struct store *store, const char *na
         return err;
 }
 
-/* --- listing ---------------------------------------------------------------------------------- */
+/* --- listing --- */
 
 /* The first key after `after` below projects/; HIF_ENOENT: none. */
 static enum hif_err next_key(struct store *store, const char *after, char out[STORE_KEY_MAX + 1])

@@ -56,8 +56,7 @@ HIF_MUST_USE enum hif_err project_tail(const struct project *project, uint64_t k
 HIF_MUST_USE enum hif_err project_advance_head(const struct project *project,
                                                const struct slot *slot);
 
-/* --- nodes, for commands and jobs ---------------------------------------------------------------
- */
+/* --- nodes, for commands and jobs --- */
 
 /* A tree_source that reads the store, verifies, and keeps up to cache_bytes of nodes. It blocks
  * instead of answering HIF_EMISS. One thread at a time. */

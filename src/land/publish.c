@@ -103,8 +103,7 @@ enum hif_err publish_slot(const struct project *project, struct land_hooks *hook
                        store_url(project->store), position);
 }
 
-/* --- giving up ----------------------------------------------------------------------------------
- */
+/* --- giving up --- */
 
 /* A slot that stands for nothing: the tree before it, no session. */
 static enum hif_err encode_void(const struct project *project, const struct slot_read *before,

@@ -100,8 +100,7 @@ enum hif_err land_find(const struct project *project, const struct session_id *s
         return HIF_OK;
 }
 
-/* --- names for conflicts ------------------------------------------------------------------------
- */
+/* --- names for conflicts --- */
 
 /* The slot changed the path, or took away a directory above it. */
 static bool slot_touches(const struct slot *slot, struct span path)

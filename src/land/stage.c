@@ -38,8 +38,7 @@ static enum hif_err no_memory(struct stage *stage)
         return why_set(stage->why, HIF_ENOMEM, "out of memory");
 }
 
-/* --- known contents; the mutex is the jobs'
- * -------------------------------------------------------- */
+/* --- known contents; the mutex is the jobs' --- */
 
 static struct known *find_locked(struct stage *stage, enum known_kind kind,
                                  const struct hif_hash *hash)
@@ -63,7 +62,7 @@ static struct known *add_locked(struct stage *stage, enum known_kind kind,
         return known;
 }
 
-/* --- uploads ---------------------------------------------------------------------------------- */
+/* --- uploads --- */
 
 static enum hif_err settled(struct stage *stage)
 {
@@ -151,8 +150,7 @@ static enum hif_err add_frame(struct stage *stage, const struct stage_file *file
         return pack_add(&stage->pack, &file->hash, frame, size, offset);
 }
 
-/* --- taking results, in order
- * ---------------------------------------------------------------------- */
+/* --- taking results, in order --- */
 
 static void done_with(struct stage *stage, size_t change, const struct known *known)
 {
@@ -321,8 +319,7 @@ static enum hif_err submit_small(struct stage *stage)
         return job ? submit(stage, job) : HIF_OK;
 }
 
-/* --- giving work out
- * -------------------------------------------------------------------------------- */
+/* --- giving work out --- */
 
 static enum hif_err give_small(struct stage *stage, size_t index)
 {
@@ -451,7 +448,7 @@ static enum hif_err give(struct stage *stage, size_t index)
         return change->size <= BODY_BLOB_MAX ? give_blob(stage, index) : give_large(stage, index);
 }
 
-/* --- the whole -------------------------------------------------------------------------------- */
+/* --- the whole --- */
 
 static enum hif_err run(struct stage *stage, size_t count)
 {

@@ -187,7 +187,7 @@ static enum hif_err probe_locks(struct dir_store *dir, struct hif_why *why)
                        dir->root, hif_strerror(err), dir->root);
 }
 
-/* --- leftovers -------------------------------------------------------------------------------- */
+/* --- leftovers --- */
 
 struct leftovers {
         struct buf names; /* each with its NUL */

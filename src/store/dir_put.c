@@ -47,7 +47,7 @@ struct group {
         struct helper *helpers;
 };
 
-/* --- writing ---------------------------------------------------------------------------------- */
+/* --- writing --- */
 
 static enum hif_err write_temp(struct dir_store *dir, struct put *put)
 {
@@ -143,7 +143,7 @@ static void put_write(struct dir_store *dir, struct put *put)
                 drop_temp(dir, put);
 }
 
-/* --- placing ---------------------------------------------------------------------------------- */
+/* --- placing --- */
 
 /* link(2) may have been done and still say that it failed, when a network file system repeats it.
  * Nobody else links our file: two links mean that it was done. */
@@ -228,7 +228,7 @@ static void put_place(struct dir_store *dir, struct put *put)
         drop_temp(dir, put);
 }
 
-/* --- syncing ---------------------------------------------------------------------------------- */
+/* --- syncing --- */
 
 static int compare_syncs(const void *a, const void *b)
 {
@@ -303,7 +303,7 @@ static enum hif_err put_result(struct group *group, const struct put *put)
         }
 }
 
-/* --- groups ----------------------------------------------------------------------------------- */
+/* --- groups --- */
 
 static void group_free(struct group *group)
 {

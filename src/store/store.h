@@ -160,7 +160,7 @@ void store_close(struct store *store); /* NULL is fine */
 const char *store_url(struct store *store);
 struct store_stats store_stats_get(struct store *store);
 
-/* --- back ends -------------------------------------------------------------------------------- */
+/* --- back ends --- */
 
 /* By URL: "file:///absolute/dir" (created if missing when create is set; percent-decoded), or a
  * plain absolute path. HIF_EINVAL with a reason for anything else; the errors of store_dir_open.

@@ -139,8 +139,7 @@ enum hif_err vfs_content_read(const struct vfs_snapshot *snapshot,
         return size == 0 ? HIF_OK : HIF_ECORRUPT;
 }
 
-/* --- settling ------------------------------------------------------------------------------------
- */
+/* --- settling --- */
 
 static bool is_local(const struct vfs_content *content)
 {
@@ -198,6 +197,10 @@ static enum hif_err find_source(struct vfs_snapshot *snapshot, const struct vfs_
         *source = NULL;
         if (!is_file(added->entry_kind) || added->size == 0 || !is_local(&added->content))
                 return HIF_OK;
+        if (!added->content_changed) {
+                hash = added->content.base.hash;
+                hashed = true;
+        }
         for (size_t i = 0; i < snapshot->change_count; i++) {
                 struct vfs_change *gone = &snapshot->changes[i];
                 enum hif_err err;

@@ -310,6 +310,11 @@ enum hif_err vfs_link(struct vfs *vfs, struct vfs_call *call, uint64_t id, uint6
         row = adopt(vfs, tx, &node);
         row->nlink++;
         row->ctime = time;
+        if (at.child.row != NULL && at.child.row->base_child == id) {
+                /* It has its base's name again: that is where it is placed. */
+                row->parent = at.dir.id;
+                row->name = name;
+        }
         put_name(tx, &at.dir, &at.child, name, id);
         touch_dir(vfs, tx, &at.dir, time);
         record_op(tx, SESSION_LINK, buf_span(&old_path), buf_span(&at.path));

@@ -80,8 +80,7 @@ enum hif_err vfs_readlink(struct vfs *vfs, struct vfs_call *call, uint64_t id, s
         return HIF_OK;
 }
 
-/* --- the merged listing -------------------------------------------------------------------------
- */
+/* --- the merged listing --- */
 
 struct merge {
         struct vfs *vfs;

@@ -3,7 +3,8 @@
  * Removals come from every name that the base has and the workspace has not (or has for another
  * node): that path, and all that the base holds below it. Puts come from every name that the
  * overlay gives, and, where that is a directory of the base, from all that shows through below it;
- * and from nodes that changed in place. Where a path is both, the put stands. */
+ * and from nodes that changed in place. Where a path is both, the put stands. What lies under names
+ * that never land goes to a list of its own: once its base is gone, only rows can tell of it. */
 #include "vfs/changes.h"
 
 #include "vfs/rows.h"
@@ -21,6 +22,7 @@ struct item {
 struct shown_dir {
         uint64_t id;
         struct span base_path, path;
+        bool local;
 };
 
 struct expanding {
@@ -30,6 +32,8 @@ struct expanding {
         struct runs runs;
         struct tree_cursor cursor;
         struct buf items; /* struct item */
+        struct buf kept;  /* struct item */
+        bool local;       /* where puts go to */
         struct buf todo;  /* struct shown_dir, a stack */
         struct buf key, scratch;
         size_t order;
@@ -38,14 +42,15 @@ struct expanding {
 static enum hif_err push_item(struct expanding *ex, const struct vfs_expanded *what)
 {
         struct item item = {.order = ex->order++, .what = *what};
+        struct buf *list = ex->local && !what->remove ? &ex->kept : &ex->items;
 
         buf_reset(&ex->key);
         key_from_path(&ex->key, what->path);
         item.key = arena_span(&ex->snapshot->arena, buf_span(&ex->key));
         if (buf_failed(&ex->key) || item.key.data == NULL || what->path.data == NULL)
                 return HIF_ENOMEM;
-        buf_put(&ex->items, &item, sizeof(item));
-        return buf_failed(&ex->items) ? HIF_ENOMEM : HIF_OK;
+        buf_put(list, &item, sizeof(item));
+        return buf_failed(list) ? HIF_ENOMEM : HIF_OK;
 }
 
 static struct span keep(struct expanding *ex, struct span bytes)
@@ -63,8 +68,7 @@ static struct span keep_joined(struct expanding *ex, struct span dir, struct spa
         return buf_failed(&ex->scratch) ? (struct span){0} : keep(ex, buf_span(&ex->scratch));
 }
 
-/* --- removals -----------------------------------------------------------------------------------
- */
+/* --- removals --- */
 
 static enum hif_err remove_below(struct expanding *ex, struct span base_path)
 {
@@ -109,8 +113,7 @@ static enum hif_err remove_name(struct expanding *ex, const struct odirent *row)
         return err;
 }
 
-/* --- puts ---------------------------------------------------------------------------------------
- */
+/* --- puts --- */
 
 static enum hif_err base_target(struct expanding *ex, uint64_t id, struct span *target)
 {
@@ -182,7 +185,8 @@ static enum hif_err put_entry(struct expanding *ex, uint64_t id, const struct en
 static enum hif_err push_dir(struct expanding *ex, uint64_t id, struct span base_path,
                              struct span path)
 {
-        struct shown_dir dir = {.id = id, .base_path = base_path, .path = path};
+        struct shown_dir dir = {
+            .id = id, .base_path = base_path, .path = path, .local = ex->local};
 
         buf_put(&ex->todo, &dir, sizeof(dir));
         return buf_failed(&ex->todo) ? HIF_ENOMEM : HIF_OK;
@@ -242,6 +246,7 @@ static enum hif_err show_todo(struct expanding *ex)
 
                 ex->todo.size -= sizeof(dir);
                 memcpy(&dir, ex->todo.data + ex->todo.size, sizeof(dir));
+                ex->local = dir.local;
                 err = show_children(ex, &dir);
         }
         return err;
@@ -255,9 +260,8 @@ static enum hif_err put_name_given(struct expanding *ex, const struct odirent *r
         uint64_t rank;
         enum hif_err err;
 
-        if (name_is_local(row->name))
-                return HIF_OK;
         assert(node != NULL);
+        ex->local = !vfs_rows_lands(ex->rows, row);
         err = vfs_rows_path(ex->rows, row->dir, &dir);
         if (err != HIF_OK)
                 return err;
@@ -289,10 +293,11 @@ static enum hif_err put_changed(struct expanding *ex, const struct onode *node)
         enum hif_err err;
 
         if (node->base.kind == 0 || node->kind != ONODE_FILE || (node->flags & ONODE_ATTRS) == 0 ||
-            (node->flags & ONODE_REMOVED) != 0 || !vfs_rows_entry_kind(node, &kind) ||
+            !vfs_rows_entry_kind(node, &kind) ||
             ((node->flags & ONODE_CONTENT) == 0 && kind == node->base.kind) ||
-            map_get(&ex->rows->by_child, node->id) != NULL || !vfs_rows_alive(ex->rows, node->id))
+            !vfs_rows_at_home(ex->rows, &ex->runs, node))
                 return HIF_OK;
+        ex->local = false;
         err = vfs_rows_path(ex->rows, node->id, &path);
         if (err != HIF_OK)
                 return err;
@@ -300,8 +305,7 @@ static enum hif_err put_changed(struct expanding *ex, const struct onode *node)
         return kept.data != NULL ? put_row(ex, node, kept, (struct span){0}) : HIF_ENOMEM;
 }
 
-/* --- the list ------------------------------------------------------------------------------------
- */
+/* --- the list --- */
 
 static int compare_items(const void *a, const void *b)
 {
@@ -315,10 +319,11 @@ static int compare_items(const void *a, const void *b)
         return item_a->order < item_b->order ? -1 : 1;
 }
 
-static enum hif_err collect(struct expanding *ex, struct vfs_expanded **out, size_t *count)
+static enum hif_err collect(struct expanding *ex, const struct buf *from, struct vfs_expanded **out,
+                            size_t *count)
 {
-        struct item *items = (struct item *)(void *)ex->items.data;
-        size_t item_count = ex->items.size / sizeof(struct item), kept = 0;
+        struct item *items = (struct item *)(void *)from->data;
+        size_t item_count = from->size / sizeof(struct item), kept = 0;
         struct vfs_expanded *list =
             arena_alloc(&ex->snapshot->arena, (item_count + 1) * sizeof(*list));
 
@@ -356,10 +361,13 @@ enum hif_err vfs_changes_expand(struct vfs_snapshot *snapshot, struct tree_sourc
         for (size_t i = 0; i < ex.rows->node_count && err == HIF_OK; i++)
                 err = put_changed(&ex, &ex.rows->nodes[i]);
         if (err == HIF_OK)
-                err = collect(&ex, out, count);
+                err = collect(&ex, &ex.kept, &snapshot->kept, &snapshot->kept_count);
+        if (err == HIF_OK)
+                err = collect(&ex, &ex.items, out, count);
         tree_cursor_close(&ex.cursor);
         runs_free(&ex.runs);
         buf_free(&ex.items);
+        buf_free(&ex.kept);
         buf_free(&ex.todo);
         buf_free(&ex.key);
         buf_free(&ex.scratch);

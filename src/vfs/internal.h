@@ -84,8 +84,7 @@ struct vfs {
         struct vfs_stats stats;
 };
 
-/* --- vcache.c ----------------------------------------------------------------------------------
- */
+/* --- vcache.c --- */
 
 HIF_MUST_USE enum hif_err vcache_init(struct vcache *cache);
 void vcache_free(struct vcache *cache);
@@ -96,8 +95,7 @@ struct vcached *vcache_get(struct vcache *cache, uint64_t id);
 struct vcached *vcache_put(struct vcache *cache, uint64_t id, uint64_t rank, struct span key,
                            const struct entry *entry);
 
-/* --- resolve.c: from a number to what it stands for ---------------------------------------------
- */
+/* --- resolve.c: from a number to what it stands for --- */
 
 /* A node, for the length of one call. */
 struct vnode {
@@ -143,8 +141,7 @@ HIF_MUST_USE enum hif_err check_name(struct span name);
 /* What the nodes source missed is what the call lacks. Gives err back. */
 enum hif_err take_misses(struct vfs *vfs, struct vfs_call *call, enum hif_err err);
 
-/* --- attr.c ------------------------------------------------------------------------------------
- */
+/* --- attr.c --- */
 
 void attr_of(const struct vfs *vfs, const struct vnode *node, struct vfs_attr *out);
 void attr_of_base(const struct vfs *vfs, uint64_t id, const struct entry *entry,
@@ -164,8 +161,7 @@ void wcc_before(struct vfs_wcc *wcc, const struct vfs_attr *attr);
 /* Refill wcc->after from the committed state. */
 void wcc_after(struct vfs *vfs, struct vfs_call *call, uint64_t id, struct vfs_wcc *wcc);
 
-/* --- change.c: what operations that change something share
- * ---------------------------------------- */
+/* --- change.c: what operations that change something share --- */
 
 /* HIF_EROFS, HIF_EBUSY. */
 HIF_MUST_USE enum hif_err may_change(const struct vfs *vfs);
@@ -191,23 +187,20 @@ void record_op(struct otx *tx, enum session_op_kind kind, struct span path, stru
 /* Names that the user's tools make for themselves: they work, and are never recorded or landed. */
 bool name_is_local(struct span name);
 
-/* --- removed.c ----------------------------------------------------------------------------------
- */
+/* --- removed.c --- */
 
 /* The node has no name any more. Out of memory: it stays until the next start. */
 void removed_note(struct vfs *vfs, uint64_t id);
 void removed_init(struct vfs *vfs); /* find what an earlier run left */
 void removed_close(struct vfs *vfs);
 
-/* --- dir.c --------------------------------------------------------------------------------------
- */
+/* --- dir.c --- */
 
 /* HIF_ENOTEMPTY unless the merged directory is empty. */
 HIF_MUST_USE enum hif_err require_empty(struct vfs *vfs, struct vfs_call *call,
                                         const struct vnode *dir);
 
-/* --- base_read.c -------------------------------------------------------------------------------
- */
+/* --- base_read.c --- */
 
 /* Pin content [offset, offset+size) of a base entry and append iovs. HIF_EMISS with wants. */
 HIF_MUST_USE enum hif_err base_read(struct vfs *vfs, struct vfs_call *call,
@@ -216,8 +209,7 @@ HIF_MUST_USE enum hif_err base_read(struct vfs *vfs, struct vfs_call *call,
 void want(struct vfs_call *call, enum fetch_kind kind, const struct hif_hash *hash, uint64_t size,
           const struct pack_loc *loc);
 
-/* --- park.c -------------------------------------------------------------------------------------
- */
+/* --- park.c --- */
 
 HIF_MUST_USE enum hif_err park_init(struct vfs *vfs);
 void park_close(struct vfs *vfs);

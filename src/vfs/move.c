@@ -112,7 +112,7 @@ static bool was_landed(const struct planning *plan, struct span key)
         return find_landed(plan, key) != NULL;
 }
 
-/* --- with the new run table ------------------------------------------------------------------- */
+/* --- with the new run table --- */
 
 /* The number of the directory that holds a key's entry in the new tree; NODEID_NONE: it has none.
  */

@@ -219,8 +219,7 @@ void vfs_call_end(struct vfs_call *call)
         call->waiter = NULL;
 }
 
-/* --- waiting for the disk
- * ------------------------------------------------------------------------- */
+/* --- waiting for the disk --- */
 
 /* One sync at a time, for all that wait: group commit. */
 struct sync_wait {

@@ -237,6 +237,12 @@ static enum hif_err look_both(struct vfs *vfs, struct vfs_call *call, struct at 
         return HIF_OK;
 }
 
+/* Is it the name that the base has for this node? */
+static bool gives_back(const struct at *at, uint64_t id)
+{
+        return at->child.row != NULL && at->child.row->base_child == id;
+}
+
 enum hif_err vfs_rename(struct vfs *vfs, struct vfs_call *call, uint64_t from_dir, struct span from,
                         uint64_t to_dir, struct span to, struct vfs_wcc *from_wcc,
                         struct vfs_wcc *to_wcc)
@@ -263,7 +269,9 @@ enum hif_err vfs_rename(struct vfs *vfs, struct vfs_call *call, uint64_t from_di
                 drop_name(vfs, tx, &new, time);
         row = adopt(vfs, tx, &old.node);
         row->ctime = time;
-        if (row->nlink <= 1 || (row->flags & ONODE_PLACED) == 0 || row->parent == old.dir.id) {
+        /* A file that has its base's name is placed there, whatever other names it has. */
+        if (row->nlink <= 1 || (row->flags & ONODE_PLACED) == 0 || gives_back(&new, row->id) ||
+            (row->parent == old.dir.id && span_eq(row->name, from))) {
                 row->flags |= ONODE_PLACED;
                 row->parent = new.dir.id;
                 row->name = to;

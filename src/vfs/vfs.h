@@ -59,7 +59,7 @@ struct vfs_base vfs_base(const struct vfs *vfs);
 struct overlay *vfs_overlay(struct vfs *vfs);
 struct loop *vfs_loop(struct vfs *vfs);
 
-/* --- one call --------------------------------------------------------------------------------- */
+/* --- one call --- */
 
 #define VFS_GROUPS_MAX 16
 
@@ -116,7 +116,7 @@ struct vfs_stable {
 void vfs_when_stable(struct vfs *vfs, struct vfs_stable *stable);
 void vfs_stable_cancel(struct vfs *vfs, struct vfs_stable *stable);
 
-/* --- attributes ------------------------------------------------------------------------------- */
+/* --- attributes --- */
 
 struct vfs_attr {
         uint64_t id;
@@ -156,8 +156,7 @@ struct vfs_setattr {
         struct hif_time atime, mtime;
 };
 
-/* --- the operations ----------------------------------------------------------------------------
- */
+/* --- the operations --- */
 
 /* Common errors: HIF_EMISS; HIF_ESTALE (the node is gone); HIF_EBADHANDLE (no such number);
  * HIF_EACCES, HIF_EPERM, HIF_EROFS, HIF_ENOSPC, HIF_EIO, HIF_ENOTDIR, HIF_EISDIR, HIF_ENAMETOOLONG,

@@ -100,7 +100,7 @@ static void expect_absent(struct tenv *t, const char *name)
         assert_err(t->env->ops->stat(t->env, at(t, name), &st), HIF_ENOENT);
 }
 
-/* --- clocks and randomness -------------------------------------------------------------------- */
+/* --- clocks and randomness --- */
 
 /* The monotonic clock never goes back, and the wall clock knows the century. */
 static void clocks_make_sense(void **state)
@@ -128,7 +128,7 @@ static void random_fills_exactly(void **state)
         assert_int_not_equal(env_random_u64(t->env), env_random_u64(t->env));
 }
 
-/* --- bytes ------------------------------------------------------------------------------------ */
+/* --- bytes --- */
 
 /* What is written at an offset is read there; a hole before it reads as zeros. */
 static void bytes_are_where_they_were_written(void **state)
@@ -342,7 +342,7 @@ static void mapping_survives_growth_and_close(void **state)
         t->env->ops->close(t->env, fd);
 }
 
-/* --- names ------------------------------------------------------------------------------------ */
+/* --- names --- */
 
 /* open keeps the promises of its flags. */
 static void open_respects_flags(void **state)
@@ -522,7 +522,7 @@ static void space_is_known(void **state)
         assert_err(t->env->ops->space(t->env, at(t, "x"), &free_bytes, &total_bytes), HIF_ENOENT);
 }
 
-/* --- conveniences ----------------------------------------------------------------------------- */
+/* --- conveniences --- */
 
 /* A file is replaced as a whole and with its mode, and no temporary file stays. */
 static void write_file_replaces(void **state)

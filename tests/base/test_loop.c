@@ -64,7 +64,7 @@ static void expect(struct tloop *t, const char *trace)
         memset(t->trace, 0, sizeof(t->trace));
 }
 
-/* --- timers ----------------------------------------------------------------------------------- */
+/* --- timers --- */
 
 struct ttimer {
         struct loop_timer timer;
@@ -207,7 +207,7 @@ static void turn_waits_for_the_timer(void **state)
         loop_free(t.loop);
 }
 
-/* --- hooks ------------------------------------------------------------------------------------ */
+/* --- hooks --- */
 
 struct thook {
         struct loop_hook hook;
@@ -276,7 +276,7 @@ static void hooks_change_hooks(void **state)
         loop_hook_remove(t->loop, &x.hook);
 }
 
-/* --- descriptors ------------------------------------------------------------------------------ */
+/* --- descriptors --- */
 
 struct tpipe {
         struct loop_io io;
@@ -445,7 +445,7 @@ static void unwatchable_descriptor_is_an_error(void **state)
         assert_err(loop_change(t->loop, &io, EPOLLIN), HIF_EIO);
 }
 
-/* --- the clock and the watchdog --------------------------------------------------------------- */
+/* --- the clock and the watchdog --- */
 
 static void slow_timer_run(struct loop_timer *base)
 {

@@ -118,7 +118,7 @@ static void expect_both(struct outcomes outcomes)
         assert_true(outcomes.no > 20);
 }
 
-/* --- names ------------------------------------------------------------------------------------ */
+/* --- names --- */
 
 /* Content that was synced under a name that was synced is there, whatever the seed. */
 static void synced_file_survives(void **state)
@@ -373,7 +373,7 @@ static void crossed_directories_are_freed(void **state)
         }
 }
 
-/* --- content ---------------------------------------------------------------------------------- */
+/* --- content --- */
 
 enum { PAGES = 16, SIZE = PAGES * 4096, SECTOR = 512 };
 
@@ -629,7 +629,7 @@ static void lost_files_free_their_space(void **state)
         }
 }
 
-/* --- together --------------------------------------------------------------------------------- */
+/* --- together --- */
 
 /* env_write_file is atomic and durable: a machine that dies at any call of it has the old content
  * or the new one, and one that dies after it has the new one. */

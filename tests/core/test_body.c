@@ -68,7 +68,7 @@ static enum hif_err decode_list(struct span stored)
         return HIF_OK;
 }
 
-/* --- frames ----------------------------------------------------------------------------------- */
+/* --- frames --- */
 
 /* A frame that any zstd might have written is read. */
 static void golden_frame_is_read(void **state)
@@ -152,7 +152,7 @@ static void hostile_frames_are_refused(void **state)
         expect_frame_refused("28b52ffd 20 05 2f0000 68656c6c6f", 5);
 }
 
-/* --- stored objects --------------------------------------------------------------------------- */
+/* --- stored objects --- */
 
 /* The header is as drawn; the frame behind it depends on zstd's version. */
 static void golden_object_is_read(void **state)
@@ -242,7 +242,7 @@ static void object_survives_flips(void **state)
         expect_survives_flips(buf_span(&stored), decode_blob, 7, FLIP_ROUNDS);
 }
 
-/* --- chunk lists ------------------------------------------------------------------------------ */
+/* --- chunk lists --- */
 
 static void put_small_list(struct buf *out)
 {

@@ -115,7 +115,7 @@ static enum hif_err decode_objects(struct span stored)
         return slot_objects_get(stored, &arena, &list, &count);
 }
 
-/* --- format and head -------------------------------------------------------------------------- */
+/* --- format and head --- */
 
 /* The bytes are as drawn, and come back. */
 static void golden_format(void **state)
@@ -187,7 +187,7 @@ static void golden_head(void **state)
         assert_int_equal(decode_with(buf_span(&stored), 0, 1, decode_head), HIF_ECORRUPT);
 }
 
-/* --- slots ------------------------------------------------------------------------------------ */
+/* --- slots --- */
 
 /* The bytes are as drawn. */
 static void golden_slot(void **state)
@@ -443,7 +443,7 @@ static void slot_is_read_whole_only(void **state)
         expect_survives_flips(buf_span(&stored), decode_slot, 23, FLIP_ROUNDS);
 }
 
-/* --- lists ------------------------------------------------------------------------------------ */
+/* --- lists --- */
 
 /* The bytes are as drawn, and come back. */
 static void golden_lists(void **state)

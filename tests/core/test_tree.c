@@ -205,8 +205,7 @@ static void a_tree_has_its_golden_root(void **state)
         memtree_free(&tree);
 }
 
-/* --- reading ------------------------------------------------------------------------------------
- */
+/* --- reading --- */
 
 static void expect_entry(struct model *model, const struct model_state *state, size_t i,
                          const struct entry *entry)
@@ -319,8 +318,7 @@ static void reads_agree_with_the_array(void **state)
         }
 }
 
-/* --- cost
- * ----------------------------------------------------------------------------------------- */
+/* --- cost --- */
 
 struct big {
         struct model model;

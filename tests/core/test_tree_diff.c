@@ -14,8 +14,7 @@
 static uint64_t seeds[] = {1, 2, 3, 20260101};
 static size_t seed_count = sizeof(seeds) / sizeof(seeds[0]);
 
-/* --- against the array
- * ------------------------------------------------------------------------------ */
+/* --- against the array --- */
 
 /* What tree_diff should call, in order. */
 struct expected {
@@ -141,8 +140,7 @@ static void differences_agree_with_the_array(void **state)
         }
 }
 
-/* --- cost
- * ------------------------------------------------------------------------------------------- */
+/* --- cost --- */
 
 struct big {
         struct model model;
@@ -215,8 +213,7 @@ static void the_callback_stops_the_walk(void **state)
         assert_int_equal(e.calls, 3);
 }
 
-/* --- misses
- * ----------------------------------------------------------------------------------------- */
+/* --- misses --- */
 
 /* Runs until it does not miss; how many rounds of fetching that took. */
 static unsigned fetch_until_ok(struct big *big, enum hif_err (*run)(struct big *big),

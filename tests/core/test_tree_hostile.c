@@ -246,8 +246,7 @@ static void leaves_out_of_order_are_corrupt(void **state)
         assert_int_equal(f->tree.held, 0);
 }
 
-/* --- what only tree_verify sees
- * -------------------------------------------------------------------- */
+/* --- what only tree_verify sees --- */
 
 /* A root with a single child should have been that child. */
 static void verify_sees_a_root_too_many(void **state)

@@ -19,8 +19,7 @@ uint64_t model_random(struct model *model)
         return model->random;
 }
 
-/* --- the universe --------------------------------------------------------------------------------
- */
+/* --- the universe --- */
 
 struct draft {
         char path[PATH_TEXT_MAX];
@@ -129,8 +128,7 @@ void model_free(struct model *model)
         free(model->paths);
 }
 
-/* --- states
- * ---------------------------------------------------------------------------------------- */
+/* --- states --- */
 
 void state_init(struct model *model, struct model_state *state)
 {
@@ -223,8 +221,7 @@ void model_entry(const struct model *model, size_t index, uint32_t version, stru
                     .pack = {{(uint8_t)(version % 3)}}, .offset = version, .size = 5};
 }
 
-/* --- edits
- * ------------------------------------------------------------------------------------------ */
+/* --- edits --- */
 
 void edits_between(struct model *model, const struct model_state *from,
                    const struct model_state *to, bool idle, struct model_edits *out)

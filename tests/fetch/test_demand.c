@@ -169,7 +169,7 @@ static void unreachable_store_is_reported(void **state)
         assert_int_equal(tget(t, &wants[1]), HIF_OK);
 }
 
-/* --- locations -------------------------------------------------------------------------------- */
+/* --- locations --- */
 
 /* A location makes a ranged GET of the pack; neighbours come with one request. */
 static void neighbours_in_a_pack_are_one_request(void **state)
@@ -280,8 +280,7 @@ static void other_project_serves_its_own_waiters(void **state)
         fetch_origin_free(other);
 }
 
-/* --- time and pins ------------------------------------------------------------------------------
- */
+/* --- time and pins --- */
 
 /* A store that does not answer: ETIMEDOUT at the deadline, not before, and the download goes on. */
 static void silent_store_times_out_and_delivers_later(void **state)

@@ -58,8 +58,7 @@ static void wait_until(atomic_int *value, int target)
         assert_int_equal(atomic_load(value), target);
 }
 
-/* --- single flight ------------------------------------------------------------------------------
- */
+/* --- single flight --- */
 
 static void count_done(struct fetch_waiter *waiter, enum hif_err err)
 {
@@ -102,7 +101,7 @@ static void twenty_waiters_are_one_request(void **state)
         tfetch_stop(&t);
 }
 
-/* --- load ------------------------------------------------------------------------------------- */
+/* --- load --- */
 
 static void get_some(struct member *member)
 {
@@ -173,8 +172,7 @@ static void random_load_from_threads(void **state)
         assert_int_equal(system(command), 0);
 }
 
-/* --- the pool itself ----------------------------------------------------------------------------
- */
+/* --- the pool itself --- */
 
 struct pool_getter {
         struct pool_job job; /* first */

@@ -60,7 +60,7 @@ void tfetch_stop(struct tfetch *t)
         simenv_free(t->sim);
 }
 
-/* --- content ---------------------------------------------------------------------------------- */
+/* --- content --- */
 
 uint64_t trandom(uint64_t *state)
 {
@@ -187,7 +187,7 @@ void tfault(struct tfetch *t, const char *key_contains, uint64_t skip, uint64_t 
         assert_int_equal(store_fault_add(t->store, &rule), HIF_OK);
 }
 
-/* --- trees ------------------------------------------------------------------------------------ */
+/* --- trees --- */
 
 struct file {
         struct buf key;
@@ -294,7 +294,7 @@ struct hif_hash tput_tree(struct tfetch *t, const char *dir, size_t count, size_
         return root;
 }
 
-/* --- wanting ---------------------------------------------------------------------------------- */
+/* --- wanting --- */
 
 static void remember(struct fetch_waiter *waiter, enum hif_err err)
 {

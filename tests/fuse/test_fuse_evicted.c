@@ -152,8 +152,7 @@ static void writes_that_wait_keep_their_bytes(void **state)
         close(two.fd);
 }
 
-/* --- a clock that the test moves ----------------------------------------------------------------
- */
+/* --- a clock that the test moves --- */
 
 struct shifted {
         struct env_ops ops; /* first */

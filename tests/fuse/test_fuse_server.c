@@ -126,8 +126,7 @@ static void start_reader(struct tfuse *t, struct cold_reader *reader, const char
         assert_int_equal(pthread_create(&reader->thread, NULL, read_it, reader), 0);
 }
 
-/* --- cold ---------------------------------------------------------------------------------------
- */
+/* --- cold --- */
 
 /* A read of what is not there yet waits, and holds nobody else up; then it is answered. */
 static void cold_reads_wait_alone(void **state)
@@ -223,8 +222,7 @@ static void killed_callers_die(void **state)
         fail_msg("the caller lives on");
 }
 
-/* --- changes from behind the kernel's back
- * --------------------------------------------------------
+/* --- changes from behind the kernel's back --- */
  */
 
 struct told {
@@ -311,8 +309,7 @@ static void names_are_kept_until_told(void **state)
         assert_int_equal(access(tfuse_path(t, "warm.txt"), F_OK), -1);
 }
 
-/* --- mounting ------------------------------------------------------------------------------------
- */
+/* --- mounting --- */
 
 static void expect_refused(struct tfuse *t, const char *mount_point, enum hif_err expected,
                            const char *word)

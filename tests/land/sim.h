@@ -17,8 +17,7 @@
 #define PATHS         18 /* the universe of paths; see sim_oracle.c */
 #define CONTENTS      5
 
-/* --- the oracle: a project as a map from path to value -------------------------------------------
- */
+/* --- the oracle: a project as a map from path to value --- */
 
 /* 0: absent. */
 enum {
@@ -51,7 +50,7 @@ struct verdict {
 struct verdict oracle_decide(const struct state *base, const struct state *ours,
                              const struct state *theirs);
 
-/* --- sessions and landers --------------------------------------------------------------------- */
+/* --- sessions and landers --- */
 
 enum report {
         REPORT_NONE,
@@ -100,7 +99,7 @@ struct lander {
         struct fiber *fiber;
 };
 
-/* --- the world -------------------------------------------------------------------------------- */
+/* --- the world --- */
 
 struct world {
         uint64_t seed, random;

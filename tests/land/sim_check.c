@@ -7,7 +7,7 @@
 
 #include <inttypes.h>
 
-/* --- trees ------------------------------------------------------------------------------------ */
+/* --- trees --- */
 
 static int path_number(struct span text)
 {
@@ -94,7 +94,7 @@ static void check_tree(struct world *world, uint64_t position, const struct hif_
                            expected);
 }
 
-/* --- slots ------------------------------------------------------------------------------------ */
+/* --- slots --- */
 
 static struct sim_session *session_by_id(struct world *world, const struct session_id *id)
 {
@@ -196,8 +196,7 @@ void check_head(struct world *world, struct span stored)
         slot_read_free(&read);
 }
 
-/* --- what landers were told
- * ----------------------------------------------------------------------- */
+/* --- what landers were told --- */
 
 static void check_conflicts(struct world *world, const struct sim_session *session,
                             const struct land_result *result)
@@ -271,7 +270,7 @@ void check_report(struct world *world, struct sim_session *session, enum hif_err
         }
 }
 
-/* --- the end ---------------------------------------------------------------------------------- */
+/* --- the end --- */
 
 static enum hif_err ignore(void *arg, struct span piece)
 {
@@ -348,8 +347,7 @@ void check_end(struct world *world)
                            world->positions - 1);
 }
 
-/* --- sweeping: what the rule "existence alone is not trusted" is for
- * ---------------------------------- */
+/* --- sweeping: what the rule "existence alone is not trusted" is for --- */
 
 #define UPLOADS_MAX 2048
 

@@ -16,7 +16,7 @@
 #define MS       1000000ull
 #define RUNS_MAX 5
 
-/* --- sessions --------------------------------------------------------------------------------- */
+/* --- sessions --- */
 
 static void set_value(struct state *state, int path, uint8_t value)
 {
@@ -133,7 +133,7 @@ static enum hif_err read_value(struct land_reader *reader, uint64_t content, uin
         return HIF_OK;
 }
 
-/* --- hooks ------------------------------------------------------------------------------------ */
+/* --- hooks --- */
 
 static void hook_sleep(struct land_hooks *hooks, uint64_t ns)
 {
@@ -163,7 +163,7 @@ static enum hif_err hook_save_intent(struct land_hooks *hooks, const struct land
         return dies ? HIF_ECANCELED : HIF_OK;
 }
 
-/* --- landers ---------------------------------------------------------------------------------- */
+/* --- landers --- */
 
 /* One process: from land_begin to its answer, or to its death. */
 static enum hif_err run_once(struct lander *lander, const struct session *session,
@@ -364,8 +364,7 @@ static void lander_main(struct lander *lander)
         }
 }
 
-/* --- others' doing ------------------------------------------------------------------------------
- */
+/* --- others' doing --- */
 
 /* Someone writes a head that is old, or not true, or takes it away. */
 static void event_head(struct world *world, void *arg)
@@ -401,7 +400,7 @@ static void event_sweep(struct world *world, void *arg)
         sweep(world);
 }
 
-/* --- one seed --------------------------------------------------------------------------------- */
+/* --- one seed --- */
 
 static bool create_project(struct world *world)
 {

@@ -7,8 +7,7 @@
 
 #define MS 1000000ull
 
-/* --- chance, words ------------------------------------------------------------------------------
- */
+/* --- chance, words --- */
 
 /* splitmix64 (Steele, Lea and Flood, 2014). */
 uint64_t world_rand(struct world *world)
@@ -46,8 +45,7 @@ void world_fail(struct world *world, const char *format, ...)
         world_trace(world, "VIOLATION: %s", world->failure);
 }
 
-/* --- events: a heap by time, then by order of asking
- * ------------------------------------------------ */
+/* --- events: a heap by time, then by order of asking --- */
 
 struct event {
         uint64_t at_ns, order;
@@ -109,7 +107,7 @@ void world_run(struct world *world)
         }
 }
 
-/* --- the store -------------------------------------------------------------------------------- */
+/* --- the store --- */
 
 /* What a request meets on its way. */
 enum fate {
@@ -453,8 +451,7 @@ struct store *world_store(struct lander *lander)
         return &store->store;
 }
 
-/* --- clocks and random numbers of a lander
- * ---------------------------------------------------------- */
+/* --- clocks and random numbers of a lander --- */
 
 static uint64_t lander_wall_ns(struct env *env)
 {
@@ -487,8 +484,7 @@ struct env world_env(struct lander *lander)
         return (struct env){.ops = &ops, .state = lander};
 }
 
-/* --- beginning and end
- * ------------------------------------------------------------------------------ */
+/* --- beginning and end --- */
 
 bool world_init(struct world *world, uint64_t seed, bool trace)
 {

@@ -50,8 +50,7 @@ static void next_session(struct fixture *f)
         tsession_open(&f->ts, &f->tp, tproject_tail(&f->tp));
 }
 
-/* --- kinds of change ----------------------------------------------------------------------------
- */
+/* --- kinds of change --- */
 
 /* Files, an executable, a link and directories, empty ones too, come out as they went in. */
 static void additions_of_every_kind(void **state)
@@ -182,8 +181,7 @@ static void a_path_below_a_file_is_refused(void **state)
         assert_int_equal(tproject_tail(&f->tp), 0);
 }
 
-/* --- contents -----------------------------------------------------------------------------------
- */
+/* --- contents --- */
 
 static void fill(uint8_t *out, size_t size, uint64_t seed)
 {
@@ -399,8 +397,7 @@ static void a_torn_journal_is_cut(void **state)
         unlink(path);
 }
 
-/* --- the record ---------------------------------------------------------------------------------
- */
+/* --- the record --- */
 
 /* Lists that do not fit a slot are objects that it names; nothing is missing from them. */
 static void long_lists_leave_the_slot(void **state)
@@ -449,8 +446,7 @@ static void the_session_is_recorded(void **state)
         slot_read_free(&slot);
 }
 
-/* --- what it says
- * --------------------------------------------------------------------------------- */
+/* --- what it says --- */
 
 static void nothing_to_land(void **state)
 {

@@ -38,8 +38,7 @@ static void land(struct fixture *f)
         tproject_verify(&f->tp);
 }
 
-/* --- unknown outcomes
- * ----------------------------------------------------------------------------- */
+/* --- unknown outcomes --- */
 
 /* Puts a store with faults before the fixture's. */
 static struct store *with_faults(struct fixture *f, const struct store_fault_rule *rule)
@@ -237,8 +236,7 @@ static void a_refused_slot_is_an_error(void **state)
         assert_int_equal(tproject_tail(&f->tp), 0);
 }
 
-/* --- races
- * ---------------------------------------------------------------------------------------- */
+/* --- races --- */
 
 static struct fixture *racing; /* for the hook below, which has nothing else to go by */
 

@@ -116,7 +116,7 @@ static void projects_are_listed_by_name(void **state)
         buf_free(&seen);
 }
 
-/* --- the tail --------------------------------------------------------------------------------- */
+/* --- the tail --- */
 
 #define LANDINGS 70
 
@@ -233,7 +233,7 @@ static void a_damaged_slot_is_not_used(void **state)
         assert_int_equal(project_tail(&tp->project, 0, &tail, &why), HIF_ECORRUPT);
 }
 
-/* --- reading ---------------------------------------------------------------------------------- */
+/* --- reading --- */
 
 static enum hif_err append(void *arg, struct span piece)
 {

@@ -66,7 +66,7 @@ uint64_t tproject_tail(struct tproject *tp)
         return position;
 }
 
-/* --- sessions --------------------------------------------------------------------------------- */
+/* --- sessions --- */
 
 static enum hif_err read_content(struct land_reader *reader, uint64_t content, uint64_t offset,
                                  void *out, size_t size)
@@ -277,8 +277,7 @@ void tproject_land_mkdir(struct tproject *tp, const char *path)
         land_now(ts);
 }
 
-/* --- looking ------------------------------------------------------------------------------------
- */
+/* --- looking --- */
 
 static bool look(struct tproject *tp, uint64_t position, const char *path, struct entry *out)
 {

@@ -158,8 +158,7 @@ void tclient_nfs(struct tclient *c, enum nfs_proc proc, const struct buf *args, 
                 out->status = rd_u32(&out->rd);
 }
 
-/* --- arguments ---------------------------------------------------------------------------------
- */
+/* --- arguments --- */
 
 static struct handle_seal seal(void)
 {
@@ -207,8 +206,7 @@ void put_sattr(struct buf *args, int mode, int64_t size)
         buf_put_u32(args, 0);
 }
 
-/* --- results -----------------------------------------------------------------------------------
- */
+/* --- results --- */
 
 struct tattr get_fattr(struct reader *rd)
 {

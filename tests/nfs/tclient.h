@@ -42,8 +42,7 @@ void tclient_receive(struct tclient *c, struct treply *out);
 void tclient_nfs(struct tclient *c, enum nfs_proc proc, const struct buf *args, struct treply *out);
 void tclient_start(struct tclient *c, enum nfs_proc proc, const struct buf *args);
 
-/* --- arguments ---------------------------------------------------------------------------------
- */
+/* --- arguments --- */
 
 void put_handle(struct buf *args, uint64_t id); /* of the fixture's workspace */
 void put_string(struct buf *args, const char *text);
@@ -52,8 +51,7 @@ void put_place(struct buf *args, uint64_t dir, const char *name);
 /* Any of mode and size; -1: leave as it is. */
 void put_sattr(struct buf *args, int mode, int64_t size);
 
-/* --- results -----------------------------------------------------------------------------------
- */
+/* --- results --- */
 
 struct tattr {
         bool have;

@@ -2,8 +2,7 @@
 
 #include "nfs/drc.h"
 
-/* --- the cache ---------------------------------------------------------------------------------
- */
+/* --- the cache --- */
 
 static struct rpc_call call_of(uint32_t xid, uint32_t proc, uint32_t uid, const char *args)
 {
@@ -106,8 +105,7 @@ static void ring_of_running_requests_is_full(void **state)
         drc_free(drc);
 }
 
-/* --- the server --------------------------------------------------------------------------------
- */
+/* --- the server --- */
 
 /* Send the same bytes again. */
 static void resend(struct tnfs *t, struct span record, uint32_t status)

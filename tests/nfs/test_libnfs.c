@@ -193,8 +193,7 @@ static void names_are_made_and_taken_away(void **state)
         assert_int_equal(nfs_stat64(f->nfs, "/e", &st), -ENOENT);
 }
 
-/* --- under churn --------------------------------------------------------------------------------
- */
+/* --- under churn --- */
 
 struct churn {
         struct tmount *m;
@@ -272,8 +271,7 @@ static void large_directory_is_listed_under_churn(void **state)
         assert_true(churning.rounds > 10);
 }
 
-/* --- what the library has no function for -------------------------------------------------------
- */
+/* --- what the library has no function for --- */
 
 struct raw {
         char handle[64];

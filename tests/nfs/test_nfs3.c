@@ -1,7 +1,6 @@
 #include "tnfs.h"
 
-/* --- GETATTR, LOOKUP, ACCESS, READLINK ---------------------------------------------------------
- */
+/* --- GETATTR, LOOKUP, ACCESS, READLINK --- */
 
 /* Each kind of node shows its type, mode, owner and size, and its number. */
 static void getattr_shows_every_kind(void **state)
@@ -144,8 +143,7 @@ static void readlink_reads_links_only(void **state)
         assert_true(rd_done(&t->reply.rd));
 }
 
-/* --- READ --------------------------------------------------------------------------------------
- */
+/* --- READ --- */
 
 static void expect_read(struct tnfs *t, uint64_t id, uint64_t offset, uint32_t count,
                         struct span want, bool eof)
@@ -231,8 +229,7 @@ static void read_refuses_what_is_no_file(void **state)
         tnfs_call(t, NFS_READ, &link, NFS3ERR_INVAL);
 }
 
-/* --- FSSTAT, FSINFO, PATHCONF ------------------------------------------------------------------
- */
+/* --- FSSTAT, FSINFO, PATHCONF --- */
 
 static void file_system_facts_are_told(void **state)
 {
@@ -277,8 +274,7 @@ static void file_system_facts_are_told(void **state)
         assert_true(rd_done(&t->reply.rd));
 }
 
-/* --- MOUNT -------------------------------------------------------------------------------------
- */
+/* --- MOUNT --- */
 
 static void mount_call(struct tnfs *t, uint32_t proc, const char *path)
 {
@@ -332,8 +328,7 @@ static void mount_lists_nothing(void **state)
         assert_true(rd_done(&t->reply.rd));
 }
 
-/* --- faults ------------------------------------------------------------------------------------
- */
+/* --- faults --- */
 
 static void hold_blobs(struct tnfs *t)
 {

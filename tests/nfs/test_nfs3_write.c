@@ -1,7 +1,6 @@
 #include "tnfs.h"
 
-/* --- SETATTR -----------------------------------------------------------------------------------
- */
+/* --- SETATTR --- */
 
 static void setattr(struct tnfs *t, uint64_t id, int mode, int64_t size, const uint64_t *guard,
                     enum nfsstat3 status)
@@ -92,8 +91,7 @@ static void setattr_is_for_the_owner(void **state)
         assert_int_equal(tnfs_getattr(t, id).mode, 0644);
 }
 
-/* --- WRITE and COMMIT --------------------------------------------------------------------------
- */
+/* --- WRITE and COMMIT --- */
 
 /* Each way to write says what it did; all carry one verifier, and so does COMMIT. */
 static void write_tells_how_stable_it_is(void **state)
@@ -233,8 +231,7 @@ static void largest_write_arrives_whole(void **state)
                 assert_memory_equal(back + i * NFS_READ_MAX, bytes, NFS_READ_MAX);
 }
 
-/* --- new nodes ---------------------------------------------------------------------------------
- */
+/* --- new nodes --- */
 
 static void put_create(struct buf *args, uint64_t dir, const char *name, uint32_t how,
                        uint64_t verifier)
@@ -354,8 +351,7 @@ static void mknod_makes_fifos_and_sockets(void **state)
         }
 }
 
-/* --- names -------------------------------------------------------------------------------------
- */
+/* --- names --- */
 
 static void remove_and_rmdir_take_names_away(void **state)
 {

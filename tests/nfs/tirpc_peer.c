@@ -7,8 +7,7 @@
 
 #define PROC_COUNT 22
 
-/* --- arguments ---------------------------------------------------------------------------------
- */
+/* --- arguments --- */
 
 typedef const struct tirpc_question question;
 
@@ -214,8 +213,7 @@ size_t tirpc_mount_args(uint32_t proc, const char *path, uint8_t *out, size_t si
         return used;
 }
 
-/* --- results -----------------------------------------------------------------------------------
- */
+/* --- results --- */
 
 union result {
         GETATTR3res getattr;

@@ -80,7 +80,7 @@ void model_free(struct model *model)
         free(model->op_seqs);
 }
 
-/* --- changes ---------------------------------------------------------------------------------- */
+/* --- changes --- */
 
 void model_begin(struct model *model)
 {
@@ -244,7 +244,7 @@ void model_about_to_write(struct model *model, uint64_t id, uint64_t offset, con
         memcpy(write->bytes, bytes, size);
 }
 
-/* --- history ---------------------------------------------------------------------------------- */
+/* --- history --- */
 
 static size_t find(const struct model *model, uint64_t seq)
 {
@@ -282,7 +282,7 @@ uint64_t model_known(const struct model *model, uint64_t seq)
         return model->states[find(model, seq)].seq;
 }
 
-/* --- comparing -------------------------------------------------------------------------------- */
+/* --- comparing --- */
 
 static bool read_content(struct overlay *overlay, const struct onode *node, uint8_t *out)
 {
@@ -476,7 +476,7 @@ bool model_restart(struct model *model, struct overlay *overlay, uint64_t known,
         return take_content(model, &model->states[0], overlay);
 }
 
-/* --- choices ---------------------------------------------------------------------------------- */
+/* --- choices --- */
 
 bool model_any_file(const struct model *model, uint64_t random, uint64_t *id)
 {

@@ -83,7 +83,7 @@ static void close_overlay(struct run *run)
         run->pool = NULL;
 }
 
-/* --- checking --------------------------------------------------------------------------------- */
+/* --- checking --- */
 
 /* The overlay holds the state of the newest record at or before `seq`, or of one of the `slack`
  * before that. Returns the one. */
@@ -136,7 +136,7 @@ static void check_held(struct run *run)
                         bad(run, "frozen content has changed", i);
 }
 
-/* --- crashes ---------------------------------------------------------------------------------- */
+/* --- crashes --- */
 
 /* Open again until it works: the machine may die while it does. */
 static void reopen(struct run *run, bool cut, uint64_t promised, uint64_t acknowledged)
@@ -194,7 +194,7 @@ static void crash(struct run *run)
         simenv_crash_at(run->sim, 1 + pick(run, 400));
 }
 
-/* --- operations ------------------------------------------------------------------------------- */
+/* --- operations --- */
 
 static void op_create(struct run *run, struct otx *tx)
 {

@@ -13,7 +13,7 @@ struct fixture {
         char *dir;
 };
 
-/* --- objects ---------------------------------------------------------------------------------- */
+/* --- objects --- */
 
 /* What was put is what is got, in every size around the ones that code treats apart. */
 static void object_comes_back_as_put(void **state)
@@ -74,7 +74,7 @@ static void put_replaces_and_delete_removes(void **state)
         t_expect(f->store, "k", "new");
 }
 
-/* --- conditions ------------------------------------------------------------------------------- */
+/* --- conditions --- */
 
 /* Create-only succeeds once; the loser changes nothing. */
 static void put_new_succeeds_once(void **state)
@@ -234,7 +234,7 @@ static void concurrent_replacement_loses_no_update(void **state)
         t_expect(f->store, "counter", total);
 }
 
-/* --- ranges ----------------------------------------------------------------------------------- */
+/* --- ranges --- */
 
 static enum hif_err get_range(struct store *store, const char *key, uint64_t start, uint64_t size,
                               uint64_t size_max, const char *expected)
@@ -284,7 +284,7 @@ static void answers_are_limited(void **state)
         assert_int_equal(get_range(f->store, "k", 0, 100, 9, NULL), HIF_ELIMIT);
 }
 
-/* --- lists ------------------------------------------------------------------------------------ */
+/* --- lists --- */
 
 static void put_keys(struct store *store, const char *const *keys)
 {
@@ -409,7 +409,7 @@ static void list_gives_sizes(void **state)
         store_req_free(&req);
 }
 
-/* --- keys and batches ------------------------------------------------------------------------- */
+/* --- keys and batches --- */
 
 /* A malformed key reaches nothing. */
 static void malformed_keys_are_refused(void **state)
@@ -580,7 +580,7 @@ static void requests_are_counted(void **state)
         assert_int_equal(stats.failed, 1);
 }
 
-/* --- the back ends ---------------------------------------------------------------------------- */
+/* --- the back ends --- */
 
 static struct fixture *fixture_new(void)
 {

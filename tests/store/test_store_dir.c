@@ -78,7 +78,7 @@ static size_t count_names(const struct fixture *f, const char *name)
         return count - 2;
 }
 
-/* --- processes -------------------------------------------------------------------------------- */
+/* --- processes --- */
 
 /* A child must not return into cmocka: it ends here, with a line that says where. */
 #define CHILD_CHECK(condition)                                                                     \
@@ -203,7 +203,7 @@ static void processes_lose_no_update(void **state)
         assert_int_equal(count_names(f, ".hif/tmp"), 0);
 }
 
-/* --- file systems that lie or lack ------------------------------------------------------------ */
+/* --- file systems that lie or lack --- */
 
 static enum hif_err link_repeated(struct env *env, const char *from, const char *to)
 {
@@ -357,7 +357,7 @@ static void batch_syncs_each_directory_once(void **state)
         }
 }
 
-/* --- full, read-only -------------------------------------------------------------------------- */
+/* --- full, read-only --- */
 
 /* Run in a child that has a mount namespace of its own; skips where that is not allowed. */
 static void run_with_mounts(struct fixture *f, void (*run)(struct fixture *f))
@@ -471,7 +471,7 @@ static void unwritable_directory_is_refused(void **state)
         assert_non_null(strstr(why.text, "permission"));
 }
 
-/* --- what else lies there --------------------------------------------------------------------- */
+/* --- what else lies there --- */
 
 static void touch(const struct fixture *f, const char *name)
 {
@@ -533,7 +533,7 @@ static void removed_directories_are_made_again(void **state)
         t_expect(f->store, "a/d/c", "x");
 }
 
-/* --- opening ---------------------------------------------------------------------------------- */
+/* --- opening --- */
 
 static enum hif_err open_url(struct fixture *f, const char *url, bool create, char *said)
 {

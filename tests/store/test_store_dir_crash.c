@@ -84,7 +84,7 @@ static void check(struct store *store, struct model *model, uint64_t seed, uint6
         }
 }
 
-/* --- the work that is interrupted ------------------------------------------------------------- */
+/* --- the work that is interrupted --- */
 
 static char large[20000], larger[9000];
 
@@ -182,7 +182,7 @@ static void for_each_call(struct fixture *f, void (*run)(uint64_t seed, uint64_t
         }
 }
 
-/* --- the suites ------------------------------------------------------------------------------- */
+/* --- the suites --- */
 
 static void crash_and_cut(uint64_t seed, uint64_t call)
 {
@@ -323,7 +323,7 @@ static void failed_calls_leave_no_trace(void **state)
         for_each_call(*state, fail_with_nospc);
 }
 
-/* --- leftovers -------------------------------------------------------------------------------- */
+/* --- leftovers --- */
 
 static bool count_name(void *arg, const char *name)
 {

@@ -42,8 +42,7 @@ static void cut_off_content(struct tmount *m)
         assert_int_equal(store_fault_add(m->store, &rule), HIF_OK);
 }
 
-/* --- the base is not needed to change it (I8) ---------------------------------------------------
- */
+/* --- the base is not needed to change it (I8) --- */
 
 /* Writing and truncating fetch no content, whatever the size of the file. */
 static void writes_never_fetch_content(void **state)
@@ -95,8 +94,7 @@ static void a_byte_costs_a_block(void **state)
         assert_true(overlay_stats(m->overlay).data_bytes - before <= 65536);
 }
 
-/* --- what is read -------------------------------------------------------------------------------
- */
+/* --- what is read --- */
 
 /* The base's content: empty, small, one blob, chunks. */
 static void base_content_is_read(void **state)
@@ -250,8 +248,7 @@ static void random_work_agrees_with_a_model(void **state)
         random_work(m, "new", 3, 0, 13, 400);
 }
 
-/* --- stability and removal ----------------------------------------------------------------------
- */
+/* --- stability and removal --- */
 
 /* A stable write, a commit and a rename over a name say up to where the log must be on disk. */
 static void stable_replies_say_what_they_wait_for(void **state)

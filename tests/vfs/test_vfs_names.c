@@ -38,8 +38,7 @@ static bool exists(struct tmount *m, const char *path)
         return tmount_id(m, path) != NODEID_NONE;
 }
 
-/* --- making and removing ------------------------------------------------------------------------
- */
+/* --- making and removing --- */
 
 /* A name can be made once, of a kind; it is there after a restart. */
 static void made_names_are_there(void **state)
@@ -144,8 +143,7 @@ static void impossible_names_are_refused(void **state)
         assert_int_equal(tmount_lookup(m, NODEID_ROOT, "a/b", &id), HIF_EINVAL);
 }
 
-/* --- renames ------------------------------------------------------------------------------------
- */
+/* --- renames --- */
 
 /* A directory of the base moves with all that is in it, numbers kept, for a few rows. */
 static void directories_of_the_base_move_as_one(void **state)
@@ -230,8 +228,7 @@ static void dotdot_follows_a_move(void **state)
         assert_int_equal(id, NODEID_ROOT);
 }
 
-/* --- hard links ---------------------------------------------------------------------------------
- */
+/* --- hard links --- */
 
 /* A file with several names is one, whichever goes or moves first, and after a restart. */
 static void hard_links_name_one_file(void **state)
@@ -282,8 +279,7 @@ static void places_are_names_that_exist(void **state)
         assert_true(span_eq(row->name, span_str("two")));
 }
 
-/* --- listings -----------------------------------------------------------------------------------
- */
+/* --- listings --- */
 
 /* Each name once, "." and ".." first, in one order whatever the page; numbers as lookup gives. */
 static void listings_are_whole(void **state)

@@ -20,8 +20,7 @@ void tmount_fail(const char *file, int line, const char *what)
         abort();
 }
 
-/* --- machine -----------------------------------------------------------------------------------
- */
+/* --- machine --- */
 
 /* Each start of a machine has a name of its own. */
 static void boot(struct tmount *m)
@@ -96,8 +95,7 @@ void tmount_free(struct tmount *m)
         free(m);
 }
 
-/* --- opening -----------------------------------------------------------------------------------
- */
+/* --- opening --- */
 
 static int listen_on(struct tmount *m)
 {
@@ -228,8 +226,7 @@ void tmount_cool(struct tmount *m)
         tmount_restart(m);
 }
 
-/* --- turns -------------------------------------------------------------------------------------
- */
+/* --- turns --- */
 
 void tmount_turn(struct tmount *m)
 {

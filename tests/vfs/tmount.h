@@ -63,8 +63,7 @@ struct tmount {
 struct tmount *tmount_new(const struct tmount_options *options);
 void tmount_free(struct tmount *m);
 
-/* --- the base ----------------------------------------------------------------------------------
- */
+/* --- the base --- */
 
 /* Parents are added when they are missing. Times are 2001-09-09 01:46:40 plus the entry's number.
  */
@@ -77,8 +76,7 @@ void tmount_land(struct tmount *m);
 /* The content of a file of `size` bytes by seed: for large ones. The caller frees it. */
 uint8_t *tmount_bytes(uint64_t seed, size_t size);
 
-/* --- running -----------------------------------------------------------------------------------
- */
+/* --- running --- */
 
 void tmount_open(struct tmount *m); /* lands first, if nothing was landed yet */
 void tmount_close(struct tmount *m);
@@ -100,8 +98,7 @@ int tmount_connect(struct tmount *m);
 /* Forget what fetch has in RAM: the next access faults. */
 void tmount_cool(struct tmount *m);
 
-/* --- verbs: run a vfs call to its end, through its faults ---------------------------------------
- */
+/* --- verbs: run a vfs call to its end, through its faults --- */
 
 /* for (TMOUNT_CALL(m, call)) err = vfs_getattr(m->vfs, &call, ...): again while it faults. */
 struct tmount_run {

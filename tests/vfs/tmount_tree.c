@@ -112,8 +112,7 @@ uint8_t *tmount_bytes(uint64_t seed, size_t size)
         return bytes;
 }
 
-/* --- the tree ----------------------------------------------------------------------------------
- */
+/* --- the tree --- */
 
 static int by_key(const void *a, const void *b)
 {

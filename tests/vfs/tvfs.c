@@ -132,8 +132,7 @@ void tvfs_expect(struct tmount *m, const char *path, const char *text)
         tvfs_expect_bytes(m, path, (const uint8_t *)text, strlen(text));
 }
 
-/* --- listings -----------------------------------------------------------------------------------
- */
+/* --- listings --- */
 
 struct page {
         struct tvfs_list *list;
