@@ -9,10 +9,9 @@
 #   exist and parse.
 # - nothing names what is not part of the project.
 set -u
-hif=$(realpath "${1:?usage: check_docs.sh HIF BUILD-DIRECTORY}")
-build=$(realpath "${2:?usage: check_docs.sh HIF BUILD-DIRECTORY}")
+hif=$(realpath -e "${1:?usage: check_docs.sh HIF BUILD-DIRECTORY}") || exit 1
+build=$(realpath -e "${2:?usage: check_docs.sh HIF BUILD-DIRECTORY}") || exit 1
 cd "$(dirname "$0")/../.."
-source=$PWD
 failures=0
 work=$(mktemp -d "${TMPDIR:-/tmp}/hif-docs.XXXXXX")
 
