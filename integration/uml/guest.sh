@@ -106,7 +106,7 @@ mount -t sysfs sys /sys
 mkdir -p /dev/pts /dev/shm
 mount -t devpts devpts /dev/pts
 ln -sf /proc/self/fd /dev/fd
-for d in /dev/shm /run /tmp; do mount -t tmpfs -o mode=1777 tmp \$d; done
+for d in /dev/shm /run; do mount -t tmpfs -o mode=1777 tmp \$d; done
 mkdir -p $run
 for d in $run ${shares[*]-}; do
 	mkdir -p \$d
