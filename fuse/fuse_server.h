@@ -7,7 +7,7 @@
  * overlay. default_permissions: the kernel checks modes.
  *
  * The kernel keeps names, attributes and content without asking again, for all changes pass through
- * it; but for moves of the base, which it is told of. docs/architecture.md, "FUSE". */
+ * it; but for moves of the base, which it is told of. docs/architecture.md, "NFS and FUSE". */
 #ifndef HIF_FUSE_FUSE_SERVER_H
 #define HIF_FUSE_FUSE_SERVER_H
 

@@ -69,7 +69,7 @@ struct vfs {
         struct vfs_stable *stable_first, *stable_last;
         struct loop_timer deadline;
         struct sync_wait *sync;
-        uint64_t outstanding; /* waits whose memory another thread may still touch */
+        struct wait *waits; /* on their way, given up or not */
         bool closing;
         bool dirty; /* committed in this turn: the flusher wants a kick */
         struct loop_hook turn_end;

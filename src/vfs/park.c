@@ -4,8 +4,15 @@
 #include <assert.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <time.h>
 
 #define DEADLINE_TICK_NS (250ull * 1000000)
+
+enum wait_state {
+        WAIT_AWAY, /* others work for it */
+        WAIT_HOME, /* done: its message is posted */
+        WAIT_LEFT, /* vfs is closed: who ends it frees it */
+};
 
 /* One wait of one call. It outlives the call when the call is given up: fetch and the pool still
  * hold pointers into it. */
@@ -17,18 +24,33 @@ struct wait {
         struct vfs_call *call;     /* NULL: given up */
         struct vfs_parked *parked; /* NULL: given up */
         struct wait *older; /* earlier waits of the call: their pins last as long as it does */
+        struct wait *prev, *next; /* of those on their way */
+        struct loop *loop;
         uint64_t since_ns;
         atomic_int pending;
         _Atomic(int) err;
+        _Atomic(enum wait_state) state;
+        atomic_bool loading; /* the pool still reads the overlay's files for it */
         bool fetching;
 };
+
+static void wait_free(struct wait *wait)
+{
+        if (wait->fetching)
+                fetch_waiter_release(&wait->waiter);
+        free(wait);
+}
 
 static void part_done(struct wait *wait, enum hif_err err)
 {
         if (err != HIF_OK)
                 atomic_store(&wait->err, (int)err);
-        if (atomic_fetch_sub(&wait->pending, 1) == 1)
-                loop_post(wait->vfs->config.loop, &wait->msg);
+        if (atomic_fetch_sub(&wait->pending, 1) != 1)
+                return;
+        if (atomic_exchange(&wait->state, WAIT_HOME) == WAIT_LEFT)
+                wait_free(wait);
+        else
+                loop_post(wait->loop, &wait->msg);
 }
 
 static void fetched(struct fetch_waiter *waiter, enum hif_err err)
@@ -38,7 +60,10 @@ static void fetched(struct fetch_waiter *waiter, enum hif_err err)
 
 static void loaded(struct overlay_load *load, enum hif_err err)
 {
-        part_done(load->arg, err);
+        struct wait *wait = load->arg;
+
+        atomic_store(&wait->loading, false);
+        part_done(wait, err);
 }
 
 static void unlink_parked(struct vfs *vfs, struct vfs_parked *parked)
@@ -52,13 +77,6 @@ static void unlink_parked(struct vfs *vfs, struct vfs_parked *parked)
         else
                 vfs->parked_last = parked->prev;
         vfs->stats.parked--;
-}
-
-static void wait_free(struct wait *wait)
-{
-        if (wait->fetching)
-                fetch_waiter_release(&wait->waiter);
-        free(wait);
 }
 
 /* What a fetch's failure means to who reads the file. */
@@ -77,6 +95,25 @@ static enum hif_err answer_of(enum hif_err err)
         }
 }
 
+static void link_wait(struct vfs *vfs, struct wait *wait)
+{
+        wait->prev = NULL;
+        wait->next = vfs->waits;
+        if (wait->next != NULL)
+                wait->next->prev = wait;
+        vfs->waits = wait;
+}
+
+static void unlink_wait(struct wait *wait)
+{
+        if (wait->prev != NULL)
+                wait->prev->next = wait->next;
+        else
+                wait->vfs->waits = wait->next;
+        if (wait->next != NULL)
+                wait->next->prev = wait->prev;
+}
+
 static void wait_over(struct loop_msg *msg)
 {
         struct wait *wait = (struct wait *)((char *)msg - offsetof(struct wait, msg));
@@ -84,7 +121,8 @@ static void wait_over(struct loop_msg *msg)
         struct vfs_parked *parked = wait->parked;
         enum hif_err err = answer_of((enum hif_err)atomic_load(&wait->err));
 
-        vfs->outstanding--;
+        if (vfs != NULL)
+                unlink_wait(wait);
         if (parked == NULL) {
                 wait_free(wait);
                 return;
@@ -118,6 +156,9 @@ void vfs_park(struct vfs *vfs, struct vfs_call *call, struct vfs_parked *parked)
         wait->parked = parked;
         wait->since_ns = call->first_ns;
         wait->msg.run = wait_over;
+        wait->loop = vfs->config.loop;
+        atomic_init(&wait->state, WAIT_AWAY);
+        atomic_init(&wait->loading, call->load.size > 0);
         atomic_init(&wait->pending, (call->want_count > 0) + (call->load.size > 0));
         parked->internal = wait;
         parked->next = NULL;
@@ -128,7 +169,7 @@ void vfs_park(struct vfs *vfs, struct vfs_call *call, struct vfs_parked *parked)
                 vfs->parked_first = parked;
         vfs->parked_last = parked;
         vfs->stats.parked++;
-        vfs->outstanding++;
+        link_wait(vfs, wait);
         if (vfs->deadline.due_ns == 0)
                 loop_timer_arm(vfs->config.loop, &vfs->deadline, DEADLINE_TICK_NS);
 
@@ -225,9 +266,11 @@ void vfs_call_end(struct vfs_call *call)
 struct sync_wait {
         struct overlay_sync sync;
         struct loop_msg msg;
-        struct vfs *vfs;
+        struct vfs *vfs; /* NULL: closed */
+        struct loop *loop;
         enum hif_err err;
         bool busy;
+        atomic_bool away; /* the overlay still works for it */
 };
 
 static void stable_unlink(struct vfs *vfs, struct vfs_stable *stable)
@@ -248,7 +291,8 @@ static void synced(struct overlay_sync *sync, enum hif_err err)
         struct sync_wait *wait = (struct sync_wait *)sync;
 
         wait->err = err;
-        loop_post(wait->vfs->config.loop, &wait->msg);
+        atomic_store(&wait->away, false);
+        loop_post(wait->loop, &wait->msg);
 }
 
 static void start_sync(struct vfs *vfs)
@@ -262,7 +306,7 @@ static void start_sync(struct vfs *vfs)
                 if (stable->seq > seq)
                         seq = stable->seq;
         wait->busy = true;
-        vfs->outstanding++;
+        atomic_store(&wait->away, true);
         wait->sync = (struct overlay_sync){.done = synced, .seq = seq};
         overlay_sync(vfs->config.overlay, &wait->sync);
 }
@@ -275,8 +319,11 @@ static void sync_over(struct loop_msg *msg)
         uint64_t through = wait->sync.seq;
         struct vfs_stable *stable;
 
+        if (vfs == NULL) {
+                free(wait);
+                return;
+        }
         wait->busy = false;
-        vfs->outstanding--;
         for (;;) {
                 for (stable = vfs->stable_first; stable != NULL; stable = stable->next)
                         if (stable->seq <= through)
@@ -324,11 +371,36 @@ enum hif_err park_init(struct vfs *vfs)
         if (vfs->sync == NULL)
                 return HIF_ENOMEM;
         vfs->sync->vfs = vfs;
+        vfs->sync->loop = vfs->config.loop;
         vfs->sync->msg.run = sync_over;
         vfs->deadline.run = check_deadlines;
         vfs->turn_end.run = turn_over;
         loop_hook_add(vfs->config.loop, &vfs->turn_end);
         return HIF_OK;
+}
+
+/* A read or a sync of the local disk: short. */
+static void until_clear(atomic_bool *flag)
+{
+        const struct timespec pause = {.tv_nsec = 100000};
+
+        while (atomic_load(flag))
+                nanosleep(&pause, NULL);
+}
+
+/* Fetches take as long as a store does: they are left to themselves. What works on the overlay is
+ * waited for: it is closed next. */
+static void leave_wait(struct vfs *vfs, struct wait *wait)
+{
+        until_clear(&wait->loading);
+        vfs->waits = wait->next;
+        wait->vfs = NULL;
+        if (atomic_exchange(&wait->state, WAIT_LEFT) != WAIT_HOME)
+                return;
+        /* Its message is on its way, and frees it; its pins must not outlive fetch. */
+        if (wait->fetching)
+                fetch_waiter_release(&wait->waiter);
+        wait->fetching = false;
 }
 
 void park_close(struct vfs *vfs)
@@ -347,11 +419,15 @@ void park_close(struct vfs *vfs)
                 stable_unlink(vfs, stable);
                 stable->done(stable, HIF_ECANCELED);
         }
-        /* Other threads still have pointers into the waits: let them come home. */
-        while (vfs->outstanding > 0)
-                loop_turn(vfs->config.loop, 50000000);
+        while (vfs->waits != NULL)
+                leave_wait(vfs, vfs->waits);
         loop_timer_disarm(vfs->config.loop, &vfs->deadline);
         loop_hook_remove(vfs->config.loop, &vfs->turn_end);
-        free(vfs->sync);
+        if (vfs->sync->busy) {
+                until_clear(&vfs->sync->away);
+                vfs->sync->vfs = NULL;
+        } else {
+                free(vfs->sync);
+        }
         vfs->sync = NULL;
 }

@@ -53,7 +53,8 @@ struct vfs_config {
 /* Open over an overlay that has a base, or give it its first one (`first`: epoch 0; else NULL). */
 HIF_MUST_USE enum hif_err vfs_open(const struct vfs_config *config, const struct vfs_base *first,
                                    struct vfs **out, struct hif_why *why);
-/* Parked calls are resumed with HIF_ECANCELED first. */
+/* Parked calls are resumed with HIF_ECANCELED first. Also within a turn of the loop. What is being
+ * fetched may go on: free the origin afterwards, and the loop after that. */
 void vfs_close(struct vfs *vfs);
 struct vfs_base vfs_base(const struct vfs *vfs);
 struct overlay *vfs_overlay(struct vfs *vfs);

@@ -223,7 +223,6 @@ static void killed_callers_die(void **state)
 }
 
 /* --- changes from behind the kernel's back --- */
- */
 
 struct told {
         struct fuse_told told; /* first */
@@ -395,6 +394,39 @@ static void busy_mounts_are_detached(void **state)
         assert_int_equal(stat(t->root, &st), 0); /* the plain directory again */
 }
 
+static void close_all(struct tfuse *t, void *arg)
+{
+        (void)arg;
+        fuse_server_free(t->server);
+        t->server = NULL;
+        vfs_close(t->m->vfs);
+        t->m->vfs = NULL;
+}
+
+/* A workspace closes within a turn of its loop while a fetch and a sync are on their way: others
+ * live on that loop. */
+static void workspaces_close_while_things_are_on_their_way(void **state)
+{
+        struct tfuse *t = *state;
+        struct cold_reader reader;
+        int fd = open(tfuse_path(t, "new"), O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+
+        assert_true(fd >= 0);
+        assert_int_equal(write(fd, "x", 1), 1);
+        close(fd);
+        add_fault(t, "/blobs/", STORE_FAULT_HOLD);
+        start_reader(t, &reader, "a.txt");
+        assert_true(waits(t, 1));
+        tfuse_on_loop(t, close_all, NULL);
+        pthread_join(reader.thread, NULL);
+        assert_int_equal(reader.count, -1);
+        store_fault_clear(t->m->store);
+        store_fault_deliver(t->m->store);
+        tfuse_close_rest(t);
+        tfuse_mount(t);
+        expect_text(t, "new", "x");
+}
+
 /* A read-only mount answers EROFS. */
 static void read_only_mounts_refuse_changes(void **state)
 {
@@ -415,11 +447,17 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-            TEST(cold_reads_wait_alone),        TEST(first_looks_wait_for_the_tree),
-            TEST(reads_past_the_deadline_fail), TEST(killed_callers_die),
-            TEST(content_is_kept_until_told),   TEST(names_are_kept_until_told),
-            TEST(bad_mount_points_are_refused), TEST(unmounts_by_others_are_told),
-            TEST(busy_mounts_are_detached),     TEST(read_only_mounts_refuse_changes),
+            TEST(cold_reads_wait_alone),
+            TEST(first_looks_wait_for_the_tree),
+            TEST(reads_past_the_deadline_fail),
+            TEST(killed_callers_die),
+            TEST(content_is_kept_until_told),
+            TEST(names_are_kept_until_told),
+            TEST(bad_mount_points_are_refused),
+            TEST(unmounts_by_others_are_told),
+            TEST(busy_mounts_are_detached),
+            TEST(workspaces_close_while_things_are_on_their_way),
+            TEST(read_only_mounts_refuse_changes),
         };
 
         return cmocka_run_group_tests_name("fuse: server", tests, NULL, NULL);

@@ -49,6 +49,19 @@ void tfuse_unmount(struct tfuse *t)
         tmount_close(t->m);
 }
 
+void tfuse_close_rest(struct tfuse *t)
+{
+        struct tmount *m = t->m;
+
+        overlay_close(m->overlay);
+        m->overlay = NULL;
+        fetch_origin_free(m->origin);
+        tmount_join(m);
+        fetch_free(m->fetch);
+        pool_free(m->pool);
+        loop_free(m->loop);
+}
+
 void tfuse_free(struct tfuse *t)
 {
         tfuse_unmount(t);

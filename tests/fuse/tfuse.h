@@ -19,6 +19,8 @@ struct tfuse {
 struct tfuse *tfuse_new(void);
 void tfuse_mount(struct tfuse *t);
 void tfuse_unmount(struct tfuse *t);
+/* The vfs was closed on the loop: close what is below it. */
+void tfuse_close_rest(struct tfuse *t);
 void tfuse_free(struct tfuse *t);
 /* "root/name"; good until the next call. */
 const char *tfuse_path(struct tfuse *t, const char *name);
