@@ -19,91 +19,272 @@ static enum hif_err put_epochs(struct vfs *vfs, struct otx *tx, const struct vfs
         return HIF_OK;
 }
 
-static void put_dirent(struct otx *tx, const struct odirent *row, uint64_t base_child,
+struct applying {
+        struct vfs *vfs;
+        struct otx *tx;
+        const struct vfs_move *move;
+        struct runs *runs; /* the new ones */
+        struct map names;  /* node -> a live row that names it */
+        struct map kept;   /* directories that others removed, and in which something of ours is */
+        struct buf gone;   /* u64: nodes that lost their last name */
+        enum hif_err err;
+};
+
+/* A node that goes by the base's name again is placed there. */
+static void place_at(struct applying *ap, const struct odirent *row)
+{
+        const struct onode *node = overlay_node(ap->vfs->config.overlay, row->child);
+        struct onode *placed;
+
+        if (node == NULL || (node->flags & ONODE_PLACED) == 0 ||
+            (node->parent == row->dir && span_eq(node->name, row->name)))
+                return;
+        placed = otx_node(ap->tx, row->child);
+        placed->parent = row->dir;
+        placed->name = row->name;
+}
+
+static void put_dirent(struct applying *ap, const struct odirent *row, uint64_t base_child,
                        const struct entry *base)
 {
         struct odirent changed = *row;
 
         changed.base_child = base_child;
         changed.base = *base;
-        if (changed.child == base_child)
-                otx_dirent_del(tx, row->dir, row->hash60, row->name);
-        else
-                otx_dirent_put(tx, &changed);
+        if (changed.child != base_child) {
+                otx_dirent_put(ap->tx, &changed);
+                return;
+        }
+        otx_dirent_del(ap->tx, row->dir, row->hash60, row->name);
+        if (changed.child != NODEID_NONE)
+                place_at(ap, row);
 }
 
-/* Rows that the snapshot had. */
-static void apply_dirents(struct vfs *vfs, struct otx *tx, const struct vfs_move *move)
+static bool lost_base(const struct applying *ap, uint64_t id)
 {
-        for (size_t i = 0; i < move->dirent_count; i++) {
-                const struct move_dirent *dirent = &move->dirents[i];
-                const struct odirent *was = dirent->row;
-                const struct odirent *row =
-                    overlay_dirent(vfs->config.overlay, was->dir, was->hash60, was->name);
+        uint64_t rank;
 
-                if (row != NULL)
-                        put_dirent(tx, row, dirent->base_child, &dirent->base);
-                else if (dirent->base_child != was->base_child || !dirent->landed) {
-                        /* The row went since: the name was given back to what the old base had. */
-                        struct odirent back = *was;
+        return id != NODEID_ROOT && runs_rank(&ap->vfs->runs, id, &rank) &&
+               !runs_rank(ap->runs, id, &rank);
+}
 
-                        back.child = was->base_child;
-                        put_dirent(tx, &back, dirent->base_child, &dirent->base);
+/* --- names --------------------------------------------------------------------------------------
+ */
+
+/* A live row: what the base has under its name may be something else now. */
+static bool refresh(void *arg, const struct odirent *row)
+{
+        struct applying *ap = arg;
+        const struct move_name *name = vfs_move_find_name(ap->move, row);
+
+        if (row->child != NODEID_NONE)
+                ap->err = map_put(&ap->names, row->child, (void *)(uintptr_t)row);
+        if (name != NULL)
+                put_dirent(ap, row, name->base_child, &name->base);
+        else if (row->base_child != NODEID_NONE && lost_base(ap, row->dir))
+                put_dirent(ap, row, NODEID_NONE, &(struct entry){0});
+        return ap->err == HIF_OK;
+}
+
+/* Rows that the snapshot had and that went since: the name was given back to what the old base had.
+ */
+static void give_back(struct applying *ap)
+{
+        const struct vfs_move *move = ap->move;
+
+        for (size_t i = 0; i < move->rows->dirent_count; i++) {
+                const struct move_name *name = &move->dirents[i];
+                struct odirent back = move->rows->dirents[i];
+
+                if (overlay_dirent(ap->vfs->config.overlay, back.dir, back.hash60, back.name) !=
+                    NULL)
+                        continue;
+                back.child = back.base_child;
+                if (back.child != name->base_child)
+                        put_dirent(ap, &back, name->base_child, &name->base);
+        }
+}
+
+/* What showed through from a base that is gone is told by rows from now on. */
+static void keep_shown(struct applying *ap)
+{
+        const struct move_kept *kept = (const void *)ap->move->kept.data;
+
+        for (size_t i = 0; i < ap->move->kept.size / sizeof(*kept); i++) {
+                const struct vfs_expanded *item = kept[i].item;
+                struct span name = path_name(item->path);
+                struct odirent row = {.dir = kept[i].dir,
+                                      .hash60 = name_hash60(name),
+                                      .name = name,
+                                      .child = item->node};
+                struct entry entry = {.kind = item->entry_kind,
+                                      .size = item->size,
+                                      .hash = item->hash,
+                                      .mtime = item->mtime,
+                                      .loc = item->loc};
+                struct onode *node;
+                struct vfs_attr attr;
+
+                if (overlay_dirent(ap->vfs->config.overlay, row.dir, row.hash60, row.name) != NULL)
+                        continue;
+                otx_dirent_put(ap->tx, &row);
+                node = otx_node(ap->tx, item->node);
+                node->flags |= ONODE_PLACED;
+                node->parent = row.dir;
+                node->name = name;
+                if ((node->flags & ONODE_ATTRS) != 0)
+                        continue;
+                attr_of_base(ap->vfs, item->node, &entry, &attr);
+                node->flags |= ONODE_ATTRS;
+                node->kind = attr.kind;
+                node->mode = attr.mode;
+                node->uid = attr.uid;
+                node->gid = attr.gid;
+                node->nlink = 1;
+                node->size = entry.size;
+                node->target = item->target;
+                node->base = entry;
+                node->base_limit = entry.size;
+                node->atime = node->mtime = node->ctime = entry.mtime;
+        }
+}
+
+/* --- nodes --------------------------------------------------------------------------------------
+ */
+
+/* Content that has landed is the base's from now on; attributes stay as they are. A file that was
+ * written since keeps those bytes: what it still shows of its old base, the new one has too. */
+static void apply_nodes(struct applying *ap)
+{
+        const struct move_node *nodes = (const void *)ap->move->nodes.data;
+
+        for (size_t i = 0; i < ap->move->nodes.size / sizeof(*nodes); i++) {
+                const struct onode *row = overlay_node(ap->vfs->config.overlay, nodes[i].id);
+                bool written = row != NULL && row->data_seq > ap->move->seq;
+                struct onode *changed;
+
+                if (row == NULL || (row->flags & ONODE_ATTRS) == 0 || row->kind == ONODE_DIR)
+                        continue;
+                if (!written)
+                        otx_drop_extents(ap->tx, nodes[i].id);
+                changed = otx_node(ap->tx, nodes[i].id);
+                changed->base = nodes[i].entry;
+                if (row->kind != ONODE_FILE)
+                        continue;
+                if (!written) {
+                        changed->flags &= ~(uint32_t)ONODE_CONTENT;
+                        changed->base_limit = nodes[i].entry.size;
+                        changed->data_seq = 0;
+                } else if (changed->base_limit > nodes[i].entry.size) {
+                        changed->base_limit = nodes[i].entry.size;
                 }
         }
 }
 
-struct newer {
-        struct vfs *vfs;
-        struct otx *tx;
-        const struct vfs_move *move;
-};
-
-static int compare_other(const void *key, const void *item)
+/* Does the node go by a name that only the old base gave it? */
+static bool at_home(const struct applying *ap, const struct onode *node)
 {
-        const struct odirent *row = key;
-        const struct move_other *other = item;
-
-        if (row->dir != other->dir)
-                return row->dir < other->dir ? -1 : 1;
-        if (row->hash60 != other->hash60)
-                return row->hash60 < other->hash60 ? -1 : 1;
-        return span_cmp(row->name, other->name);
+        return (node->flags & ONODE_PLACED) != 0 && (node->flags & ONODE_REMOVED) == 0 &&
+               lost_base(ap, node->id) &&
+               overlay_dirent(ap->vfs->config.overlay, node->parent, name_hash60(node->name),
+                              node->name) == NULL;
 }
 
-/* Rows made since the snapshot: where others changed the name, the facts of the base are new. */
-static bool refresh_newer(void *arg, const struct odirent *row)
+/* The directories above, where others removed them, stay. */
+static void keep_above(struct applying *ap, uint64_t dir)
 {
-        struct newer *newer = arg;
-        const struct move_other *other;
+        while (ap->err == HIF_OK && dir != NODEID_ROOT) {
+                const struct onode *node = overlay_node(ap->vfs->config.overlay, dir);
 
-        if (row->seq <= newer->move->seq || newer->move->others.size == 0)
-                return true;
-        other = bsearch(row, newer->move->others.data, newer->move->others.size / sizeof(*other),
-                        sizeof(*other), compare_other);
-        if (other != NULL)
-                put_dirent(newer->tx, row, other->base_child, &other->base);
-        return true;
-}
-
-/* Content that has landed is the base's from now on; attributes stay as they are. */
-static void apply_nodes(struct vfs *vfs, struct otx *tx, const struct vfs_move *move)
-{
-        const struct move_node *nodes = (const void *)move->nodes.data;
-
-        for (size_t i = 0; i < move->nodes.size / sizeof(*nodes); i++) {
-                const struct onode *row = overlay_node(vfs->config.overlay, nodes[i].id);
-                struct onode *changed;
-
-                if (row == NULL || row->kind != ONODE_FILE || row->data_seq > move->seq)
-                        continue;
-                otx_drop_extents(tx, nodes[i].id);
-                changed = otx_node(tx, nodes[i].id);
-                changed->flags &= ~(uint32_t)ONODE_CONTENT;
-                changed->base = nodes[i].entry;
-                changed->base_limit = nodes[i].entry.size;
-                changed->data_seq = 0;
+                if (node == NULL || (node->flags & ONODE_PLACED) == 0 ||
+                    (node->flags & ONODE_REMOVED) != 0)
+                        return;
+                if (at_home(ap, node))
+                        ap->err = map_put(&ap->kept, dir, (void *)(uintptr_t)node);
+                dir = node->parent;
         }
+}
+
+static bool keep_named(void *arg, const struct odirent *row)
+{
+        struct applying *ap = arg;
+
+        if (row->child != NODEID_NONE && !name_is_local(row->name))
+                keep_above(ap, row->dir);
+        return ap->err == HIF_OK;
+}
+
+static bool keep_written(void *arg, const struct onode *node)
+{
+        struct applying *ap = arg;
+
+        if (node->kind == ONODE_FILE && (node->flags & ONODE_CONTENT) != 0 && at_home(ap, node))
+                keep_above(ap, node->parent);
+        return ap->err == HIF_OK;
+}
+
+static void keep_name(struct applying *ap, const struct onode *node)
+{
+        struct odirent row = {.dir = node->parent,
+                              .hash60 = name_hash60(node->name),
+                              .name = node->name,
+                              .child = node->id};
+        const struct move_name *name = vfs_move_find_name(ap->move, &row);
+
+        if (name != NULL) {
+                row.base_child = name->base_child;
+                row.base = name->base;
+        }
+        otx_dirent_put(ap->tx, &row);
+}
+
+/* Others removed or replaced what had only the base's name. What we have written, and directories
+ * in which something of ours is, keep it; the rest loses it. */
+static bool leave_home(void *arg, const struct onode *node)
+{
+        struct applying *ap = arg;
+        const struct odirent *other;
+        struct onode *changed;
+
+        if (!at_home(ap, node))
+                return true;
+        if ((node->kind == ONODE_FILE && (node->flags & ONODE_CONTENT) != 0) ||
+            map_get(&ap->kept, node->id) != NULL) {
+                keep_name(ap, node);
+                return true;
+        }
+        other = map_get(&ap->names, node->id);
+        changed = otx_node(ap->tx, node->id);
+        changed->ctime = tick(ap->vfs);
+        if (other != NULL && changed->nlink > 1) {
+                changed->nlink--;
+                changed->parent = other->dir;
+                changed->name = other->name;
+                return true;
+        }
+        changed->nlink = 0;
+        changed->flags |= ONODE_REMOVED;
+        buf_put_u64(&ap->gone, node->id);
+        if (buf_failed(&ap->gone))
+                ap->err = HIF_ENOMEM;
+        return ap->err == HIF_OK;
+}
+
+static enum hif_err apply_rows(struct applying *ap)
+{
+        const struct overlay *overlay = ap->vfs->config.overlay;
+
+        overlay_each_dirent(overlay, refresh, ap);
+        give_back(ap);
+        keep_shown(ap);
+        apply_nodes(ap);
+        if (ap->err == HIF_OK)
+                overlay_each_dirent(overlay, keep_named, ap);
+        if (ap->err == HIF_OK)
+                overlay_each_node(overlay, keep_written, ap);
+        if (ap->err == HIF_OK)
+                overlay_each_node(overlay, leave_home, ap);
+        return ap->err;
 }
 
 /* What the move changed gets the time of the move, so that make(1) sees it. */
@@ -159,14 +340,42 @@ static void take_over(struct vfs *vfs, struct vfs_base *epochs, const struct vfs
         vfs->dirty = true;
 }
 
+static void applying_free(struct applying *ap)
+{
+        map_free(&ap->names);
+        map_free(&ap->kept);
+        buf_free(&ap->gone);
+}
+
+static enum hif_err commit(struct applying *ap, const struct vfs_value *values, size_t value_count)
+{
+        CLEANUP(buf_free) struct buf epochs_value = {0};
+        uint64_t seq;
+        enum hif_err err;
+
+        ap->tx = otx_begin(ap->vfs->config.overlay);
+        err = put_epochs(ap->vfs, ap->tx, &ap->move->to, &epochs_value);
+        if (err == HIF_OK)
+                err = apply_rows(ap);
+        if (err != HIF_OK) {
+                otx_abort(ap->tx);
+                return err;
+        }
+        otx_value(ap->tx, VALUE_RUNS, buf_span(&ap->move->runs_stored));
+        for (size_t i = 0; i < value_count; i++)
+                otx_value(ap->tx, values[i].name, values[i].value);
+        apply_times(ap->vfs, ap->tx, ap->move);
+        if (ap->move->landing)
+                otx_ops_drop(ap->tx, ap->move->seq);
+        return otx_commit(ap->tx, &seq);
+}
+
 enum hif_err vfs_move_apply(struct vfs *vfs, const struct vfs_move *move,
                             const struct vfs_value *values, size_t value_count)
 {
-        CLEANUP(buf_free) struct buf epochs_value = {0};
+        CLEANUP(applying_free) struct applying applying = {.vfs = vfs, .move = move};
         struct vfs_base *epochs;
-        struct newer newer = {.vfs = vfs, .move = move};
         struct runs runs;
-        uint64_t seq;
         enum hif_err err;
 
         if (vfs->epoch + 1 != move->epoch ||
@@ -181,28 +390,14 @@ enum hif_err vfs_move_apply(struct vfs *vfs, const struct vfs_move *move,
                 return HIF_ENOMEM;
         }
         vfs->epochs = epochs;
-
-        newer.tx = otx_begin(vfs->config.overlay);
-        err = put_epochs(vfs, newer.tx, &move->to, &epochs_value);
-        if (err != HIF_OK) {
-                otx_abort(newer.tx);
-                runs_free(&runs);
-                return err;
-        }
-        otx_value(newer.tx, VALUE_RUNS, buf_span(&move->runs_stored));
-        for (size_t i = 0; i < value_count; i++)
-                otx_value(newer.tx, values[i].name, values[i].value);
-        apply_dirents(vfs, newer.tx, move);
-        overlay_each_dirent(vfs->config.overlay, refresh_newer, &newer);
-        apply_nodes(vfs, newer.tx, move);
-        apply_times(vfs, newer.tx, move);
-        if (move->landing)
-                otx_ops_drop(newer.tx, move->seq);
-        err = otx_commit(newer.tx, &seq);
+        applying.runs = &runs;
+        err = commit(&applying, values, value_count);
         if (err != HIF_OK) {
                 runs_free(&runs);
                 return err;
         }
         take_over(vfs, epochs, move, &runs);
+        for (size_t i = 0; i < applying.gone.size; i += sizeof(uint64_t))
+                removed_note(vfs, be64_get(applying.gone.data + i));
         return HIF_OK;
 }

@@ -40,22 +40,18 @@ static enum hif_err add(struct building *building, const struct vfs_change *chan
         return buf_failed(&building->list) || change->path.data == NULL ? HIF_ENOMEM : HIF_OK;
 }
 
-/* Does the node, as it is now, differ from what the base has in kind or content? */
-static bool differs(const struct onode *node, enum entry_kind kind, const struct entry *base,
-                    bool own_base)
+/* Is the node, as it is now, of that kind and content? False where only reading could tell. */
+static bool equals(const struct vfs_change *change, const struct entry *base)
 {
-        if (base->kind != kind)
-                return true;
-        if (kind == ENTRY_DIR)
-                return false;
-        if (kind == ENTRY_SYMLINK) {
-                struct hif_hash hash = hash_of(HASH_BLOB, node->target);
+        struct hif_hash hash = change->content.base.hash;
 
-                return node->target.size > 0 && !hash_eq(&hash, &base->hash);
-        }
-        if ((node->flags & ONODE_CONTENT) != 0)
+        if (change->entry_kind != base->kind)
+                return false;
+        if (change->entry_kind == ENTRY_DIR)
                 return true;
-        return !own_base && !hash_eq(&node->base.hash, &base->hash);
+        if (change->entry_kind == ENTRY_SYMLINK && change->target.size > 0)
+                hash = hash_of(HASH_BLOB, change->target);
+        return !change->content_changed && hash_eq(&hash, &base->hash);
 }
 
 static void fill(struct building *building, const struct onode *node, enum entry_kind kind,
@@ -69,9 +65,12 @@ static void fill(struct building *building, const struct onode *node, enum entry
         change->content_changed = node->kind == ONODE_FILE && (node->flags & ONODE_CONTENT) != 0;
         if (change->content_changed)
                 change->content = *vfs_rows_content(building->rows, node);
+        else
+                change->content = (struct vfs_content){.base = node->base, .size = node->size};
 }
 
-/* A name that the overlay gives to a node. */
+/* A name that the overlay gives to a node. A node of the base that has several now was renamed to
+ * one of them; the others are new. */
 static enum hif_err name_given(struct building *building, const struct odirent *row)
 {
         const struct onode *node = vfs_rows_node(building->rows, row->child);
@@ -81,15 +80,10 @@ static enum hif_err name_given(struct building *building, const struct odirent *
         enum hif_err err;
 
         assert(node != NULL);
-        if (!vfs_rows_entry_kind(node, &kind) || name_is_local(row->name))
+        if (!vfs_rows_entry_kind(node, &kind))
                 return HIF_OK;
-        if (row->base_child != NODEID_NONE) {
-                if (left == NULL && !differs(node, kind, &row->base, false))
-                        return HIF_OK;
-                change.kind = VFS_MODIFIED;
-                change.base = row->base;
-        }
-        if (left != NULL && left != row && !name_is_local(left->name)) {
+        fill(building, node, kind, &change);
+        if (left != NULL && map_get(&building->rows->by_child, row->child) == row) {
                 err = join(building, left->dir, left->name, true);
                 if (err != HIF_OK)
                         return err;
@@ -97,19 +91,23 @@ static enum hif_err name_given(struct building *building, const struct odirent *
                 change.path_from = keep_path(building);
                 change.base = left->base;
                 change.subtree = left->base.kind == ENTRY_DIR;
+        } else if (row->base_child != NODEID_NONE) {
+                if (equals(&change, &row->base))
+                        return HIF_OK;
+                change.kind = VFS_MODIFIED;
+                change.base = row->base;
         }
         err = join(building, row->dir, row->name, false);
         if (err != HIF_OK)
                 return err;
         change.path = keep_path(building);
-        fill(building, node, kind, &change);
         return add(building, &change);
 }
 
 /* A name that the base has and the workspace has not, and whose node lives on nowhere. */
 static enum hif_err name_gone(struct building *building, const struct odirent *row)
 {
-        const struct onode *node = vfs_rows_node(building->rows, row->base_child);
+        const struct odirent *given = map_get(&building->rows->by_child, row->base_child);
         struct vfs_change change = {.kind = VFS_DELETED,
                                     .entry_kind = row->base.kind,
                                     .base = row->base,
@@ -117,8 +115,7 @@ static enum hif_err name_gone(struct building *building, const struct odirent *r
                                     .subtree = row->base.kind == ENTRY_DIR};
         enum hif_err err;
 
-        if (node != NULL && (node->flags & ONODE_REMOVED) == 0 &&
-            map_get(&building->rows->by_child, row->base_child) != NULL)
+        if (given != NULL && vfs_rows_lands(building->rows, given))
                 return HIF_OK; /* renamed: told at its new name */
         err = join(building, row->dir, row->name, true);
         if (err != HIF_OK)
@@ -130,23 +127,22 @@ static enum hif_err name_gone(struct building *building, const struct odirent *r
 /* A node that kept the base's name, and changed. */
 static enum hif_err node_changed(struct building *building, const struct onode *node)
 {
-        struct vfs_change change = {.kind = VFS_MODIFIED};
+        struct vfs_change change = {.kind = VFS_MODIFIED, .base = node->base};
         enum entry_kind kind;
         enum hif_err err;
 
         if (node->base.kind == 0 || node->kind != ONODE_FILE || (node->flags & ONODE_ATTRS) == 0 ||
-            (node->flags & ONODE_REMOVED) != 0 ||
-            map_get(&building->rows->by_child, node->id) != NULL ||
-            !vfs_rows_alive(building->rows, node->id) || !vfs_rows_entry_kind(node, &kind) ||
-            !differs(node, kind, &node->base, true))
+            !vfs_rows_at_home(building->rows, &building->snapshot->vfs->runs, node) ||
+            !vfs_rows_entry_kind(node, &kind))
+                return HIF_OK;
+        fill(building, node, kind, &change);
+        if (equals(&change, &node->base))
                 return HIF_OK;
         buf_reset(&building->path);
         err = vfs_rows_path(building->rows, node->id, &building->path);
         if (err != HIF_OK)
                 return err;
         change.path = keep_path(building);
-        change.base = node->base;
-        fill(building, node, kind, &change);
         return add(building, &change);
 }
 
@@ -155,7 +151,31 @@ static int compare_changes(const void *a, const void *b)
         const struct vfs_change *change_a = a, *change_b = b;
         int order = span_cmp(change_a->path, change_b->path);
 
-        return order != 0 ? order : (int)change_a->kind - (int)change_b->kind;
+        if (order != 0)
+                return order;
+        return (change_b->kind == VFS_DELETED) - (change_a->kind == VFS_DELETED);
+}
+
+/* A path that is deleted under one directory and made under another that took its name: one
+ * modification, or none. */
+static size_t reduce(struct vfs_change *changes, size_t count)
+{
+        size_t kept = 0;
+
+        for (size_t i = 0; i < count; i++) {
+                struct vfs_change *gone = &changes[i], *next = gone + 1;
+
+                if (gone->kind == VFS_DELETED && i + 1 < count && span_eq(gone->path, next->path)) {
+                        if (next->kind == VFS_ADDED) {
+                                next->kind = VFS_MODIFIED;
+                                next->base = gone->base;
+                        }
+                        i += next->kind == VFS_MODIFIED && equals(next, &gone->base);
+                        continue;
+                }
+                changes[kept++] = changes[i];
+        }
+        return kept;
 }
 
 static enum hif_err build(struct vfs_snapshot *snapshot)
@@ -168,7 +188,7 @@ static enum hif_err build(struct vfs_snapshot *snapshot)
         for (size_t i = 0; i < building.rows->dirent_count && err == HIF_OK; i++) {
                 const struct odirent *row = &building.rows->dirents[i];
 
-                if (row->child != NODEID_NONE && vfs_rows_alive(building.rows, row->dir))
+                if (row->child != NODEID_NONE && vfs_rows_lands(building.rows, row))
                         err = name_given(&building, row);
                 else if (row->base_child != NODEID_NONE)
                         err = name_gone(&building, row);
@@ -187,6 +207,7 @@ static enum hif_err build(struct vfs_snapshot *snapshot)
         if (snapshot->change_count > 0)
                 qsort(snapshot->changes, snapshot->change_count, sizeof(*snapshot->changes),
                       compare_changes);
+        snapshot->change_count = reduce(snapshot->changes, snapshot->change_count);
         return HIF_OK;
 }
 

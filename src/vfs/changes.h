@@ -37,7 +37,7 @@ struct vfs_change {
         bool content_changed; /* false: content is `base`'s (renamed, chmod) and needs no reading */
         bool subtree; /* a base directory, renamed or deleted with all that the base holds below:
                        * vfs_changes_expand spells it out */
-        struct vfs_content content;
+        struct vfs_content content; /* !content_changed: base is what the node holds */
 };
 
 struct vfs_rows; /* the overlay's rows as they were, copied; private */
@@ -54,6 +54,9 @@ struct vfs_snapshot {
         struct bloom bloom; /* of their paths */
         struct span runs;   /* the run table, as stored (runs.h) */
         struct vfs_rows *rows;
+        struct vfs_expanded *kept; /* by vfs_changes_expand: what shows below names that never land,
+                                    * sorted by key; for vfs_move_plan */
+        size_t kept_count;
         struct vfs *vfs;
         struct overlay *overlay;
         struct fetch_origin *origin;
@@ -73,6 +76,10 @@ HIF_MUST_USE enum hif_err vfs_content_read(const struct vfs_snapshot *snapshot,
                                            const struct vfs_content *content, uint64_t offset,
                                            void *out, size_t size);
 
+/* HASH_BLOB of a content of at most BODY_BLOB_MAX bytes. */
+HIF_MUST_USE enum hif_err vfs_content_hash(const struct vfs_snapshot *snapshot,
+                                           const struct vfs_content *content, struct hif_hash *out);
+
 /* Drop modifications whose content hashes equal to the base's (reads only local data; a change that
  * still shows base ranges, or is larger than BODY_BLOB_MAX, is taken to differ), and fold a delete
  * and an add of one content into a rename. Compacts the array. */
@@ -90,10 +97,11 @@ struct vfs_expanded {
         struct hif_time mtime;
         uint64_t size;
         struct span target;
-        bool have_hash; /* content is the base's: hash and loc are known */
+        bool have_hash; /* content is the base's: hash and loc are known. Else the caller may
+                         * set them before vfs_move_plan, which need not hash it again then */
         struct hif_hash hash;
         struct pack_loc loc;
-        const struct vfs_content *content; /* !have_hash, files */
+        const struct vfs_content *content; /* files whose hash was not known; NULL: it was */
 };
 HIF_MUST_USE enum hif_err vfs_changes_expand(struct vfs_snapshot *snapshot,
                                              struct tree_source *nodes, struct vfs_expanded **out,

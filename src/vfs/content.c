@@ -149,8 +149,8 @@ static bool is_local(const struct vfs_content *content)
         return content->size <= BODY_BLOB_MAX;
 }
 
-static enum hif_err hash_content(const struct vfs_snapshot *snapshot,
-                                 const struct vfs_content *content, struct hif_hash *out)
+enum hif_err vfs_content_hash(const struct vfs_snapshot *snapshot,
+                              const struct vfs_content *content, struct hif_hash *out)
 {
         size_t size = (size_t)content->size;
         uint8_t *bytes = malloc(size + 1);
@@ -181,7 +181,7 @@ static enum hif_err equals_base(const struct vfs_snapshot *snapshot,
         *equal = false;
         if (!change->content_changed || change->size != base->size || !is_local(&change->content))
                 return HIF_OK;
-        err = hash_content(snapshot, &change->content, &hash);
+        err = vfs_content_hash(snapshot, &change->content, &hash);
         if (err == HIF_OK)
                 *equal = hash_eq(&hash, &base->hash);
         return err;
@@ -209,7 +209,7 @@ static enum hif_err find_source(struct vfs_snapshot *snapshot, const struct vfs_
                     !is_file(gone->base.kind) || gone->base.size != added->size)
                         continue;
                 if (!hashed) {
-                        err = hash_content(snapshot, &added->content, &hash);
+                        err = vfs_content_hash(snapshot, &added->content, &hash);
                         if (err != HIF_OK)
                                 return err;
                         hashed = true;

@@ -185,8 +185,7 @@ static enum hif_err put_entry(struct expanding *ex, uint64_t id, const struct en
 static enum hif_err push_dir(struct expanding *ex, uint64_t id, struct span base_path,
                              struct span path)
 {
-        struct shown_dir dir = {
-            .id = id, .base_path = base_path, .path = path, .local = ex->local};
+        struct shown_dir dir = {.id = id, .base_path = base_path, .path = path, .local = ex->local};
 
         buf_put(&ex->todo, &dir, sizeof(dir));
         return buf_failed(&ex->todo) ? HIF_ENOMEM : HIF_OK;

@@ -15,16 +15,8 @@ struct planning {
         struct runs old;
         struct buf assigned; /* struct assigned */
         struct map owners;   /* node -> the landed item whose name it goes by */
-        struct buf others;   /* struct other_key */
+        struct buf keys;     /* struct move_key */
         struct buf key;
-};
-
-/* A key that others changed; its directory's number is known once the run table is. */
-struct other_key {
-        struct span key; /* in the move's arena */
-        uint64_t rank;   /* in the new tree */
-        bool removed;
-        struct entry entry;
 };
 
 static enum hif_err find(struct planning *plan, struct span path, struct entry *entry,
@@ -37,58 +29,44 @@ static enum hif_err find(struct planning *plan, struct span path, struct entry *
         return tree_find(&plan->cursor, &plan->move->to.tree, buf_span(&plan->key), entry, rank);
 }
 
-/* Numbers for what was landed: each node goes by the first of its names. */
-static enum hif_err assign(struct planning *plan)
+static enum hif_err add_key(struct planning *plan, const struct move_key *key)
 {
-        for (size_t i = 0; i < plan->landed_count; i++) {
-                const struct vfs_expanded *item = &plan->landed[i];
-                struct move_node node = {.id = item->node};
-                struct assigned assigned = {.id = item->node};
-                enum hif_err err;
+        struct move_key kept = *key;
 
-                if (item->remove || item->skip)
-                        continue;
-                err = find(plan, item->path, &node.entry, &assigned.rank);
-                if (err == HIF_ENOENT)
-                        continue; /* removed again by a landing in between */
-                if (err != HIF_OK)
-                        return err;
-                if (map_get(&plan->owners, item->node) != NULL)
-                        continue;
-                err = map_put(&plan->owners, item->node, (void *)(uintptr_t)item);
-                if (err != HIF_OK)
-                        return err;
-                node.entry.target = node.entry.ext = (struct span){0};
-                buf_put(&plan->assigned, &assigned, sizeof(assigned));
-                buf_put(&plan->move->nodes, &node, sizeof(node));
-        }
-        return buf_failed(&plan->assigned) || buf_failed(&plan->move->nodes) ? HIF_ENOMEM : HIF_OK;
-}
-
-static bool was_landed(const struct planning *plan, struct span key);
-
-/* Something that neither kept its number nor was ours to land. */
-static enum hif_err on_other(void *arg, struct span key, const struct entry *a,
-                             const struct entry *b, uint64_t rank_b)
-{
-        struct planning *plan = arg;
-        struct other_key other = {.rank = rank_b, .removed = b == NULL};
-
-        (void)a;
-        if (key.size == 0 || was_landed(plan, key))
-                return HIF_OK;
-        other.key = arena_span(&plan->move->arena, key);
-        if (other.key.data == NULL)
+        kept.key = arena_span(&plan->move->arena, key->key);
+        kept.entry.target = kept.entry.ext = (struct span){0};
+        if (kept.key.data == NULL)
                 return HIF_ENOMEM;
-        if (b != NULL) {
-                other.entry = *b;
-                other.entry.target = other.entry.ext = (struct span){0};
-        }
-        buf_put(&plan->others, &other, sizeof(other));
-        return buf_failed(&plan->others) ? HIF_ENOMEM : HIF_OK;
+        buf_put(&plan->keys, &kept, sizeof(kept));
+        return buf_failed(&plan->keys) ? HIF_ENOMEM : HIF_OK;
 }
 
-static int compare_landed(const void *key, const void *item)
+/* --- numbers for what was landed ----------------------------------------------------------------
+ */
+
+/* Is the item what the new tree has at its path? Not so after an earlier run of a landing, when the
+ * path has changed since. */
+static enum hif_err matches(const struct planning *plan, const struct vfs_expanded *item,
+                            const struct entry *entry, bool *same)
+{
+        struct hif_hash hash = item->hash;
+        enum hif_err err = HIF_OK;
+
+        *same = item->entry_kind == entry->kind && entry->kind == ENTRY_DIR;
+        if (item->entry_kind != entry->kind || entry->kind == ENTRY_DIR ||
+            item->size != entry->size)
+                return HIF_OK;
+        if (entry->kind == ENTRY_SYMLINK)
+                hash = hash_of(HASH_BLOB, item->target);
+        else if (!item->have_hash && item->size <= BODY_BLOB_MAX)
+                err = vfs_content_hash(plan->snapshot, item->content, &hash);
+        else if (!item->have_hash)
+                hash = entry->hash; /* the caller did not say, and reading it all is too much */
+        *same = hash_eq(&hash, &entry->hash);
+        return err;
+}
+
+static int compare_item(const void *key, const void *item)
 {
         CLEANUP(buf_free) struct buf item_key = {0};
 
@@ -96,116 +74,139 @@ static int compare_landed(const void *key, const void *item)
         return span_cmp(*(const struct span *)key, buf_span(&item_key));
 }
 
-/* Landed items are sorted by key. */
+/* Items are sorted by key. */
+static const struct vfs_expanded *find_item(const struct vfs_expanded *items, size_t count,
+                                            struct span key)
+{
+        return count > 0 ? bsearch(&key, items, count, sizeof(*items), compare_item) : NULL;
+}
+
 static const struct vfs_expanded *find_landed(const struct planning *plan, struct span key)
 {
-        const struct vfs_expanded *item;
+        const struct vfs_expanded *item = find_item(plan->landed, plan->landed_count, key);
 
-        if (plan->landed_count == 0)
-                return NULL;
-        item = bsearch(&key, plan->landed, plan->landed_count, sizeof(*item), compare_landed);
         return item != NULL && !item->skip ? item : NULL;
 }
 
-static bool was_landed(const struct planning *plan, struct span key)
+/* The path of a node that still has its base's name. Empty: it has not. */
+static enum hif_err home_of(const struct planning *plan, uint64_t id, struct buf *path)
 {
-        return find_landed(plan, key) != NULL;
+        const struct onode *node = vfs_rows_node(plan->snapshot->rows, id);
+
+        if (node == NULL || !vfs_rows_at_home(plan->snapshot->rows, &plan->old, node))
+                return HIF_OK;
+        return vfs_rows_path(plan->snapshot->rows, id, path);
 }
 
-/* --- with the new run table --- */
-
-/* The number of the directory that holds a key's entry in the new tree; NODEID_NONE: it has none.
- */
-static enum hif_err dir_of(struct planning *plan, struct span key, uint64_t *dir, struct span *path)
+/* A file with several names goes by that of the base, where it still has that one. *taken: it does
+ * without being assigned anything. */
+static enum hif_err stays_home(struct planning *plan, uint64_t id, struct span home, bool *taken)
 {
-        CLEANUP(buf_free) struct buf full = {0};
+        const struct onode *node = vfs_rows_node(plan->snapshot->rows, id);
         struct entry entry;
-        uint64_t rank = 0;
-        enum hif_err err;
+        uint64_t rank;
+        enum hif_err err = find(plan, home, &entry, &rank);
 
-        key_to_path(&full, key);
-        if (buf_failed(&full))
-                return HIF_ENOMEM;
-        *path = arena_span(&plan->move->arena, path_parent(buf_span(&full)));
-        if (path->size == 0) {
-                *dir = NODEID_ROOT;
+        *taken = false;
+        if (err == HIF_ENOENT)
                 return HIF_OK;
-        }
-        if (path->data == NULL)
-                return HIF_ENOMEM;
-        err = find(plan, *path, &entry, &rank);
+        if (err == HIF_OK && find_landed(plan, buf_span(&plan->key)) == NULL)
+                *taken = entry_same(&entry, &node->base);
+        return err;
+}
+
+static enum hif_err assign_item(struct planning *plan, const struct vfs_expanded *item,
+                                bool at_home)
+{
+        CLEANUP(buf_free) struct buf home = {0};
+        struct move_node node = {.id = item->node};
+        struct assigned assigned = {.id = item->node};
+        struct move_key key = {.other = false};
+        bool taken = false, same = false;
+        enum hif_err err = home_of(plan, item->node, &home);
+
+        if (err == HIF_OK && at_home != (home.size > 0 && span_eq(buf_span(&home), item->path)))
+                return HIF_OK;
+        if (err == HIF_OK && !at_home && home.size > 0)
+                err = stays_home(plan, item->node, buf_span(&home), &taken);
         if (err == HIF_OK)
-                *dir = runs_id(&plan->move->runs, rank);
-        else if (err == HIF_ENOENT)
-                *dir = NODEID_NONE;
-        else
+                err = find(plan, item->path, &node.entry, &assigned.rank);
+        if (err == HIF_ENOENT)
+                return HIF_OK; /* removed again by a landing in between */
+        if (err == HIF_OK)
+                err = matches(plan, item, &node.entry, &same);
+        if (err != HIF_OK || !same)
                 return err;
+        key.key = buf_span(&plan->key);
+        key.rank = assigned.rank;
+        key.entry = node.entry;
+        err = add_key(plan, &key);
+        if (err != HIF_OK || taken || map_get(&plan->owners, item->node) != NULL)
+                return err;
+        err = map_put(&plan->owners, item->node, (void *)(uintptr_t)item);
+        if (err != HIF_OK)
+                return err;
+        node.entry.target = node.entry.ext = (struct span){0};
+        buf_put(&plan->assigned, &assigned, sizeof(assigned));
+        buf_put(&plan->move->nodes, &node, sizeof(node));
         return HIF_OK;
 }
 
-static enum hif_err touch(struct vfs_move *move, uint64_t id, struct span path)
+static int compare_ranks(const void *a, const void *b)
 {
-        struct vfs_touched touched = {.path = path, .id = id};
-        size_t count = move->touched.size / sizeof(touched);
-        const struct vfs_touched *list = (const void *)move->touched.data;
+        const struct assigned *assigned_a = a, *assigned_b = b;
 
-        if (id == NODEID_NONE || (count > 0 && list[count - 1].id == id))
-                return HIF_OK;
-        buf_put(&move->touched, &touched, sizeof(touched));
-        return buf_failed(&move->touched) ? HIF_ENOMEM : HIF_OK;
+        return assigned_a->rank < assigned_b->rank ? -1 : assigned_a->rank > assigned_b->rank;
 }
 
-static int compare_others(const void *a, const void *b)
+/* Each node goes by its base's name, or by the first of its others. */
+static enum hif_err assign(struct planning *plan)
 {
-        const struct move_other *other_a = a, *other_b = b;
+        enum hif_err err = HIF_OK;
 
-        if (other_a->dir != other_b->dir)
-                return other_a->dir < other_b->dir ? -1 : 1;
-        if (other_a->hash60 != other_b->hash60)
-                return other_a->hash60 < other_b->hash60 ? -1 : 1;
-        return span_cmp(other_a->name, other_b->name);
-}
-
-static enum hif_err note_others(struct planning *plan)
-{
-        const struct other_key *keys = (const void *)plan->others.data;
-        size_t count = plan->others.size / sizeof(*keys);
-        struct vfs_move *move = plan->move;
-
-        for (size_t i = 0; i < count; i++) {
-                struct move_other other = {.hash60 = key_hash60(keys[i].key),
-                                           .name = key_name(keys[i].key)};
-                struct span dir_path;
-                enum hif_err err = dir_of(plan, keys[i].key, &other.dir, &dir_path);
-
-                if (err == HIF_OK)
-                        err = touch(move, other.dir, dir_path);
-                if (err != HIF_OK)
-                        return err;
-                if (!keys[i].removed) {
-                        struct move_node node = {.entry = keys[i].entry};
-
-                        node.id = other.base_child = runs_id(&move->runs, keys[i].rank);
-                        other.base = keys[i].entry;
-                        if (keys[i].entry.kind != ENTRY_DIR)
-                                buf_put(&move->changed, &node, sizeof(node));
-                }
-                if (other.dir != NODEID_NONE)
-                        buf_put(&move->others, &other, sizeof(other));
-        }
-        if (buf_failed(&move->changed) || buf_failed(&move->others))
+        for (int home = 1; home >= 0; home--)
+                for (size_t i = 0; i < plan->landed_count && err == HIF_OK; i++)
+                        if (!plan->landed[i].remove && !plan->landed[i].skip)
+                                err = assign_item(plan, &plan->landed[i], home);
+        if (buf_failed(&plan->assigned) || buf_failed(&plan->move->nodes))
                 return HIF_ENOMEM;
-        if (move->others.size > 0)
-                qsort(move->others.data, move->others.size / sizeof(struct move_other),
-                      sizeof(struct move_other), compare_others);
-        return HIF_OK;
+        if (plan->assigned.size > 0)
+                qsort(plan->assigned.data, plan->assigned.size / sizeof(struct assigned),
+                      sizeof(struct assigned), compare_ranks);
+        return err;
 }
+
+/* A key that differs between the trees. What we landed there, others did not change. */
+static enum hif_err on_key(void *arg, struct span bytes, const struct entry *a,
+                           const struct entry *b, uint64_t rank_b)
+{
+        struct planning *plan = arg;
+        const struct vfs_expanded *item;
+        struct move_key key = {.key = bytes, .rank = rank_b, .removed = b == NULL};
+        enum hif_err err = HIF_OK;
+        bool ours;
+
+        (void)a;
+        if (bytes.size == 0)
+                return HIF_OK;
+        item = find_landed(plan, bytes);
+        if (b != NULL)
+                key.entry = *b;
+        ours = item != NULL && item->remove == key.removed;
+        if (ours && b != NULL)
+                err = matches(plan, item, b, &ours);
+        key.other = !ours;
+        return err == HIF_OK ? add_key(plan, &key) : err;
+}
+
+/* --- rows ---------------------------------------------------------------------------------------
+ */
 
 /* What the new base has under the name of a row. */
-static enum hif_err facts_of(struct planning *plan, struct move_dirent *dirent)
+static enum hif_err facts_of(struct planning *plan, const struct odirent *row,
+                             struct move_name *out)
 {
         CLEANUP(buf_free) struct buf prefix = {0};
-        const struct odirent *row = dirent->row;
         struct entry entry;
         uint64_t rank;
         enum hif_err err;
@@ -225,35 +226,62 @@ static enum hif_err facts_of(struct planning *plan, struct move_dirent *dirent)
                 return HIF_OK;
         if (err != HIF_OK)
                 return err;
-        dirent->base_child = runs_id(&plan->move->runs, rank);
-        dirent->base = entry;
-        dirent->base.target = dirent->base.ext = (struct span){0};
+        out->base_child = runs_id(&plan->move->runs, rank);
+        out->base = entry;
+        out->base.target = out->base.ext = (struct span){0};
         return HIF_OK;
 }
 
-/* A row goes when the base now says the same: its name shows its node, or is gone. Rows of names
- * that were not landed stay, with the new base's facts. */
 static enum hif_err judge_rows(struct planning *plan)
 {
         const struct vfs_rows *rows = plan->snapshot->rows;
         struct vfs_move *move = plan->move;
+        enum hif_err err = HIF_OK;
 
+        move->rows = rows;
         move->dirents =
             arena_zalloc(&move->arena, (rows->dirent_count + 1) * sizeof(*move->dirents));
         if (move->dirents == NULL)
                 return HIF_ENOMEM;
-        move->dirent_count = rows->dirent_count;
-        for (size_t i = 0; i < rows->dirent_count; i++) {
-                struct move_dirent *dirent = &move->dirents[i];
-                enum hif_err err;
+        for (size_t i = 0; i < rows->dirent_count && err == HIF_OK; i++)
+                err = facts_of(plan, &rows->dirents[i], &move->dirents[i]);
+        return err;
+}
 
-                dirent->row = &rows->dirents[i];
-                err = facts_of(plan, dirent);
-                if (err != HIF_OK)
-                        return err;
-                dirent->landed = dirent->base_child == dirent->row->child;
-        }
-        return HIF_OK;
+/* An item that did not land. Where its directory has lost its base, only a row can show it. */
+static enum hif_err keep_item(struct planning *plan, const struct vfs_expanded *item)
+{
+        const struct vfs_snapshot *snapshot = plan->snapshot;
+        struct span parent = path_parent(item->path), name = path_name(item->path);
+        const struct vfs_expanded *dir;
+        struct move_kept kept = {.item = item};
+        uint64_t rank;
+
+        buf_reset(&plan->key);
+        key_from_path(&plan->key, parent);
+        if (buf_failed(&plan->key))
+                return HIF_ENOMEM;
+        dir = find_item(snapshot->kept, snapshot->kept_count, buf_span(&plan->key));
+        if (dir == NULL)
+                dir = find_item(plan->landed, plan->landed_count, buf_span(&plan->key));
+        if (dir == NULL || dir->remove || runs_rank(&plan->move->runs, dir->node, &rank) ||
+            vfs_rows_dirent(snapshot->rows, dir->node, name_hash60(name), name) != NULL)
+                return HIF_OK;
+        kept.dir = dir->node;
+        buf_put(&plan->move->kept, &kept, sizeof(kept));
+        return buf_failed(&plan->move->kept) ? HIF_ENOMEM : HIF_OK;
+}
+
+static enum hif_err keep_items(struct planning *plan)
+{
+        enum hif_err err = HIF_OK;
+
+        for (size_t i = 0; i < plan->snapshot->kept_count && err == HIF_OK; i++)
+                err = keep_item(plan, &plan->snapshot->kept[i]);
+        for (size_t i = 0; i < plan->landed_count && err == HIF_OK; i++)
+                if (plan->landed[i].skip && !plan->landed[i].remove)
+                        err = keep_item(plan, &plan->landed[i]);
+        return err;
 }
 
 static enum hif_err run_plan(struct planning *plan)
@@ -270,16 +298,36 @@ static enum hif_err run_plan(struct planning *plan)
         if (err == HIF_OK)
                 err = runs_plan(plan->nodes, &move->from.tree, &move->to.tree, &plan->old,
                                 (const struct assigned *)(const void *)plan->assigned.data,
-                                plan->assigned.size / sizeof(struct assigned), &move->runs,
-                                on_other, plan);
+                                plan->assigned.size / sizeof(struct assigned), &move->runs, on_key,
+                                plan);
         if (err == HIF_OK)
-                err = note_others(plan);
+                err = vfs_move_names(move, plan->nodes, &plan->old,
+                                     (const struct move_key *)(const void *)plan->keys.data,
+                                     plan->keys.size / sizeof(struct move_key));
         if (err == HIF_OK)
                 err = judge_rows(plan);
+        if (err == HIF_OK)
+                err = keep_items(plan);
         if (err != HIF_OK)
                 return err;
         runs_put(&move->runs_stored, move->epoch, move->runs.by_rank, move->runs.count);
         return buf_failed(&move->runs_stored) ? HIF_ENOMEM : HIF_OK;
+}
+
+/* Without a landing, all that the session changed is kept. */
+static enum hif_err list_all(struct planning *plan)
+{
+        struct vfs_expanded *all;
+        size_t count;
+        enum hif_err err = vfs_changes_expand(plan->snapshot, plan->nodes, &all, &count);
+
+        if (err != HIF_OK)
+                return err;
+        for (size_t i = 0; i < count; i++)
+                all[i].skip = true;
+        plan->landed = all;
+        plan->landed_count = count;
+        return HIF_OK;
 }
 
 enum hif_err vfs_move_plan(struct vfs_snapshot *snapshot, const struct vfs_expanded *landed,
@@ -301,12 +349,14 @@ enum hif_err vfs_move_plan(struct vfs_snapshot *snapshot, const struct vfs_expan
         move->seq = snapshot->seq;
         move->landing = landed_count > 0;
         tree_cursor_init(&plan.cursor, nodes);
-        err = run_plan(&plan);
+        err = landed_count == 0 ? list_all(&plan) : HIF_OK;
+        if (err == HIF_OK)
+                err = run_plan(&plan);
         tree_cursor_close(&plan.cursor);
         runs_free(&plan.old);
         map_free(&plan.owners);
         buf_free(&plan.assigned);
-        buf_free(&plan.others);
+        buf_free(&plan.keys);
         buf_free(&plan.key);
         if (err != HIF_OK) {
                 vfs_move_free(move);
@@ -325,7 +375,9 @@ void vfs_move_free(struct vfs_move *move)
         runs_free(&move->runs);
         buf_free(&move->runs_stored);
         buf_free(&move->nodes);
+        buf_free(&move->names);
         buf_free(&move->others);
+        buf_free(&move->kept);
         buf_free(&move->changed);
         buf_free(&move->touched);
         arena_free(&move->arena);
@@ -340,7 +392,7 @@ const struct vfs_touched *vfs_move_touched(const struct vfs_move *move, size_t *
 
 bool vfs_move_name(const struct vfs_move *move, size_t index, uint64_t *dir, struct span *name)
 {
-        const struct move_other *others = (const void *)move->others.data;
+        const struct move_name *others = (const void *)move->others.data;
 
         if (index >= move->others.size / sizeof(*others))
                 return false;

@@ -5,12 +5,13 @@
 #include "vfs/move.h"
 #include "vfs/rows.h"
 
-/* A dirent row of the snapshot, and what the new base has under its name. */
-struct move_dirent {
-        const struct odirent *row; /* the snapshot's */
-        uint64_t base_child;
+/* What the new base has under a name. */
+struct move_name {
+        uint64_t dir;
+        uint64_t hash60;
+        struct span name;
+        uint64_t base_child; /* NODEID_NONE: nothing */
         struct entry base;
-        bool landed; /* the base shows the same now: the row goes, unless it changed meanwhile */
 };
 
 /* A node whose content (as of the snapshot) is the base's now. */
@@ -19,13 +20,11 @@ struct move_node {
         struct entry entry;
 };
 
-/* A name that others changed: for rows made since the snapshot. */
-struct move_other {
+/* A node that the old base showed in a directory that has no base any more: from now on rows tell
+ * of it. */
+struct move_kept {
         uint64_t dir;
-        uint64_t hash60;
-        struct span name;
-        uint64_t base_child; /* NODEID_NONE: removed */
-        struct entry base;
+        const struct vfs_expanded *item;
 };
 
 struct vfs_move {
@@ -35,19 +34,37 @@ struct vfs_move {
         uint32_t epoch;
         struct runs runs;
         struct buf runs_stored;
-        struct move_dirent *dirents;
-        size_t dirent_count;
-        struct buf nodes;  /* struct move_node */
-        struct buf others; /* struct move_other, sorted by (dir, hash60, name) */
+        const struct vfs_rows *rows; /* the snapshot's */
+        struct move_name *dirents;   /* [i] is of rows->dirents[i] */
+        struct buf names;            /* struct move_name: all that differ between the two bases */
+        struct buf others;           /* struct move_name: those that others changed */
+        struct buf nodes;            /* struct move_node */
+        struct buf kept;             /* struct move_kept */
         struct buf
             changed; /* struct move_node: files that the move changed, under their new numbers */
         struct buf touched; /* struct vfs_touched */
         bool landing;
 };
 
+/* By (dir, hash60, name), as rows are. */
+int vfs_move_compare_names(const void *a, const void *b);
+/* What the move says of a name; NULL: nothing, it stands for what it stood for. */
+const struct move_name *vfs_move_find_name(const struct vfs_move *move, const struct odirent *row);
+
+/* move_names.c: from the keys that differ to names in directories. */
+struct move_key {
+        struct span key; /* in the move's arena */
+        uint64_t rank;   /* in the new tree */
+        bool removed;
+        bool other; /* others changed it */
+        struct entry entry;
+};
+HIF_MUST_USE enum hif_err vfs_move_names(struct vfs_move *move, struct tree_source *nodes,
+                                         struct runs *old, const struct move_key *keys,
+                                         size_t count);
+
 /* runs_plan.c: the new run table. assigned: ranks of the new tree with a number of their own,
- * ascending by rank, numbers unique. each_changed is called for every key that differs and is not
- * assigned. */
+ * ascending by rank, numbers unique. each_changed is called for every key that differs. */
 struct assigned {
         uint64_t rank, id;
 };

@@ -134,8 +134,10 @@ enum hif_err resolve_dir(struct vfs *vfs, struct vfs_call *call, uint64_t id, st
                         node.base = NULL; /* made in the overlay and not landed */
                 else if (err != HIF_OK)
                         return err;
-                else if (node.base->ghost)
+                else if (node.base->ghost && (node.row == NULL || node.row->nlink == 0))
                         return HIF_ESTALE;
+                if (node.base != NULL && node.base->ghost)
+                        node.base = NULL; /* its base is gone; what is in it, rows tell */
         }
         *out = node;
         return HIF_OK;

@@ -78,7 +78,9 @@ static enum hif_err index_rows(struct vfs_rows *rows)
 
                 if (row->base_child != NODEID_NONE)
                         err = map_put(&rows->by_base_child, row->base_child, row);
-                if (err == HIF_OK && row->child != NODEID_NONE)
+                if (err != HIF_OK || row->child == NODEID_NONE)
+                        continue;
+                if (map_get(&rows->by_child, row->child) == NULL || vfs_rows_lands(rows, row))
                         err = map_put(&rows->by_child, row->child, row);
         }
         return err;
@@ -155,6 +157,37 @@ bool vfs_rows_alive(const struct vfs_rows *rows, uint64_t id)
                 id = node->parent;
         }
         return true;
+}
+
+static bool any_local(const struct vfs_rows *rows, uint64_t id)
+{
+        while (id != NODEID_ROOT) {
+                const struct onode *node = vfs_rows_node(rows, id);
+
+                if (name_is_local(node->name))
+                        return true;
+                id = node->parent;
+        }
+        return false;
+}
+
+bool vfs_rows_lands(const struct vfs_rows *rows, const struct odirent *row)
+{
+        const struct onode *node = vfs_rows_node(rows, row->child);
+        enum entry_kind kind;
+
+        return node != NULL && vfs_rows_entry_kind(node, &kind) && !name_is_local(row->name) &&
+               vfs_rows_alive(rows, row->dir) && !any_local(rows, row->dir);
+}
+
+bool vfs_rows_at_home(const struct vfs_rows *rows, const struct runs *runs,
+                      const struct onode *node)
+{
+        uint64_t rank;
+
+        return (node->flags & ONODE_REMOVED) == 0 && runs_rank(runs, node->id, &rank) &&
+               map_get(&rows->by_base_child, node->id) == NULL && vfs_rows_alive(rows, node->id) &&
+               !any_local(rows, node->id);
 }
 
 /* One step up, in the present or in the base. */

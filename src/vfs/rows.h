@@ -18,7 +18,7 @@ struct vfs_rows {
         size_t node_count;
         struct map node_by_id;    /* -> struct onode */
         struct map by_base_child; /* id -> the dirent where the base has it */
-        struct map by_child;      /* id -> a dirent that names it */
+        struct map by_child;      /* id -> a dirent that names it; one that lands, if any does */
 };
 
 /* Copy everything into the arena. */
@@ -32,6 +32,13 @@ const struct odirent *vfs_rows_dirent(const struct vfs_rows *rows, uint64_t dir,
                                       struct span name);
 /* True when the node and all directories above it still have names. */
 bool vfs_rows_alive(const struct vfs_rows *rows, uint64_t id);
+/* Would this row's name land: its directory is alive, no name on its path is a tool's own, and it
+ * names a file, a directory or a link. */
+bool vfs_rows_lands(const struct vfs_rows *rows, const struct odirent *row);
+/* Is this a node of the base (`runs` of the snapshot) that still has the name that the base gives
+ * it, and does that name land? Its PLACED row then tells its path. */
+bool vfs_rows_at_home(const struct vfs_rows *rows, const struct runs *runs,
+                      const struct onode *node);
 /* Append. HIF_ENOENT: no row tells (which the overlay's invariants exclude for dirs of rows). */
 HIF_MUST_USE enum hif_err vfs_rows_path(const struct vfs_rows *rows, uint64_t id, struct buf *out);
 HIF_MUST_USE enum hif_err vfs_rows_base_path(const struct vfs_rows *rows, uint64_t id,

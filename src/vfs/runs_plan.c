@@ -168,9 +168,9 @@ static enum hif_err on_change(void *arg, struct span key, const struct entry *a,
         if (b != NULL && is_assigned(plan, rank_b)) {
                 err = append(plan, (struct run){rank_b, 1, plan->assigned[plan->next].id});
                 plan->next++;
-        } else {
-                err = plan->each_changed(plan->arg, key, a, b, rank_b);
         }
+        if (err == HIF_OK)
+                err = plan->each_changed(plan->arg, key, a, b, rank_b);
         plan->pos_a += a != NULL;
         plan->pos_b += b != NULL;
         return err;

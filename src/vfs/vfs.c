@@ -15,9 +15,11 @@ static enum hif_err load_epochs(struct vfs *vfs, struct hif_why *why)
         size_t count = stored.size / EPOCH_SIZE;
 
         if (stored.size % EPOCH_SIZE != 0 || count == 0 || count > EPOCHS_MAX)
-                return why_set(why, HIF_ECORRUPT,
-                               "the overlay's record of its base is damaged: save the edits with "
-                               "`hif session export` and mount a new session");
+                return why_set(
+                    why, HIF_ECORRUPT,
+                    "the overlay's record of its base in '%s' is damaged; keep that directory, and "
+                    "mount another session with --session",
+                    vfs->dir);
         vfs->epochs = calloc(count, sizeof(*vfs->epochs));
         if (vfs->epochs == NULL)
                 return HIF_ENOMEM;
@@ -43,9 +45,11 @@ static enum hif_err load_runs(struct vfs *vfs, struct hif_why *why)
         if (err == HIF_OK && vfs->runs.epoch != vfs->epoch)
                 err = HIF_ECORRUPT;
         if (err == HIF_ECORRUPT)
-                return why_set(why, err,
-                               "the overlay's run table is damaged: save the edits with "
-                               "`hif session export` and mount a new session");
+                return why_set(
+                    why, err,
+                    "the overlay's run table in '%s' is damaged; keep that directory, and mount "
+                    "another session with --session",
+                    vfs->dir);
         return err;
 }
 
@@ -68,6 +72,18 @@ static enum hif_err first_base(struct vfs *vfs, const struct vfs_base *base, str
                 return why_set(why, err, "the session's base could not be recorded in '%s': %s",
                                vfs->config.dir, hif_strerror(err));
         return HIF_OK;
+}
+
+/* What comes is later than all that was given before, also where the clock is not. */
+static bool note_ctime(void *arg, const struct onode *row)
+{
+        struct hif_time *last = arg;
+
+        if ((row->flags & ONODE_ATTRS) != 0 &&
+            (row->ctime.sec > last->sec ||
+             (row->ctime.sec == last->sec && row->ctime.nsec > last->nsec)))
+                *last = row->ctime;
+        return true;
 }
 
 static enum hif_err init(struct vfs *vfs, const struct vfs_base *first, struct hif_why *why)
@@ -93,6 +109,7 @@ static enum hif_err init(struct vfs *vfs, const struct vfs_base *first, struct h
         fetch_nodes_init(&vfs->nodes, vfs->config.fetch);
         tree_cursor_init(&vfs->cursor, &vfs->nodes.source);
         tree_cursor_init(&vfs->scan, &vfs->nodes.source);
+        overlay_each_node(vfs->config.overlay, note_ctime, &vfs->last_ctime);
         removed_init(vfs);
         return HIF_OK;
 }

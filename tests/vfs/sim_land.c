@@ -1,0 +1,653 @@
+/* sim_land.c - landings of ours and of others, and moves of the base. */
+#include "sim.h"
+
+#include <stdlib.h>
+
+#define VALUE_INTENT "land.intent"
+
+/* --- landing what a model's tree says, as somebody else ------------------------------------------
+ */
+
+struct foreign {
+        struct land_reader reader; /* first */
+        const struct ment *entries[TREE_MAX * 2];
+};
+
+static enum hif_err read_foreign(struct land_reader *reader, uint64_t content, uint64_t offset,
+                                 void *out, size_t size)
+{
+        const struct ment *entry = ((struct foreign *)reader)->entries[content];
+
+        if (offset + size > entry->data.size)
+                return HIF_EIO;
+        memcpy(out, entry->data.data + offset, size);
+        return HIF_OK;
+}
+
+static int by_key(const void *a, const void *b)
+{
+        CLEANUP(buf_free) struct buf key_a = {0}, key_b = {0};
+
+        key_from_path(&key_a, ((const struct land_change *)a)->path);
+        key_from_path(&key_b, ((const struct land_change *)b)->path);
+        return span_cmp(buf_span(&key_a), buf_span(&key_b));
+}
+
+static size_t list_foreign(struct sim *sim, const struct mtree *from, const struct mtree *to,
+                           struct foreign *foreign, struct land_change *changes)
+{
+        uint64_t now = env_wall_ns(sim->env);
+        size_t count = 0;
+
+        for (size_t i = 0; i < from->count; i++)
+                if (tree_get(to, from->at[i].path) == NULL)
+                        changes[count++] = (struct land_change){.kind = LAND_REMOVE,
+                                                                .path = span_str(from->at[i].path)};
+        for (size_t i = 0; i < to->count; i++) {
+                const struct ment *entry = &to->at[i];
+
+                if (ment_same(tree_get(from, entry->path), entry))
+                        continue;
+                foreign->entries[count] = entry;
+                changes[count] =
+                    (struct land_change){.kind = LAND_PUT,
+                                         .path = span_str(entry->path),
+                                         .entry_kind = entry->kind,
+                                         .mtime = {.sec = (int64_t)(now / 1000000000),
+                                                   .nsec = (uint32_t)(now % 1000000000)},
+                                         .size = entry->kind == ENTRY_DIR ? 0 : entry->data.size,
+                                         .content = count};
+                if (entry->kind == ENTRY_SYMLINK)
+                        changes[count].target = entry->data;
+                count++;
+        }
+        if (count > 0)
+                qsort(changes, count, sizeof(*changes), by_key);
+        return count;
+}
+
+static void no_sleep(struct land_hooks *hooks, uint64_t ns)
+{
+        (void)hooks, (void)ns;
+}
+
+struct vfs_base land_tree(struct sim *sim, const struct mtree *from, const struct vfs_base *at,
+                          const struct mtree *to)
+{
+        struct foreign *foreign = calloc(1, sizeof(*foreign));
+        struct land_change *changes = calloc(TREE_MAX * 2, sizeof(*changes));
+        struct session session = {.state = SESSION_LANDED,
+                                  .origin = at->position,
+                                  .base_position = at->position,
+                                  .base_slot = at->slot,
+                                  .author = span_str("B <b@c>"),
+                                  .goal = span_str("another goal")};
+        struct land_hooks hooks = {.sleep = no_sleep};
+        struct hif_why why = {""};
+        struct land_result result;
+        struct land *land;
+        struct vfs_base out;
+        size_t count;
+
+        expect(sim, foreign != NULL && changes != NULL, "out of memory");
+        foreign->reader.read = read_foreign;
+        count = list_foreign(sim, from, to, foreign, changes);
+        env_random(sim->env, session.id.bytes, SESSION_ID_SIZE);
+        must(sim, land_begin(&sim->project, &session, NULL, NULL, &hooks, NULL, &land));
+        must_why(sim, land_stage(land, changes, count, &foreign->reader, &why), why);
+        must_why(sim, land_commit(land, changes, count, NULL, false, &result, &why), why);
+        out = (struct vfs_base){result.position, result.slot_hash, result.tree};
+        land_free(land);
+        free(changes);
+        free(foreign);
+        return out;
+}
+
+/* --- what others do -----------------------------------------------------------------------------
+ */
+
+static bool parent_exists(const struct mtree *tree, const char *path)
+{
+        char above[PATH_MAX_SIM];
+        char *slash;
+        const struct ment *entry;
+
+        strcpy(above, path);
+        slash = strrchr(above, '/');
+        if (slash == NULL)
+                return true;
+        *slash = '\0';
+        entry = tree_get(tree, above);
+        return entry != NULL && entry->kind == ENTRY_DIR;
+}
+
+static void edit_foreign(struct sim *sim, struct mtree *tree)
+{
+        struct ment entry = {.kind = ENTRY_FILE};
+        const struct ment *old =
+            tree->count > 0 && chance(sim, 80) ? &tree->at[pick(sim, tree->count)] : NULL;
+        uint64_t what = pick(sim, 100);
+        char text[40];
+
+        if (old != NULL && what < 25) {
+                char path[PATH_MAX_SIM];
+
+                if (tree->count < 6)
+                        return;
+                strcpy(path, old->path);
+                sim_trace(sim, "  others remove %s", path);
+                tree_remove(tree, path);
+                return;
+        }
+        if (old != NULL && what < 35 && old->kind != ENTRY_DIR && old->kind != ENTRY_SYMLINK) {
+                entry = *old;
+                entry.kind = old->kind == ENTRY_FILE ? ENTRY_EXEC : ENTRY_FILE;
+        } else if (old != NULL && what < 65 && old->kind != ENTRY_DIR) {
+                entry = *old;
+                if (entry.kind == ENTRY_SYMLINK && chance(sim, 50))
+                        entry.kind = ENTRY_FILE;
+                entry.data = keep_bytes(
+                    sim, text,
+                    (size_t)snprintf(text, sizeof(text), "others %llu",
+                                     (unsigned long long)pick(sim, chance(sim, 30) ? 2 : 1000)));
+        } else {
+                int name = (int)pick(sim, NAMES_COMMON);
+                bool below =
+                    old != NULL && old->kind == ENTRY_DIR && strlen(old->path) < PATH_MAX_SIM - 20;
+
+                snprintf(entry.path, sizeof(entry.path), "%.40s%s%s", below ? old->path : "",
+                         below ? "/" : "", name_text(name));
+                if (tree_get(tree, entry.path) != NULL || tree->count > LIVE_MAX)
+                        return;
+                entry.kind = what < 75 ? ENTRY_DIR : what < 80 ? ENTRY_SYMLINK : ENTRY_FILE;
+                if (entry.kind != ENTRY_DIR)
+                        entry.data = keep_bytes(sim, text,
+                                                (size_t)snprintf(text, sizeof(text), "new %llu",
+                                                                 (unsigned long long)pick(sim, 9)));
+        }
+        if (!parent_exists(tree, entry.path))
+                return;
+        for (const char *at = entry.path, *end = at; *end != '\0'; end++)
+                if (*end == '/' && ++at - entry.path > DEPTH_MAX)
+                        return;
+        entry.node = 0;
+        sim_trace(sim, "  others put %s (%d)", entry.path, entry.kind);
+        tree_put(tree, &entry);
+}
+
+static bool trees_same(const struct mtree *a, const struct mtree *b)
+{
+        if (a->count != b->count)
+                return false;
+        for (size_t i = 0; i < a->count; i++)
+                if (!ment_same(&a->at[i], tree_get(b, a->at[i].path)))
+                        return false;
+        return true;
+}
+
+/* Now and then, what others do is what we did. */
+static void copy_ours(struct sim *sim, struct mtree *tree)
+{
+        struct mtree ours;
+        struct ment entry;
+
+        tree_of_model(sim, &ours);
+        if (ours.count == 0)
+                return;
+        entry = ours.at[pick(sim, ours.count)];
+        entry.node = 0;
+        if (!parent_exists(tree, entry.path) || strstr(entry.path, name_text(NAME_IGNORED)) ||
+            (entry.kind != ENTRY_DIR && tree_get(tree, entry.path) != NULL &&
+             tree_get(tree, entry.path)->kind == ENTRY_DIR))
+                return;
+        sim_trace(sim, "  others put our %s", entry.path);
+        tree_put(tree, &entry);
+}
+
+void land_foreign(struct sim *sim)
+{
+        struct mtree next = sim->tail;
+        const char *doing = sim->doing;
+
+        sim->doing = "landing as another";
+        for (uint64_t edits = 1 + pick(sim, 3); edits > 0; edits--)
+                if (chance(sim, 15))
+                        copy_ours(sim, &next);
+                else
+                        edit_foreign(sim, &next);
+        tree_sort(&next);
+        if (!trees_same(&next, &sim->tail)) {
+                sim->tail_at = land_tree(sim, &sim->tail, &sim->tail_at, &next);
+                sim->tail = next;
+                sim_trace(sim, "others land @%llu", (unsigned long long)sim->tail_at.position);
+        }
+        sim->doing = doing;
+}
+
+/* --- the model's base moves ---------------------------------------------------------------------
+ */
+
+/* The directory of a path, by what the snapshot had there or the move has made; 0: none. */
+static int dir_of(const struct mtree *then, const struct mtree *made, const char *path)
+{
+        char above[PATH_MAX_SIM];
+        char *slash;
+        const struct ment *entry;
+
+        strcpy(above, path);
+        slash = strrchr(above, '/');
+        if (slash == NULL)
+                return NODE_ROOT;
+        *slash = '\0';
+        entry = tree_get(made, above);
+        if (entry == NULL)
+                entry = tree_get(then, above);
+        return entry != NULL && entry->kind == ENTRY_DIR ? entry->node : 0;
+}
+
+static int last_name(const char *path)
+{
+        const char *slash = strrchr(path, '/');
+
+        path = slash != NULL ? slash + 1 : path;
+        return name_of_text(path, strlen(path));
+}
+
+/* What others removed takes what only the tools see below it along. */
+static void drop_tree(struct sim *sim, int dir, int name)
+{
+        int node = sim->nodes[dir].child[name];
+
+        if (sim->nodes[node].kind == ONODE_DIR)
+                for (int i = 0; i < NAMES; i++)
+                        if (sim->nodes[node].child[i] != 0)
+                                drop_tree(sim, node, i);
+        node_unlink(sim, dir, name);
+        sim->nodes[node].nlink_known = false;
+        sim->nodes[dir].mtime_known = false;
+}
+
+static void forget_file(struct sim *sim, int node)
+{
+        struct mnode *m = &sim->nodes[node];
+
+        if (m->kind != ONODE_FILE || m->id == 0 || sim->ghost_count == GHOSTS_MAX)
+                return;
+        sim->ghosts[sim->ghost_count].id = m->id;
+        sim->ghosts[sim->ghost_count++].data = keep_bytes(sim, m->data.data, m->data.size);
+}
+
+/* A directory that others removed stays while something of ours is in it. */
+static bool holds_ours(const struct mnode *node)
+{
+        for (int i = 0; i < NAMES && node->kind == ONODE_DIR; i++)
+                if (node->child[i] != 0 && name_lands(i))
+                        return true;
+        return false;
+}
+
+/* The workspace follows: what differs between what the snapshot had and what there is now was done
+ * by others. */
+static void follow(struct sim *sim, const struct mtree *then, const struct mtree *merged)
+{
+        struct mtree made = {.count = 0};
+        uint64_t now = loop_wall_ns(sim->loop);
+
+        for (size_t i = then->count; i > 0; i--) { /* what is in a directory before it */
+                const struct ment *old = &then->at[i - 1];
+                int dir = dir_of(then, &made, old->path), name = last_name(old->path);
+
+                if (ment_same(old, tree_get(merged, old->path)) || dir == 0 ||
+                    sim->nodes[dir].child[name] != old->node)
+                        continue;
+                if (holds_ours(&sim->nodes[old->node]))
+                        continue;
+                sim_trace(sim, "  gone: %s", old->path);
+                if (sim->nodes[old->node].nlink == 1)
+                        forget_file(sim, old->node);
+                drop_tree(sim, dir, name);
+        }
+        for (size_t i = 0; i < merged->count; i++) {
+                struct ment entry = merged->at[i];
+                int dir = dir_of(then, &made, entry.path), name = last_name(entry.path);
+                struct mnode *m;
+
+                if (ment_same(&entry, tree_get(then, entry.path)))
+                        continue;
+                if (dir == 0 || sim->nodes[dir].child[name] != 0)
+                        continue;
+                entry.node = model_add(sim, dir, name, &entry);
+                sim_trace(sim, "  new: %s, node %d", entry.path, entry.node);
+                tree_put(&made, &entry);
+                sim->nodes[dir].mtime_known = false;
+                m = &sim->nodes[entry.node];
+                if (entry.kind == ENTRY_DIR)
+                        continue;
+                m->mtime = (struct hif_time){.sec = (int64_t)(now / 1000000000),
+                                             .nsec = (uint32_t)(now % 1000000000)};
+                m->mtime_known = true;
+        }
+}
+
+/* Directories in which others changed names have the time of the move, or the new base's. */
+static void forget_times(struct sim *sim, const struct mtree *then, const struct mtree *tail)
+{
+        const struct mtree *trees[] = {&sim->base, tail};
+
+        for (int t = 0; t < 2; t++)
+                for (size_t i = 0; i < trees[t]->count; i++) {
+                        const char *path = trees[t]->at[i].path;
+                        int dir = dir_of(then, then, path);
+
+                        if (dir != 0 &&
+                            !ment_same(tree_get(&sim->base, path), tree_get(tail, path)))
+                                sim->nodes[dir].mtime_known = false;
+                }
+}
+
+/* --- landing ours -------------------------------------------------------------------------------
+ */
+
+struct ours {
+        struct land_hooks hooks; /* first */
+        struct land_reader reader;
+        struct sim *sim;
+        struct vfs_snapshot snapshot;
+        struct fetch_nodes_blocking nodes;
+        struct vfs_expanded *expanded;
+        size_t expanded_count;
+        struct land_change *changes;
+        size_t change_count;
+        struct land_intent intent;
+        bool have_intent;
+        struct session session;
+        struct land *land;
+        struct land_result result;
+};
+
+static enum hif_err read_ours(struct land_reader *reader, uint64_t content, uint64_t offset,
+                              void *out, size_t size)
+{
+        struct ours *ours = (struct ours *)((char *)reader - offsetof(struct ours, reader));
+
+        return vfs_content_read(&ours->snapshot, ours->expanded[content].content, offset, out,
+                                size);
+}
+
+static enum hif_err save_intent(struct land_hooks *hooks, const struct land_intent *intent)
+{
+        struct ours *ours = (struct ours *)hooks;
+        CLEANUP(buf_free) struct buf value = {0};
+        struct otx *tx;
+        uint64_t seq;
+
+        buf_put(&value, intent->landing_id, LANDING_ID_SIZE);
+        buf_put_u64(&value, intent->tag);
+        buf_put(&value, intent->session.bytes, SESSION_ID_SIZE);
+        buf_put_u64(&value, intent->position);
+        buf_put_span(&value, buf_span(&intent->slot));
+        tx = otx_begin(ours->sim->overlay);
+        otx_value(tx, VALUE_INTENT, buf_span(&value));
+        return otx_commit(tx, &seq);
+}
+
+static void load_intent(struct ours *ours)
+{
+        struct span value = overlay_value(ours->sim->overlay, VALUE_INTENT);
+        struct reader rd = rd_open(value);
+
+        if (value.size == 0)
+                return;
+        rd_copy(&rd, ours->intent.landing_id, LANDING_ID_SIZE);
+        ours->intent.tag = rd_u64(&rd);
+        rd_copy(&rd, ours->intent.session.bytes, SESSION_ID_SIZE);
+        ours->intent.position = rd_u64(&rd);
+        buf_put_span(&ours->intent.slot, rd_span(&rd, rd_left(&rd)));
+        ours->have_intent = true;
+}
+
+static bool has_ignored_name(struct span path)
+{
+        struct span ignored = span_str(name_text(NAME_IGNORED));
+
+        return memmem(path.data, path.size, ignored.data, ignored.size) != NULL;
+}
+
+/* New paths with the ignored name do not land. */
+static void skip_ignored(struct sim *sim, struct ours *ours, const struct mtree *then,
+                         struct mtree *landing)
+{
+        *landing = *then;
+        for (size_t i = 0; i < ours->expanded_count; i++) {
+                struct vfs_expanded *item = &ours->expanded[i];
+                char path[PATH_MAX_SIM];
+
+                snprintf(path, sizeof(path), "%.*s", (int)item->path.size,
+                         (const char *)item->path.data);
+                if (item->remove || !has_ignored_name(item->path) ||
+                    tree_get(&sim->base, path) != NULL)
+                        continue;
+                item->skip = true;
+                tree_remove(landing, path);
+        }
+}
+
+static void list_ours(struct sim *sim, struct ours *ours)
+{
+        ours->changes = calloc(ours->expanded_count + 1, sizeof(*ours->changes));
+        expect(sim, ours->changes != NULL, "out of memory");
+        for (size_t i = 0; i < ours->expanded_count; i++) {
+                const struct vfs_expanded *item = &ours->expanded[i];
+
+                if (item->skip)
+                        continue;
+                ours->changes[ours->change_count++] =
+                    (struct land_change){.kind = item->remove ? LAND_REMOVE : LAND_PUT,
+                                         .path = item->path,
+                                         .entry_kind = item->entry_kind,
+                                         .mtime = item->mtime,
+                                         .target = item->target,
+                                         .size = item->size,
+                                         .have_hash = item->have_hash,
+                                         .hash = item->hash,
+                                         .loc = item->loc,
+                                         .content = i,
+                                         .path_from = item->path_from};
+        }
+}
+
+static void ours_free(struct ours *ours)
+{
+        land_free(ours->land);
+        land_intent_free(&ours->intent);
+        free(ours->changes);
+        vfs_snapshot_free(&ours->snapshot);
+        free(ours);
+}
+
+static void some_operations(struct sim *sim)
+{
+        const char *doing = sim->doing;
+
+        for (uint64_t count = pick(sim, 5); count > 0; count--) {
+                world_turn(sim);
+                op_random(sim);
+                sim->doing = "comparing while frozen";
+                check_all(sim);
+        }
+        sim->doing = doing;
+}
+
+static enum hif_err run_landing(struct sim *sim, struct ours *ours)
+{
+        struct hif_why why = {""};
+        enum hif_err err;
+
+        ours->session = (struct session){.id = sim->session,
+                                         .state = SESSION_LANDED,
+                                         .origin = sim->session_origin,
+                                         .base_position = ours->snapshot.base.position,
+                                         .base_slot = ours->snapshot.base.slot,
+                                         .author = span_str("A <a@b>"),
+                                         .goal = span_str("a goal"),
+                                         .ops = ours->snapshot.ops,
+                                         .op_count = (uint32_t)ours->snapshot.op_count,
+                                         .bloom = ours->snapshot.bloom};
+        must(sim, land_begin(&sim->project, &ours->session, &ours->nodes.source, NULL, &ours->hooks,
+                             NULL, &ours->land));
+        must_why(sim,
+                 land_stage(ours->land, ours->changes, ours->change_count, &ours->reader, &why),
+                 why);
+        for (size_t i = 0; i < ours->change_count; i++) {
+                struct vfs_expanded *item = &ours->expanded[ours->changes[i].content];
+
+                item->have_hash = ours->changes[i].have_hash;
+                item->hash = ours->changes[i].hash;
+                item->loc = ours->changes[i].loc;
+        }
+        err = land_commit(ours->land, ours->changes, ours->change_count,
+                          ours->have_intent ? &ours->intent : NULL, false, &ours->result, &why);
+        expect(sim, err == HIF_OK || err == HIF_ECONFLICT || err == HIF_ENOTHING, "landing: %s: %s",
+               hif_err_name(err), why.text);
+        return err;
+}
+
+static void apply_move(struct sim *sim, struct ours *ours, const struct vfs_base *to,
+                       const struct mtree *then, const struct mtree *merged,
+                       const struct mtree *tail, bool busy)
+{
+        struct session_id session;
+        struct vfs_value values[] = {{VALUE_INTENT, {0}}};
+        struct hif_why why = {""};
+        struct vfs_move *move;
+
+        must_why(sim,
+                 vfs_move_plan(&ours->snapshot, ours->expanded, ours->expanded_count,
+                               &ours->nodes.source, to, &move, &why),
+                 why);
+        if (busy)
+                some_operations(sim);
+        sim->doing = "moving";
+        must(sim, vfs_move_apply(sim->vfs, move, values, 1));
+        vfs_move_free(move);
+        env_random(sim->env, session.bytes, SESSION_ID_SIZE);
+        if (ours->expanded_count > 0) {
+                sim->session = session;
+                sim->session_origin = to->position;
+        }
+        follow(sim, then, merged);
+        forget_times(sim, then, tail);
+        sim->base = *tail;
+        sim->base_at = *to;
+}
+
+static void finish_landing(struct sim *sim, struct ours *ours, const struct mtree *then,
+                           const struct mtree *landing, const struct mtree *landed, bool busy)
+{
+        struct mtree merged = *landed;
+
+        sim->landings++;
+        sim->tail = *landed;
+        tree_sort(&sim->tail);
+        sim->tail_at =
+            (struct vfs_base){ours->result.position, ours->result.slot_hash, ours->result.tree};
+        sim_trace(sim, "landed @%llu", (unsigned long long)sim->tail_at.position);
+        check_tree(sim, &sim->tail_at.tree, &sim->tail);
+        /* What the workspace shows: the landed tree, and what was left out. */
+        for (size_t i = 0; i < then->count; i++)
+                if (tree_get(landing, then->at[i].path) == NULL)
+                        tree_put(&merged, &then->at[i]);
+        tree_sort(&merged);
+        apply_move(sim, ours, &sim->tail_at, then, &merged, &sim->tail, busy);
+}
+
+static void land_ours_with(struct sim *sim, bool die)
+{
+        struct ours *ours = calloc(1, sizeof(*ours));
+        bool busy = trees_same(&sim->tail, &sim->base) && chance(sim, 60);
+        struct mtree then, landing, landed;
+        struct vfs_snapshot second;
+        enum hif_err err;
+        bool fits;
+
+        expect(sim, ours != NULL, "out of memory");
+        sim->doing = "landing";
+        sim_trace(sim, "land, from @%llu", (unsigned long long)sim->base_at.position);
+        ours->sim = sim;
+        ours->hooks = (struct land_hooks){.save_intent = save_intent, .sleep = no_sleep};
+        ours->reader.read = read_ours;
+        load_intent(ours);
+        fetch_nodes_blocking_init(&ours->nodes, sim->origin);
+        tree_of_model(sim, &then);
+        tree_sort(&then);
+        must(sim, vfs_snapshot_take(sim->vfs, true, &ours->snapshot));
+        expect(sim, vfs_snapshot_take(sim->vfs, true, &second) == HIF_EBUSY, "frozen twice");
+        if (busy)
+                some_operations(sim);
+        must(sim, vfs_changes_expand(&ours->snapshot, &ours->nodes.source, &ours->expanded,
+                                     &ours->expanded_count));
+        check_expanded(sim, &ours->snapshot, ours->expanded, ours->expanded_count, &sim->base,
+                       &then);
+        skip_ignored(sim, ours, &then, &landing);
+        list_ours(sim, ours);
+        if (!busy && chance(sim, 30))
+                land_foreign(sim);
+        fits = oracle_merge(&sim->base, &landing, &sim->tail, &landed);
+        err = run_landing(sim, ours);
+        sim_trace(sim, "landing: %s", hif_err_name(err));
+        expect(sim, fits == (err != HIF_ECONFLICT), "the landing says %s", hif_err_name(err));
+        if (err == HIF_ECONFLICT)
+                sim->conflicts++;
+        else
+                expect(sim, (err == HIF_ENOTHING) == trees_same(&landed, &sim->tail),
+                       "the landing says %s", hif_err_name(err));
+        if (err == HIF_OK && !die) {
+                finish_landing(sim, ours, &then, &landing, &landed, busy);
+                die = false;
+        }
+        ours_free(ours);
+}
+
+void land_ours(struct sim *sim)
+{
+        land_ours_with(sim, false);
+}
+
+/* --- moving without a landing -------------------------------------------------------------------
+ */
+
+void move_to_tail(struct sim *sim)
+{
+        struct ours *ours;
+        struct mtree then, merged;
+        bool busy;
+
+        sim->doing = "moving";
+        if (chance(sim, 50))
+                land_foreign(sim);
+        tree_of_model(sim, &then);
+        tree_sort(&then);
+        if (sim->tail_at.position == sim->base_at.position ||
+            !oracle_merge(&sim->base, &then, &sim->tail, &merged))
+                return;
+        sim_trace(sim, "move from @%llu to @%llu", (unsigned long long)sim->base_at.position,
+                  (unsigned long long)sim->tail_at.position);
+        tree_sort(&merged);
+        busy = trees_same(&then, &merged) && chance(sim, 50);
+        ours = calloc(1, sizeof(*ours));
+        expect(sim, ours != NULL, "out of memory");
+        fetch_nodes_blocking_init(&ours->nodes, sim->origin);
+        must(sim, vfs_snapshot_take(sim->vfs, true, &ours->snapshot));
+        if (busy)
+                some_operations(sim);
+        for (size_t i = 0; i < then.count; i++) {
+                const struct ment *theirs = tree_get(&sim->tail, then.at[i].path);
+
+                if (then.at[i].kind != ENTRY_DIR && ment_same(theirs, &then.at[i]) &&
+                    !ment_same(theirs, tree_get(&sim->base, then.at[i].path)))
+                        sim->nodes[then.at[i].node].id_may_change = true;
+        }
+        apply_move(sim, ours, &sim->tail_at, &then, &merged, &sim->tail, busy);
+        sim->syncs++;
+        ours_free(ours);
+}
