@@ -2,6 +2,8 @@
 #include "base/cleanup.h"
 #include "cli/commands.h"
 #include "cli/control.h"
+#include "cli/import.h"
+#include "cli/workspace_impl.h"
 #include "core/layout.h"
 
 #include <dirent.h>
@@ -305,6 +307,21 @@ static const struct argp unmount_argp = {
     .args_doc = "DIR",
     .doc = "Flush and unmount. The session stays, and can be mounted again with its edits."};
 
+/* A mount of ours that the daemon does not know: left by one that died. False: there is none. */
+static bool detach_unknown(struct cli *cli, const char *path, enum hif_err *err,
+                           struct hif_why *why)
+{
+        AUTO_FREE char *mount_point = NULL;
+        bool found = false;
+
+        if (mounts_find(&cli->env, path, &found, &mount_point) != HIF_OK || !found ||
+            strcmp(mount_point, path) != 0)
+                return false;
+        why->text[0] = '\0';
+        *err = detach_mount(path, why);
+        return true;
+}
+
 int cmd_unmount(struct cli *cli, int argc, char **argv)
 {
         struct unmount_args args = {0};
@@ -321,6 +338,14 @@ int cmd_unmount(struct cli *cli, int argc, char **argv)
                                   json_pack("{s:s, s:s, s:b}", "op", "unmount", "path", path,
                                             "force", args.force),
                                   &result, &why);
+        if (err == HIF_ENOENT && args.force && detach_unknown(cli, path, &err, &why)) {
+                if (err != HIF_OK)
+                        return cli_fail(cli, err, &why);
+                if (cli->json)
+                        return cli_print_json(cli, json_pack("{s:s}", "mount_point", path));
+                printf("Detached %s, which no daemon serves\n", path);
+                return cli_finish(cli, EXIT_DONE);
+        }
         if (err != HIF_OK)
                 return cli_fail(cli, err, &why);
         if (cli->json)

@@ -150,7 +150,8 @@ static enum hif_err spawn_daemon(struct hif_why *why)
         if (pid == 0) {
                 int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
-                /* Nothing of the command's may stay open in the daemon: it could be a file in a mount. */
+                /* Nothing of the command's may stay open in the daemon: it could be a file in a
+                 * mount. */
                 setsid();
                 dup2(null, 0);
                 dup2(null, 1);

@@ -151,6 +151,9 @@ static enum hif_err open_log(struct frame *frame, struct hif_why *why)
         if (frame->log_fd < 0)
                 return why_set(why, hif_err_from_errno(errno), "'%s' could not be opened: %s", path,
                                strerror(errno));
+        /* What libraries and failed assertions say belongs there, too. */
+        if (!isatty(STDERR_FILENO) && dup2(frame->log_fd, STDERR_FILENO) < 0)
+                return hif_err_from_errno(errno);
         frame->log = log_new(frame->log_fd, LOG_INFO);
         cli->env = env_system(frame->log);
         return HIF_OK;

@@ -100,10 +100,14 @@ static void serve_fuse(void *arg)
                 fuse_server_on_unmount(workspace->fuse, unmounted, workspace);
 }
 
-static enum hif_err start_fuse(struct workspace *workspace, struct hif_why *why)
+/* A server that died has left a mount that answers nothing; programs in it have lost it. */
+static enum hif_err start_fuse(struct workspace *workspace, bool resume, struct hif_why *why)
 {
         struct serving serving = {.workspace = workspace, .why = why};
+        enum hif_err err = resume ? detach_mount(workspace->mount_point, why) : HIF_OK;
 
+        if (err != HIF_OK)
+                return err;
         loop_call(workspace->loop, serve_fuse, &serving);
         return serving.err;
 }
@@ -137,7 +141,7 @@ enum hif_err front_start(struct workspace *workspace, bool resume, char **note, 
 
         if (err == HIF_OK)
                 err = workspace->front == FRONT_NFS ? start_nfs(workspace, resume, why)
-                                                    : start_fuse(workspace, why);
+                                                    : start_fuse(workspace, resume, why);
         if (err == HIF_OK)
                 workspace->mounted = true;
         return err;

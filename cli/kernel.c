@@ -99,40 +99,79 @@ static void refresh_nfs(const struct workspace *workspace, const struct vfs_touc
         free(paths);
 }
 
-struct invalidation {
+/* One telling of a FUSE client. */
+struct telling {
+        struct fuse_told told; /* first */
         struct workspace *workspace;
-        uint64_t *ids;
-        size_t count;
+        const struct vfs_move *move;
+        pthread_mutex_t lock;
+        pthread_cond_t cond;
+        bool done;
 };
 
-static void invalidate(void *arg)
+static void on_told(struct fuse_told *told)
 {
-        struct invalidation *invalidation = arg;
+        struct telling *telling = (struct telling *)told;
 
-        fuse_server_invalidate(invalidation->workspace->fuse, invalidation->ids,
-                               invalidation->count);
+        pthread_mutex_lock(&telling->lock);
+        telling->done = true;
+        pthread_cond_signal(&telling->cond);
+        pthread_mutex_unlock(&telling->lock);
 }
 
-static void refresh_fuse(struct workspace *workspace, const struct vfs_touched *touched,
-                         size_t count)
+static void tell(void *arg)
 {
-        struct invalidation invalidation = {.workspace = workspace, .count = count};
+        struct telling *telling = arg;
+        struct fuse_server *fuse = telling->workspace->fuse;
+        size_t count;
+        const struct vfs_touched *touched = vfs_move_touched(telling->move, &count);
+        bool all = true;
 
-        invalidation.ids = calloc(count, sizeof(*invalidation.ids));
-        if (invalidation.ids == NULL)
-                return;
         for (size_t i = 0; i < count; i++)
-                invalidation.ids[i] = touched[i].id;
-        loop_call(workspace->loop, invalidate, &invalidation);
-        free(invalidation.ids);
+                all &= fuse_server_invalidate(fuse, &touched[i].id, 1);
+        for (size_t i = 0;; i++) {
+                struct fuse_name name;
+
+                if (!vfs_move_name(telling->move, i, &name.dir, &name.name))
+                        break;
+                all &= fuse_server_invalidate_names(fuse, &name, 1);
+        }
+        if (!all)
+                log_line(
+                    telling->workspace->daemon->cli->env.log, LOG_WARN, "mount",
+                    "%s: so much changed that the kernel was not told of all; unmount and mount "
+                    "to see it",
+                    telling->workspace->mount_point);
+        if (fuse_server_when_told(fuse, &telling->told) != HIF_OK)
+                telling->done = true;
 }
 
-void kernel_refresh(struct workspace *workspace, const struct vfs_touched *touched, size_t count)
+static void refresh_fuse(struct workspace *workspace, const struct vfs_move *move)
 {
-        if (count == 0)
+        struct telling telling = {.told = {.done = on_told},
+                                  .workspace = workspace,
+                                  .move = move,
+                                  .lock = PTHREAD_MUTEX_INITIALIZER,
+                                  .cond = PTHREAD_COND_INITIALIZER};
+
+        loop_call(workspace->loop, tell, &telling);
+        pthread_mutex_lock(&telling.lock);
+        while (!telling.done)
+                pthread_cond_wait(&telling.cond, &telling.lock);
+        pthread_mutex_unlock(&telling.lock);
+        pthread_mutex_destroy(&telling.lock);
+        pthread_cond_destroy(&telling.cond);
+}
+
+void kernel_refresh(struct workspace *workspace, const struct vfs_move *move)
+{
+        size_t count;
+        const struct vfs_touched *touched = vfs_move_touched(move, &count);
+
+        if (!workspace->mounted)
                 return;
-        if (workspace->front == FRONT_NFS)
+        if (workspace->front == FRONT_FUSE)
+                refresh_fuse(workspace, move);
+        else if (count > 0)
                 refresh_nfs(workspace, touched, count);
-        else
-                refresh_fuse(workspace, touched, count);
 }

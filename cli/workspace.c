@@ -273,7 +273,7 @@ enum hif_err workspace_resume(struct daemon *daemon, const char *dir, struct hif
         struct workspace_options options = {0};
         struct workspace *workspace = NULL;
         struct overlay *overlay = NULL;
-        char *project = NULL, *note = NULL;
+        char *project = NULL;
         bool first;
         enum hif_err err = resume_options(daemon, dir, &options, &project, &overlay, why);
 
@@ -293,8 +293,7 @@ enum hif_err workspace_resume(struct daemon *daemon, const char *dir, struct hif
         if (err == HIF_OK)
                 err = records_resume(workspace, why);
         if (err == HIF_OK)
-                err = front_start(workspace, workspace->front == FRONT_NFS, &note, why);
-        free(note);
+                err = front_start(workspace, true, NULL, why);
         if (err != HIF_OK) {
                 abandon_mount(workspace);
                 return err;

@@ -99,6 +99,8 @@ void export_path_of(const struct workspace *workspace, char out[NFS_EXPORT_MAX])
 
 /* umount(8) for FUSE, as root by umount2, else through fusermount3. HIF_EBUSY. */
 HIF_MUST_USE enum hif_err unmount_fuse(const char *mount_point, struct hif_why *why);
+/* Take a mount whose server may be gone out of the way, of either kind. Not mounted: fine. */
+HIF_MUST_USE enum hif_err detach_mount(const char *mount_point, struct hif_why *why);
 
 /* --- peer.c --- */
 
@@ -110,7 +112,9 @@ bool peer_admitted(void *arg, int fd);
 
 /* Write the client's dirty pages back. HIF_ETIMEDOUT: it did not finish. */
 HIF_MUST_USE enum hif_err kernel_sync(const char *mount_point, uint64_t timeout_ms);
-/* Make the client look at these paths again (statx with AT_STATX_FORCE_SYNC). Best effort. */
-void kernel_refresh(struct workspace *workspace, const struct vfs_touched *touched, size_t count);
+/* Tell the client what a move of the base changed, and wait until it knows. NFS: statx with
+ * AT_STATX_FORCE_SYNC; FUSE: invalidation of nodes and names. Best effort: a client that was not
+ * told shows old attributes for a while, and the log says so. */
+void kernel_refresh(struct workspace *workspace, const struct vfs_move *move);
 
 #endif

@@ -200,8 +200,6 @@ static enum hif_err move_on(struct landing *landing, struct hif_why *why)
                               .slot = landing->result.slot_hash,
                               .tree = landing->result.tree};
         struct moving moving = {.landing = landing};
-        const struct vfs_touched *touched;
-        size_t count;
         enum hif_err err;
 
         if (landing->result.already_landed && landing->have_intent)
@@ -215,8 +213,7 @@ static enum hif_err move_on(struct landing *landing, struct hif_why *why)
         if (moving.err == HIF_OK) {
                 workspace->session = moving.session;
                 workspace->origin_position = landing->result.position;
-                touched = vfs_move_touched(moving.move, &count);
-                kernel_refresh(workspace, touched, count);
+                kernel_refresh(workspace, moving.move);
                 err = workspace_summary(workspace, "open");
         } else {
                 err =

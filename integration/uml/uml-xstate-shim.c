@@ -1,9 +1,10 @@
 /* uml-xstate-shim.c - a preload that lets User-Mode Linux up to 6.12 run on CPUs with AMX.
  *
- * Linux accepts PTRACE_SETREGSET(NT_X86_XSTATE) only for the full XSAVE area of the CPU, and User-Mode
- * Linux passes the shorter one that it knows. linux.uml is dynamically linked, so its calls can be
- * widened here: its bytes go to the front of a zeroed area of the full size. What lies beyond (AMX
- * tiles) stays in its initial state, which is right: no guest process ever asks for AMX.
+ * Linux accepts PTRACE_SETREGSET(NT_X86_XSTATE) only for the full XSAVE area of the CPU, and
+ * User-Mode Linux passes the shorter one that it knows. linux.uml is dynamically linked, so its
+ * calls can be widened here: its bytes go to the front of a zeroed area of the full size. What lies
+ * beyond (AMX tiles) stays in its initial state, which is right: no guest process ever asks for
+ * AMX.
  *
  *      cc -O2 -shared -fPIC -o uml-xstate-shim.so uml-xstate-shim.c */
 #define _GNU_SOURCE
@@ -59,7 +60,8 @@ long ptrace(enum __ptrace_request request, ...)
         data = va_arg(args, void *);
         va_end(args);
 
-        if (request == PTRACE_PEEKTEXT || request == PTRACE_PEEKDATA || request == PTRACE_PEEKUSER) {
+        if (request == PTRACE_PEEKTEXT || request == PTRACE_PEEKDATA ||
+            request == PTRACE_PEEKUSER) {
                 result = raw(request, pid, addr, &word);
                 if (result < 0)
                         return result;
