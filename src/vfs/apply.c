@@ -26,6 +26,7 @@ struct applying {
         struct runs *runs; /* the new ones */
         struct map names;  /* node -> a live row that names it */
         struct map kept;   /* directories that others removed, and in which something of ours is */
+        struct map shown;  /* nodes that got a row because their directory lost its base */
         struct buf gone;   /* u64: nodes that lost their last name */
         enum hif_err err;
 };
@@ -128,6 +129,8 @@ static void keep_shown(struct applying *ap)
                 if (overlay_dirent(ap->vfs->config.overlay, row.dir, row.hash60, row.name) != NULL)
                         continue;
                 otx_dirent_put(ap->tx, &row);
+                if (ap->err == HIF_OK)
+                        ap->err = map_put(&ap->shown, item->node, (void *)(uintptr_t)item);
                 node = otx_node(ap->tx, item->node);
                 node->flags |= ONODE_PLACED;
                 node->parent = row.dir;
@@ -185,9 +188,16 @@ static void apply_nodes(struct applying *ap)
 static bool at_home(const struct applying *ap, const struct onode *node)
 {
         return (node->flags & ONODE_PLACED) != 0 && (node->flags & ONODE_REMOVED) == 0 &&
-               lost_base(ap, node->id) &&
+               lost_base(ap, node->id) && map_get(&ap->shown, node->id) == NULL &&
                overlay_dirent(ap->vfs->config.overlay, node->parent, name_hash60(node->name),
                               node->name) == NULL;
+}
+
+/* Does it hold something of ours? */
+static bool is_written(const struct applying *ap, const struct onode *node)
+{
+        return node->kind == ONODE_FILE && (node->flags & ONODE_CONTENT) != 0 &&
+               (map_get(&ap->move->plain, node->id) == NULL || node->data_seq > ap->move->seq);
 }
 
 /* The directories above, where others removed them, stay. */
@@ -218,7 +228,7 @@ static bool keep_written(void *arg, const struct onode *node)
 {
         struct applying *ap = arg;
 
-        if (node->kind == ONODE_FILE && (node->flags & ONODE_CONTENT) != 0 && at_home(ap, node))
+        if (is_written(ap, node) && at_home(ap, node))
                 keep_above(ap, node->parent);
         return ap->err == HIF_OK;
 }
@@ -248,8 +258,7 @@ static bool leave_home(void *arg, const struct onode *node)
 
         if (!at_home(ap, node))
                 return true;
-        if ((node->kind == ONODE_FILE && (node->flags & ONODE_CONTENT) != 0) ||
-            map_get(&ap->kept, node->id) != NULL) {
+        if (is_written(ap, node) || map_get(&ap->kept, node->id) != NULL) {
                 keep_name(ap, node);
                 return true;
         }
@@ -344,6 +353,7 @@ static void applying_free(struct applying *ap)
 {
         map_free(&ap->names);
         map_free(&ap->kept);
+        map_free(&ap->shown);
         buf_free(&ap->gone);
 }
 

@@ -60,7 +60,7 @@ static enum hif_err matches(const struct planning *plan, const struct vfs_expand
                 hash = hash_of(HASH_BLOB, item->target);
         else if (!item->have_hash && item->size <= BODY_BLOB_MAX)
                 err = vfs_content_hash(plan->snapshot, item->content, &hash);
-        else if (!item->have_hash)
+        else if (!item->have_hash && plan->move->landing)
                 hash = entry->hash; /* the caller did not say, and reading it all is too much */
         *same = hash_eq(&hash, &entry->hash);
         return err;
@@ -115,6 +115,18 @@ static enum hif_err stays_home(struct planning *plan, uint64_t id, struct span h
         return err;
 }
 
+/* A file that was written, and holds what the old base has: others may replace it. */
+static enum hif_err note_plain(struct planning *plan, const struct vfs_expanded *item)
+{
+        const struct onode *node = vfs_rows_node(plan->snapshot->rows, item->node);
+        bool same;
+        enum hif_err err = matches(plan, item, &node->base, &same);
+
+        if (err != HIF_OK || !same)
+                return err;
+        return map_put(&plan->move->plain, item->node, (void *)(uintptr_t)item);
+}
+
 static enum hif_err assign_item(struct planning *plan, const struct vfs_expanded *item,
                                 bool at_home)
 {
@@ -135,6 +147,8 @@ static enum hif_err assign_item(struct planning *plan, const struct vfs_expanded
                 return HIF_OK; /* removed again by a landing in between */
         if (err == HIF_OK)
                 err = matches(plan, item, &node.entry, &same);
+        if (err == HIF_OK && !same && at_home)
+                err = note_plain(plan, item);
         if (err != HIF_OK || !same)
                 return err;
         key.key = buf_span(&plan->key);
@@ -248,7 +262,8 @@ static enum hif_err judge_rows(struct planning *plan)
         return err;
 }
 
-/* An item that did not land. Where its directory has lost its base, only a row can show it. */
+/* An item that may not have landed. Where its directory has lost its base, only a row can show it.
+ */
 static enum hif_err keep_item(struct planning *plan, const struct vfs_expanded *item)
 {
         const struct vfs_snapshot *snapshot = plan->snapshot;
@@ -279,7 +294,7 @@ static enum hif_err keep_items(struct planning *plan)
         for (size_t i = 0; i < plan->snapshot->kept_count && err == HIF_OK; i++)
                 err = keep_item(plan, &plan->snapshot->kept[i]);
         for (size_t i = 0; i < plan->landed_count && err == HIF_OK; i++)
-                if (plan->landed[i].skip && !plan->landed[i].remove)
+                if (!plan->landed[i].remove)
                         err = keep_item(plan, &plan->landed[i]);
         return err;
 }
@@ -314,20 +329,16 @@ static enum hif_err run_plan(struct planning *plan)
         return buf_failed(&move->runs_stored) ? HIF_ENOMEM : HIF_OK;
 }
 
-/* Without a landing, all that the session changed is kept. */
+/* Without a landing: what others have landed just as it is here is as good as landed. */
 static enum hif_err list_all(struct planning *plan)
 {
         struct vfs_expanded *all;
-        size_t count;
-        enum hif_err err = vfs_changes_expand(plan->snapshot, plan->nodes, &all, &count);
+        enum hif_err err =
+            vfs_changes_expand(plan->snapshot, plan->nodes, &all, &plan->landed_count);
 
-        if (err != HIF_OK)
-                return err;
-        for (size_t i = 0; i < count; i++)
-                all[i].skip = true;
-        plan->landed = all;
-        plan->landed_count = count;
-        return HIF_OK;
+        if (err == HIF_OK)
+                plan->landed = all;
+        return err;
 }
 
 enum hif_err vfs_move_plan(struct vfs_snapshot *snapshot, const struct vfs_expanded *landed,
@@ -375,6 +386,7 @@ void vfs_move_free(struct vfs_move *move)
         runs_free(&move->runs);
         buf_free(&move->runs_stored);
         buf_free(&move->nodes);
+        map_free(&move->plain);
         buf_free(&move->names);
         buf_free(&move->others);
         buf_free(&move->kept);

@@ -39,9 +39,8 @@ struct mnode {
         struct buf data; /* content, or a link's target */
         struct hif_time mtime, ctime;
         bool mtime_known, nlink_known;
-        bool id_may_change; /* both sides made the same of it */
-        int parent;         /* of a directory */
-        int child[NAMES];   /* of a directory; 0: none */
+        int parent;       /* of a directory */
+        int child[NAMES]; /* of a directory; 0: none */
 };
 
 /* A state of the project: what others see of a tree. */
@@ -107,7 +106,7 @@ struct sim {
         struct vfs_base base_at, tail_at;
         struct listing listings[LISTINGS];
         struct {
-                uint64_t id;
+                uint64_t id, since_ns;
                 struct span data;
         } ghosts[GHOSTS_MAX]; /* files that others changed: the old number reads the old bytes */
         size_t ghost_count;

@@ -21,9 +21,6 @@ static void check_id(struct sim *sim, int node, uint64_t id)
         struct mnode *m = &sim->nodes[node];
         void *owner = map_get(&sim->ids, id);
 
-        if (m->id_may_change && owner == NULL)
-                m->id = 0;
-        m->id_may_change = false;
         if (m->id == 0)
                 m->id = id;
         expect(sim, m->id == id, "node %d had the number %llx, and has %llx", node,
@@ -169,6 +166,19 @@ static void check_dir(struct sim *sim, int dir)
         }
 }
 
+/* The number of a file that others changed reads what it was; one that was made here, for as long
+ * as a removed file. */
+static void check_ghost(struct sim *sim, size_t index)
+{
+        uint64_t id = sim->ghosts[index].id;
+        uint64_t age = env_mono_ns(sim->env) - sim->ghosts[index].since_ns;
+
+        if (nodeid_is_base(id) || age < VFS_REMOVED_GRACE_MS * 1000000ull)
+                expect(sim, span_eq(read_node(sim, id), sim->ghosts[index].data),
+                       "the old number %llx of a file that others changed reads other bytes",
+                       (unsigned long long)id);
+}
+
 void check_all(struct sim *sim)
 {
         int live[NODES_MAX];
@@ -183,9 +193,7 @@ void check_all(struct sim *sim)
                         check_content(sim, live[i]);
         }
         for (size_t i = 0; i < sim->ghost_count; i++)
-                expect(sim, span_eq(read_node(sim, sim->ghosts[i].id), sim->ghosts[i].data),
-                       "the old number %llx of a file that others changed reads other bytes",
-                       (unsigned long long)sim->ghosts[i].id);
+                check_ghost(sim, i);
 }
 
 /* --- landed trees -------------------------------------------------------------------------------

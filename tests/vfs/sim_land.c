@@ -273,6 +273,7 @@ static void forget_file(struct sim *sim, int node)
 
         if (m->kind != ONODE_FILE || m->id == 0 || sim->ghost_count == GHOSTS_MAX)
                 return;
+        sim->ghosts[sim->ghost_count].since_ns = env_mono_ns(sim->env);
         sim->ghosts[sim->ghost_count].id = m->id;
         sim->ghosts[sim->ghost_count++].data = keep_bytes(sim, m->data.data, m->data.size);
 }
@@ -339,9 +340,12 @@ static void forget_times(struct sim *sim, const struct mtree *then, const struct
                         const char *path = trees[t]->at[i].path;
                         int dir = dir_of(then, then, path);
 
-                        if (dir != 0 &&
-                            !ment_same(tree_get(&sim->base, path), tree_get(tail, path)))
-                                sim->nodes[dir].mtime_known = false;
+                        if (ment_same(tree_get(&sim->base, path), tree_get(tail, path)))
+                                continue;
+                        for (int node = 1; node < sim->node_count; node++)
+                                if (dir == 0 || dir == node) /* 0: it was moved, who knows where */
+                                        sim->nodes[node].mtime_known &=
+                                            sim->nodes[node].kind != ONODE_DIR;
                 }
 }
 
@@ -640,13 +644,6 @@ void move_to_tail(struct sim *sim)
         must(sim, vfs_snapshot_take(sim->vfs, true, &ours->snapshot));
         if (busy)
                 some_operations(sim);
-        for (size_t i = 0; i < then.count; i++) {
-                const struct ment *theirs = tree_get(&sim->tail, then.at[i].path);
-
-                if (then.at[i].kind != ENTRY_DIR && ment_same(theirs, &then.at[i]) &&
-                    !ment_same(theirs, tree_get(&sim->base, then.at[i].path)))
-                        sim->nodes[then.at[i].node].id_may_change = true;
-        }
         apply_move(sim, ours, &sim->tail_at, &then, &merged, &sim->tail, busy);
         sim->syncs++;
         ours_free(ours);
