@@ -11,7 +11,7 @@ struct planning {
         const struct vfs_expanded *landed;
         size_t landed_count;
         struct tree_source *nodes;
-        struct tree_cursor cursor;
+        struct tree_cursor cursor, before; /* in the new tree, in the old one */
         struct runs old;
         struct buf assigned; /* struct assigned */
         struct map owners;   /* node -> the landed item whose name it goes by */
@@ -127,6 +127,23 @@ static enum hif_err note_plain(struct planning *plan, const struct vfs_expanded 
         return map_put(&plan->move->plain, item->node, (void *)(uintptr_t)item);
 }
 
+/* Without a landing, only what others have made of a path can be what we made of it. A directory
+ * that was moved here keeps the base that it has. */
+static enum hif_err may_adopt(struct planning *plan, const struct vfs_expanded *item,
+                              const struct entry *entry, bool *may)
+{
+        struct entry old;
+        uint64_t rank;
+        enum hif_err err = HIF_OK;
+
+        *may = plan->move->landing;
+        if (*may || (entry->kind == ENTRY_DIR && runs_rank(&plan->old, item->node, &rank)))
+                return HIF_OK;
+        err = tree_find(&plan->before, &plan->move->from.tree, buf_span(&plan->key), &old, NULL);
+        *may = err == HIF_ENOENT || (err == HIF_OK && !entry_same(&old, entry));
+        return err == HIF_ENOENT ? HIF_OK : err;
+}
+
 static enum hif_err assign_item(struct planning *plan, const struct vfs_expanded *item,
                                 bool at_home)
 {
@@ -149,6 +166,8 @@ static enum hif_err assign_item(struct planning *plan, const struct vfs_expanded
                 err = matches(plan, item, &node.entry, &same);
         if (err == HIF_OK && !same && at_home)
                 err = note_plain(plan, item);
+        if (err == HIF_OK && same)
+                err = may_adopt(plan, item, &node.entry, &same);
         if (err != HIF_OK || !same)
                 return err;
         key.key = buf_span(&plan->key);
@@ -299,7 +318,54 @@ static enum hif_err keep_items(struct planning *plan)
         return err;
 }
 
-static enum hif_err run_plan(struct planning *plan)
+/* Others put something below a name that is another directory here: it would be hidden, and the
+ * next landing would remove it. */
+static enum hif_err check_shown(struct planning *plan, struct span path, struct hif_why *why)
+{
+        uint64_t dir = NODEID_ROOT;
+        size_t start = 0;
+
+        for (size_t end = 0; end < path.size; end++) {
+                struct span name = span_of(path.data + start, end - start);
+                const struct odirent *row;
+                struct entry entry;
+                uint64_t rank;
+                enum hif_err err;
+
+                if (path.data[end] != '/')
+                        continue;
+                err = find(plan, span_of(path.data, end), &entry, &rank);
+                if (err != HIF_OK)
+                        return err == HIF_ENOENT ? HIF_ECORRUPT : err;
+                row = vfs_rows_dirent(plan->snapshot->rows, dir, name_hash60(name), name);
+                dir = runs_id(&plan->move->runs, rank);
+                if (row != NULL && row->child != dir)
+                        return why_set(why, HIF_ECONFLICT,
+                                       "'%.*s' was changed on the other side, below a directory "
+                                       "that was replaced here: land or undo that first",
+                                       (int)path.size, (const char *)path.data);
+                start = end + 1;
+        }
+        return HIF_OK;
+}
+
+static enum hif_err check_all_shown(struct planning *plan, struct hif_why *why)
+{
+        const struct move_key *keys = (const void *)plan->keys.data;
+        CLEANUP(buf_free) struct buf path = {0};
+        enum hif_err err = HIF_OK;
+
+        for (size_t i = 0; i < plan->keys.size / sizeof(*keys) && err == HIF_OK; i++) {
+                if (plan->move->landing || !keys[i].other || keys[i].removed)
+                        continue;
+                buf_reset(&path);
+                key_to_path(&path, keys[i].key);
+                err = buf_failed(&path) ? HIF_ENOMEM : check_shown(plan, buf_span(&path), why);
+        }
+        return err;
+}
+
+static enum hif_err run_plan(struct planning *plan, struct hif_why *why)
 {
         struct vfs_move *move = plan->move;
         enum hif_err err = runs_get(plan->snapshot->runs, &plan->old);
@@ -315,6 +381,8 @@ static enum hif_err run_plan(struct planning *plan)
                                 (const struct assigned *)(const void *)plan->assigned.data,
                                 plan->assigned.size / sizeof(struct assigned), &move->runs, on_key,
                                 plan);
+        if (err == HIF_OK)
+                err = check_all_shown(plan, why);
         if (err == HIF_OK)
                 err = vfs_move_names(move, plan->nodes, &plan->old,
                                      (const struct move_key *)(const void *)plan->keys.data,
@@ -360,10 +428,12 @@ enum hif_err vfs_move_plan(struct vfs_snapshot *snapshot, const struct vfs_expan
         move->seq = snapshot->seq;
         move->landing = landed_count > 0;
         tree_cursor_init(&plan.cursor, nodes);
+        tree_cursor_init(&plan.before, nodes);
         err = landed_count == 0 ? list_all(&plan) : HIF_OK;
         if (err == HIF_OK)
-                err = run_plan(&plan);
+                err = run_plan(&plan, why);
         tree_cursor_close(&plan.cursor);
+        tree_cursor_close(&plan.before);
         runs_free(&plan.old);
         map_free(&plan.owners);
         buf_free(&plan.assigned);
@@ -371,6 +441,8 @@ enum hif_err vfs_move_plan(struct vfs_snapshot *snapshot, const struct vfs_expan
         buf_free(&plan.key);
         if (err != HIF_OK) {
                 vfs_move_free(move);
+                if (err == HIF_ECONFLICT)
+                        return err; /* said why */
                 return why_set(why, err, "the workspace could not be moved from @%llu to @%llu: %s",
                                (unsigned long long)snapshot->base.position,
                                (unsigned long long)to->position, hif_strerror(err));

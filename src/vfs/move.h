@@ -18,7 +18,8 @@ struct vfs_move; /* a plan */
 
 /* On a job thread: compare the snapshot's base with `to`. landed: what of the snapshot's changes is
  * in the new tree now (those with `skip` are not); none for a move without a landing. nodes answers
- * for both trees, and does not answer HIF_EMISS. */
+ * for both trees, and does not answer HIF_EMISS. HIF_ECONFLICT, without a landing: others changed
+ * something below a directory that is another one here, which only a landing can merge. */
 HIF_MUST_USE enum hif_err vfs_move_plan(struct vfs_snapshot *snapshot,
                                         const struct vfs_expanded *landed, size_t landed_count,
                                         struct tree_source *nodes, const struct vfs_base *to,

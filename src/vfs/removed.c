@@ -41,10 +41,17 @@ void removed_note(struct vfs *vfs, uint64_t id)
         arm(vfs);
 }
 
-/* A node of the base keeps its row, which says that it is gone; all else goes. */
-static void purge_node(struct otx *tx, const struct onode *row)
+static bool in_base(const struct vfs *vfs, uint64_t id)
 {
-        if (nodeid_is_base(row->id))
+        uint64_t rank;
+
+        return runs_rank(&vfs->runs, id, &rank);
+}
+
+/* A node of the base keeps its row, which says that it is gone; all else goes. */
+static void purge_node(const struct vfs *vfs, struct otx *tx, const struct onode *row)
+{
+        if (in_base(vfs, row->id))
                 otx_drop_extents(tx, row->id);
         else
                 otx_node_del(tx, row->id);
@@ -74,7 +81,7 @@ static void purge(struct loop_timer *timer)
                 if (row != NULL && (row->flags & ONODE_REMOVED) != 0) {
                         if (tx == NULL)
                                 tx = otx_begin(vfs->config.overlay);
-                        purge_node(tx, row);
+                        purge_node(vfs, tx, row);
                 }
                 free(oldest);
         }
@@ -87,8 +94,7 @@ static void purge(struct loop_timer *timer)
 
 static bool find_removed(void *arg, const struct onode *row)
 {
-        if ((row->flags & ONODE_REMOVED) != 0 &&
-            (!nodeid_is_base(row->id) || row->extent_count > 0))
+        if ((row->flags & ONODE_REMOVED) != 0 && (!in_base(arg, row->id) || row->extent_count > 0))
                 removed_note(arg, row->id);
         return true;
 }

@@ -52,6 +52,17 @@ uint64_t runs_id(struct runs *runs, uint64_t rank)
         return runs->by_rank[index].id + (rank - runs->by_rank[index].rank);
 }
 
+uint64_t runs_stretch(const struct runs *runs, uint64_t rank)
+{
+        size_t index = last_by_rank(runs, rank), next = index < runs->count ? index + 1 : 0;
+
+        if (rank == 0)
+                return 1;
+        if (index < runs->count && covers_rank(&runs->by_rank[index], rank))
+                return runs->by_rank[index].count - (rank - runs->by_rank[index].rank);
+        return next < runs->count ? runs->by_rank[next].rank - rank : UINT64_MAX;
+}
+
 bool runs_rank(const struct runs *runs, uint64_t id, uint64_t *rank)
 {
         size_t low = 0, high = runs->count;

@@ -29,6 +29,8 @@ void runs_init(struct runs *runs, uint32_t epoch);
 void runs_free(struct runs *runs);
 
 uint64_t runs_id(struct runs *runs, uint64_t rank);
+/* How many ranks from this one on have consecutive numbers, at least: at least 1. */
+uint64_t runs_stretch(const struct runs *runs, uint64_t rank);
 /* False: the number stands for nothing in the current tree. */
 bool runs_rank(const struct runs *runs, uint64_t id, uint64_t *rank);
 

@@ -109,30 +109,12 @@ static enum hif_err append_around(struct planning *plan, struct run run)
         return HIF_OK;
 }
 
-/* How far the old table gives consecutive numbers from `rank` on. */
-static uint64_t stretch(struct runs *old, uint64_t rank, uint64_t max)
-{
-        uint64_t low = 1, high = max;
-
-        if (rank == 0)
-                return 1;
-        /* Numbers are consecutive up to some point and not beyond: bisect. */
-        while (low < high) {
-                uint64_t mid = low + (high - low + 1) / 2;
-
-                if (runs_id(old, rank + mid - 1) == runs_id(old, rank) + mid - 1)
-                        low = mid;
-                else
-                        high = mid - 1;
-        }
-        return low;
-}
-
 /* Entries [pos_a, pos_a + count) are the same as [pos_b, ...): they keep their numbers. */
 static enum hif_err keep(struct planning *plan, uint64_t count)
 {
         while (count > 0) {
-                uint64_t take = stretch(plan->old, plan->pos_a, count);
+                uint64_t stretch = runs_stretch(plan->old, plan->pos_a);
+                uint64_t take = stretch < count ? stretch : count;
                 enum hif_err err = append_around(
                     plan, (struct run){plan->pos_b, take, runs_id(plan->old, plan->pos_a)});
 

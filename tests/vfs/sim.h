@@ -38,7 +38,7 @@ struct mnode {
         uint32_t nlink;
         struct buf data; /* content, or a link's target */
         struct hif_time mtime, ctime;
-        bool mtime_known, nlink_known;
+        bool mtime_known, nlink_known, written;
         int parent;       /* of a directory */
         int child[NAMES]; /* of a directory; 0: none */
 };
@@ -108,6 +108,7 @@ struct sim {
         struct {
                 uint64_t id, since_ns;
                 struct span data;
+                bool lasting;
         } ghosts[GHOSTS_MAX]; /* files that others changed: the old number reads the old bytes */
         size_t ghost_count;
         unsigned steps, faults, landings, conflicts, syncs, kills;

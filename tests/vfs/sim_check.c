@@ -166,14 +166,14 @@ static void check_dir(struct sim *sim, int dir)
         }
 }
 
-/* The number of a file that others changed reads what it was; one that was made here, for as long
- * as a removed file. */
+/* The number of a file that others changed reads what it was; one that was written here, for as
+ * long as a removed file. */
 static void check_ghost(struct sim *sim, size_t index)
 {
         uint64_t id = sim->ghosts[index].id;
         uint64_t age = env_mono_ns(sim->env) - sim->ghosts[index].since_ns;
 
-        if (nodeid_is_base(id) || age < VFS_REMOVED_GRACE_MS * 1000000ull)
+        if (sim->ghosts[index].lasting || age < VFS_REMOVED_GRACE_MS * 1000000ull)
                 expect(sim, span_eq(read_node(sim, id), sim->ghosts[index].data),
                        "the old number %llx of a file that others changed reads other bytes",
                        (unsigned long long)id);

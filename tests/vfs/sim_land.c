@@ -273,6 +273,7 @@ static void forget_file(struct sim *sim, int node)
 
         if (m->kind != ONODE_FILE || m->id == 0 || sim->ghost_count == GHOSTS_MAX)
                 return;
+        sim->ghosts[sim->ghost_count].lasting = nodeid_is_base(m->id) && !m->written;
         sim->ghosts[sim->ghost_count].since_ns = env_mono_ns(sim->env);
         sim->ghosts[sim->ghost_count].id = m->id;
         sim->ghosts[sim->ghost_count++].data = keep_bytes(sim, m->data.data, m->data.size);
@@ -516,7 +517,7 @@ static enum hif_err run_landing(struct sim *sim, struct ours *ours)
         return err;
 }
 
-static void apply_move(struct sim *sim, struct ours *ours, const struct vfs_base *to,
+static bool apply_move(struct sim *sim, struct ours *ours, const struct vfs_base *to,
                        const struct mtree *then, const struct mtree *merged,
                        const struct mtree *tail, bool busy)
 {
@@ -524,11 +525,14 @@ static void apply_move(struct sim *sim, struct ours *ours, const struct vfs_base
         struct vfs_value values[] = {{VALUE_INTENT, {0}}};
         struct hif_why why = {""};
         struct vfs_move *move;
+        enum hif_err err;
 
-        must_why(sim,
-                 vfs_move_plan(&ours->snapshot, ours->expanded, ours->expanded_count,
-                               &ours->nodes.source, to, &move, &why),
-                 why);
+        err = vfs_move_plan(&ours->snapshot, ours->expanded, ours->expanded_count,
+                            &ours->nodes.source, to, &move, &why);
+        /* Paths fit, but others put something below a directory that was replaced here. */
+        if (err == HIF_ECONFLICT && ours->expanded_count == 0)
+                return false;
+        must_why(sim, err, why);
         if (busy)
                 some_operations(sim);
         sim->doing = "moving";
@@ -543,6 +547,7 @@ static void apply_move(struct sim *sim, struct ours *ours, const struct vfs_base
         forget_times(sim, then, tail);
         sim->base = *tail;
         sim->base_at = *to;
+        return true;
 }
 
 static void finish_landing(struct sim *sim, struct ours *ours, const struct mtree *then,
@@ -644,7 +649,9 @@ void move_to_tail(struct sim *sim)
         must(sim, vfs_snapshot_take(sim->vfs, true, &ours->snapshot));
         if (busy)
                 some_operations(sim);
-        apply_move(sim, ours, &sim->tail_at, &then, &merged, &sim->tail, busy);
-        sim->syncs++;
+        if (apply_move(sim, ours, &sim->tail_at, &then, &merged, &sim->tail, busy))
+                sim->syncs++;
+        else
+                sim_trace(sim, "refused");
         ours_free(ours);
 }

@@ -130,6 +130,7 @@ static void do_create(struct sim *sim, int dir, int name, enum vfs_create_how ho
                 learn_wcc(sim, dir, &wcc);
         } else if (cut) {
                 there->data.size = 0;
+                there->written = true;
         }
         learn(sim, old, &attr);
 }
@@ -150,6 +151,7 @@ static void do_write(struct sim *sim, int node, uint64_t offset, const void *dat
         if (offset + size > m->data.size)
                 buf_put_zero(&m->data, offset + size - m->data.size);
         memcpy(m->data.data + offset, data, size);
+        m->written = true;
         learn_wcc(sim, node, &wcc);
 }
 
@@ -185,6 +187,7 @@ static void do_setattr(struct sim *sim, int node, const struct vfs_setattr *set)
                 if (set->size > m->data.size)
                         buf_put_zero(&m->data, set->size - m->data.size);
                 m->data.size = set->size;
+                m->written = true;
         }
         if ((set->set & VFS_SET_MTIME) != 0)
                 expect(sim, wcc.after.mtime.sec == set->mtime.sec, "mtime is not what was set");
