@@ -2,8 +2,56 @@
 #include "core/landing.h"
 
 #include "core/body.h"
+#include "core/landing_check.h"
 
 #include <assert.h>
+
+/* --- the checksum of slots and the format --- */
+
+/*      0   n   the record
+ *      n   8   check: the first bytes of BLAKE3 in derive-key mode of those n
+ *      n+8
+ *
+ * Other objects are named by their hash, and every slot names the one before. Nothing names the
+ * newest slot or the format, so that they must tell of a changed bit themselves (I3).
+ */
+#define CHECK_CONTEXT "hif 2026 record check v1"
+
+static struct hif_hash record_hash(struct span record)
+{
+        struct blake3 state;
+        struct hif_hash hash;
+
+        blake3_init_derive(&state, span_str(CHECK_CONTEXT));
+        blake3_update(&state, record);
+        blake3_final(&state, &hash);
+        return hash;
+}
+
+void landing_check_put(struct buf *out, size_t start)
+{
+        struct hif_hash hash;
+
+        if (buf_failed(out))
+                return;
+        hash = record_hash(span_of(out->data + start, out->size - start));
+        buf_put(out, hash.bytes, LANDING_CHECK_SIZE);
+}
+
+enum hif_err landing_check_get(struct span stored, struct span *record)
+{
+        struct hif_hash hash;
+        struct span rest;
+
+        if (stored.size < LANDING_CHECK_SIZE)
+                return HIF_ECORRUPT;
+        rest = span_of(stored.data, stored.size - LANDING_CHECK_SIZE);
+        hash = record_hash(rest);
+        if (memcmp(hash.bytes, rest.data + rest.size, LANDING_CHECK_SIZE) != 0)
+                return HIF_ECORRUPT;
+        *record = rest;
+        return HIF_OK;
+}
 
 /* --- format --- */
 
@@ -17,7 +65,8 @@
  *     48   6   tree: leaf min, mean, max, 2 each
  *     54   6   tree: inner min, mean, max, 2 each
  *     60   12  chunker: min, mean, max, 4 each
- *     72
+ *     72  8   check of all before
+ *     80
  *
  * Chunks are cut alike in every project so far; a project that was made with other sizes is refused
  * rather than cut in two ways.
@@ -30,6 +79,7 @@ static const char format_magic[4] = "HIFF";
 void format_put(struct buf *out, const struct project_format *format)
 {
         const struct tree_params *tree = &format->tree;
+        size_t start = out->size;
 
         assert(tree_params_valid(tree) && !(format->features_required & ~FORMAT_FEATURES_KNOWN));
         buf_put(out, format_magic, sizeof(format_magic));
@@ -48,6 +98,7 @@ void format_put(struct buf *out, const struct project_format *format)
         buf_put_u32(out, BODY_CHUNK_MIN);
         buf_put_u32(out, BODY_CHUNK_MEAN);
         buf_put_u32(out, BODY_CHUNK_MAX);
+        landing_check_put(out, start);
 }
 
 static void get_tree_params(struct reader *rd, struct tree_params *tree)
@@ -65,14 +116,20 @@ enum hif_err format_get(struct span stored, struct project_format *out)
 {
         struct reader rd = rd_open(stored);
         struct span magic = rd_span(&rd, sizeof(format_magic));
-        uint16_t version = rd_u16(&rd), zero = rd_u16(&rd);
+        uint16_t version = rd_u16(&rd), zero;
         struct project_format format = {0};
+        struct span record;
         bool chunks_known;
 
         if (rd_bad(&rd) || !span_eq(magic, span_of(format_magic, sizeof(format_magic))))
                 return HIF_ECORRUPT;
         if (version != FORMAT_VERSION)
                 return HIF_EUNSUPPORTED;
+        if (landing_check_get(stored, &record) != HIF_OK)
+                return HIF_ECORRUPT;
+        rd = rd_open(record);
+        (void)rd_span(&rd, sizeof(format_magic) + sizeof(version));
+        zero = rd_u16(&rd);
         rd_copy(&rd, format.project_id, sizeof(format.project_id));
         format.features_required = rd_u64(&rd);
         format.features_optional = rd_u64(&rd);

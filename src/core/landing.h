@@ -1,7 +1,8 @@
 /* landing.h - the records that landing writes: format, head, slots, lists. Pure encoding.
  *
  * Every record has magic, version and kind; slots end in a tail of typed fields, so that later
- * versions can add some. A reader refuses required features that it does not know. */
+ * versions can add some. A reader refuses required features that it does not know. Slots and the
+ * format end in a checksum, as nothing names the format or the newest slot by its hash. */
 #ifndef HIF_CORE_LANDING_H
 #define HIF_CORE_LANDING_H
 
@@ -22,7 +23,7 @@ struct project_format {
 };
 
 /* Drawn in landing.c. HIF_EUNSUPPORTED: a newer version, a required feature that is not known,
- * other chunk sizes than ours. */
+ * other chunk sizes than ours. HIF_ECORRUPT: of our version, with a changed bit. */
 void format_put(struct buf *out, const struct project_format *format);
 HIF_MUST_USE enum hif_err format_get(struct span stored, struct project_format *out);
 

@@ -1,5 +1,6 @@
 /* landing_slot.c - a slot: the record whose creation is a landing (I6). */
 #include "core/landing.h"
+#include "core/landing_check.h"
 #include "core/landing_list.h"
 
 #include <assert.h>
@@ -25,6 +26,7 @@
  *              0   2   type
  *              2   4   size, not 0
  *              6   ..  value
+ *      ..  8   check of all before (landing.c)
  *
  *      type 1  author          text
  *           2  goal            text
@@ -182,6 +184,7 @@ enum hif_err slot_put(struct buf *out, const struct slot *slot)
                 bloom_put(out, &slot->bloom);
                 end_field(out, field);
         }
+        landing_check_put(out, start);
         if (buf_failed(out))
                 return HIF_ENOMEM;
         if (out->size - start > SLOT_SIZE_MAX) {
@@ -193,10 +196,30 @@ enum hif_err slot_put(struct buf *out, const struct slot *slot)
 
 /* --- reading --- */
 
+/* Whether it is a slot of ours, and undamaged; *rd is then behind the version, and ends before the
+ * check. A newer version may end in another way. */
+static enum hif_err open_record(struct span stored, struct reader *rd)
+{
+        struct span magic, record;
+        uint8_t version;
+
+        *rd = rd_open(stored);
+        magic = rd_span(rd, sizeof(slot_magic));
+        version = rd_u8(rd);
+        if (rd_bad(rd) || !span_eq(magic, span_of(slot_magic, sizeof(slot_magic))))
+                return HIF_ECORRUPT;
+        if (version != SLOT_VERSION)
+                return HIF_EUNSUPPORTED;
+        if (landing_check_get(stored, &record) != HIF_OK)
+                return HIF_ECORRUPT;
+        *rd = rd_open(record);
+        (void)rd_span(rd, sizeof(slot_magic) + sizeof(version));
+        return HIF_OK;
+}
+
 static enum hif_err get_head(struct reader *rd, struct slot *slot)
 {
-        struct span magic = rd_span(rd, sizeof(slot_magic));
-        uint8_t version = rd_u8(rd), kind = rd_u8(rd);
+        uint8_t kind = rd_u8(rd);
         uint16_t zero = rd_u16(rd);
 
         slot->position = rd_u64(rd);
@@ -212,9 +235,9 @@ static enum hif_err get_head(struct reader *rd, struct slot *slot)
         slot->wall_ns = rd_u64(rd);
         slot->path_count = rd_u32(rd);
         slot->object_count = rd_u32(rd);
-        if (rd_bad(rd) || !span_eq(magic, span_of(slot_magic, sizeof(slot_magic))))
+        if (rd_bad(rd))
                 return HIF_ECORRUPT;
-        if (version != SLOT_VERSION || kind > SLOT_GC)
+        if (kind > SLOT_GC)
                 return HIF_EUNSUPPORTED;
         if (zero != 0)
                 return HIF_ECORRUPT;
@@ -292,13 +315,15 @@ static enum hif_err get_fields(struct reader *rd, struct arena *arena, struct sl
 
 enum hif_err slot_get(struct span stored, uint64_t position, struct arena *arena, struct slot *out)
 {
-        struct reader rd = rd_open(stored);
+        struct reader rd;
         struct slot slot = {0};
         enum hif_err err;
 
         if (stored.size > SLOT_SIZE_MAX)
                 return HIF_ECORRUPT;
-        err = get_head(&rd, &slot);
+        err = open_record(stored, &rd);
+        if (!err)
+                err = get_head(&rd, &slot);
         if (!err)
                 err = get_fields(&rd, arena, &slot);
         if (err)

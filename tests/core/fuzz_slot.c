@@ -1,6 +1,7 @@
 /* fuzz_slot.c - what slot_get accepts can be written and read again; LIST objects come back to the
  * same bytes. */
 #include "core/landing.h"
+#include "core/landing_check.h"
 #include "tests/core/fuzz_target.h"
 
 #define POSITION_AT 8
@@ -23,6 +24,18 @@ static void fuzz_slot(struct span stored)
                 (void)bloom_maybe(&slot.bloom, slot.paths[i].path);
 }
 
+/* With a checksum that matches: no mutation would get past it otherwise. */
+static void fuzz_sealed_slot(struct span stored)
+{
+        AUTO_BUF struct buf sealed = {0};
+
+        if (stored.size < LANDING_CHECK_SIZE)
+                return;
+        buf_put(&sealed, stored.data, stored.size - LANDING_CHECK_SIZE);
+        landing_check_put(&sealed, 0);
+        fuzz_slot(buf_span(&sealed));
+}
+
 static void fuzz_lists(struct span stored)
 {
         AUTO_ARENA struct arena arena = {0};
@@ -43,6 +56,7 @@ static void fuzz_lists(struct span stored)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
         fuzz_slot(span_of(data, size));
+        fuzz_sealed_slot(span_of(data, size));
         fuzz_lists(span_of(data, size));
         return 0;
 }

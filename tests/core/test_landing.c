@@ -1,5 +1,6 @@
 /* test_landing.c - format, head, slots and their lists. */
 #include "core/landing.h"
+#include "core/landing_check.h"
 #include "tests/core/codec_check.h"
 
 #define FLIP_ROUNDS 20000
@@ -97,6 +98,46 @@ static enum hif_err decode_slot(struct span stored)
         return HIF_OK;
 }
 
+/* With the checksum made right again: damage that only the form tells of. */
+static enum hif_err decode_sealed(struct span stored, codec_decode *decode)
+{
+        AUTO_BUF struct buf sealed = {0};
+
+        assert_true(stored.size >= LANDING_CHECK_SIZE);
+        buf_put(&sealed, stored.data, stored.size - LANDING_CHECK_SIZE);
+        landing_check_put(&sealed, 0);
+        return decode_exact(buf_span(&sealed), decode);
+}
+
+static enum hif_err decode_sealed_slot(struct span stored)
+{
+        return decode_sealed(stored, decode_slot);
+}
+
+static enum hif_err decode_sealed_format(struct span stored)
+{
+        return decode_sealed(stored, decode_format);
+}
+
+/* Not one bit can change without being told of: any answer but an error is wrong. */
+static void expect_every_flip_is_told(struct span stored, codec_decode *decode)
+{
+        AUTO_FREE uint8_t *copy = malloc(stored.size);
+
+        assert_non_null(copy);
+        memcpy(copy, stored.data, stored.size);
+        for (size_t bit = 0; bit < stored.size * 8; bit++) {
+                enum hif_err err;
+
+                copy[bit / 8] ^= (uint8_t)(1u << (bit & 7));
+                err = decode(span_of(copy, stored.size));
+                copy[bit / 8] ^= (uint8_t)(1u << (bit & 7));
+                if (err != HIF_ECORRUPT && err != HIF_EUNSUPPORTED)
+                        print_error("bit %zu: %s\n", bit, hif_err_name(err));
+                assert_true(err == HIF_ECORRUPT || err == HIF_EUNSUPPORTED);
+        }
+}
+
 static enum hif_err decode_paths(struct span stored)
 {
         AUTO_ARENA struct arena arena = {0};
@@ -130,7 +171,8 @@ static void golden_format(void **state)
                                       "0000000000000000 0000000000000002"
                                       "0000000000005eed"
                                       "0010 0040 0080 0020 0064 00c8"
-                                      "00040000 00100000 00400000");
+                                      "00040000 00100000 00400000"
+                                      "88580ba1652b57e8");
         assert_int_equal(format_get(buf_span(&stored), &got), HIF_OK);
         assert_memory_equal(got.project_id, want.project_id, sizeof(got.project_id));
         assert_int_equal(got.features_required, 0);
@@ -155,14 +197,28 @@ static void newer_format_is_unsupported(void **state)
         format_put(&stored, &format);
         bytes = buf_span(&stored);
         assert_int_equal(decode_with(bytes, 5, 2, decode_format), HIF_EUNSUPPORTED);
-        assert_int_equal(decode_with(bytes, 31, 1, decode_format), HIF_EUNSUPPORTED);
-        assert_int_equal(decode_with(bytes, 39, 0xff, decode_format), HIF_OK);
-        assert_int_equal(decode_with(bytes, 61, 8, decode_format), HIF_EUNSUPPORTED);
+        assert_int_equal(decode_with(bytes, 31, 1, decode_sealed_format), HIF_EUNSUPPORTED);
+        assert_int_equal(decode_with(bytes, 39, 0xff, decode_sealed_format), HIF_OK);
+        assert_int_equal(decode_with(bytes, 61, 8, decode_sealed_format), HIF_EUNSUPPORTED);
         assert_int_equal(decode_with(bytes, 0, 'h', decode_format), HIF_ECORRUPT);
-        assert_int_equal(decode_with(bytes, 7, 1, decode_format), HIF_ECORRUPT);
-        assert_int_equal(decode_with(bytes, 48, 0xff, decode_format), HIF_ECORRUPT);
+        assert_int_equal(decode_with(bytes, 7, 1, decode_sealed_format), HIF_ECORRUPT);
+        assert_int_equal(decode_with(bytes, 48, 0xff, decode_sealed_format), HIF_ECORRUPT);
         expect_whole_only(bytes, decode_format);
-        expect_survives_flips(bytes, decode_format, 21, FLIP_ROUNDS);
+        expect_survives_flips(bytes, decode_sealed_format, 21, FLIP_ROUNDS);
+}
+
+/* Nothing names the format by its hash: it tells of every changed bit itself. */
+static void every_flip_in_a_format_is_told(void **state)
+{
+        struct project_format format = make_format();
+        AUTO_BUF struct buf stored = {0};
+
+        (void)state;
+        format_put(&stored, &format);
+        expect_every_flip_is_told(buf_span(&stored), decode_format);
+        /* Also where it would be refused for another reason, once the version is ours. */
+        assert_int_equal(decode_with(buf_span(&stored), 31, 1, decode_format), HIF_ECORRUPT);
+        assert_int_equal(decode_with(buf_span(&stored), 61, 8, decode_format), HIF_ECORRUPT);
 }
 
 /* Head is exactly 48 bytes. */
@@ -214,7 +270,8 @@ static void golden_slot(void **state)
                    "0005 00000042"
                    "01 3333333333333333333333333333333333333333333333333333333333333333"
                    "03 4444444444444444444444444444444444444444444444444444444444444444"
-                   "0007 00000010 00000040 00000002 8000000000000001");
+                   "0007 00000010 00000040 00000002 8000000000000001"
+                   "970163fbbad51b68");
 }
 
 /* Every field comes back. */
@@ -276,7 +333,7 @@ static void slot_names_its_lists(void **state)
         assert_true(hash_eq(&got.paths_list, &slot.paths_list));
         assert_true(hash_eq(&got.objects_list, &slot.objects_list));
         assert_true(got.bloom_absent);
-        expect_survives_flips(buf_span(&stored), decode_slot, 22, FLIP_ROUNDS);
+        expect_survives_flips(buf_span(&stored), decode_sealed_slot, 22, FLIP_ROUNDS);
 }
 
 /* Position 0 follows nothing; a void holds its place and nothing else. */
@@ -296,7 +353,7 @@ static void first_slot_and_void_round_trip(void **state)
 
         (void)state;
         assert_int_equal(slot_put(&stored, &first), HIF_OK);
-        assert_int_equal(stored.size, FIELDS_AT);
+        assert_int_equal(stored.size, FIELDS_AT + LANDING_CHECK_SIZE);
         assert_int_equal(slot_get(buf_span(&stored), 0, &arena, &got), HIF_OK);
         assert_false(got.bloom_absent);
         buf_reset(&stored);
@@ -330,20 +387,20 @@ static void hostile_slots_are_refused(void **state)
         bytes = buf_span(&stored);
         assert_int_equal(decode_with(bytes, 0, 'h', decode_slot), HIF_ECORRUPT);
         assert_int_equal(decode_with(bytes, 4, 2, decode_slot), HIF_EUNSUPPORTED);
-        assert_int_equal(decode_with(bytes, 5, 6, decode_slot), HIF_EUNSUPPORTED);
-        assert_int_equal(decode_with(bytes, 5, 0, decode_slot), HIF_ECORRUPT);
-        assert_int_equal(decode_with(bytes, 5, SLOT_VOID, decode_slot), HIF_ECORRUPT);
-        assert_int_equal(decode_with(bytes, 6, 1, decode_slot), HIF_ECORRUPT);
-        assert_int_equal(decode_with(bytes, 95, POSITION, decode_slot), HIF_ECORRUPT);
-        assert_int_equal(decode_with(bytes, 187, 1, decode_slot), HIF_ECORRUPT);
-        assert_int_equal(decode_with(bytes, 187, 3, decode_slot), HIF_ECORRUPT);
-        assert_int_equal(decode_with(bytes, 184, 255, decode_slot), HIF_ECORRUPT);
-        assert_int_equal(decode_with(bytes, 191, 1, decode_slot), HIF_ECORRUPT);
-        assert_int_equal(decode_with(bytes, 188, 255, decode_slot), HIF_ECORRUPT);
-        assert_int_equal(decode_with(bytes, FIELDS_AT + 1, 0, decode_slot), HIF_ECORRUPT);
-        assert_int_equal(decode_with(bytes, FIELDS_AT + 10, 1, decode_slot), HIF_ECORRUPT);
-        assert_int_equal(decode_with(bytes, FIELDS_AT + 30, '/', decode_slot), HIF_ECORRUPT);
-        assert_int_equal(decode_with(bytes, FIELDS_AT + 30, 0, decode_slot), HIF_ECORRUPT);
+        assert_int_equal(decode_with(bytes, 5, 6, decode_sealed_slot), HIF_EUNSUPPORTED);
+        assert_int_equal(decode_with(bytes, 5, 0, decode_sealed_slot), HIF_ECORRUPT);
+        assert_int_equal(decode_with(bytes, 5, SLOT_VOID, decode_sealed_slot), HIF_ECORRUPT);
+        assert_int_equal(decode_with(bytes, 6, 1, decode_sealed_slot), HIF_ECORRUPT);
+        assert_int_equal(decode_with(bytes, 95, POSITION, decode_sealed_slot), HIF_ECORRUPT);
+        assert_int_equal(decode_with(bytes, 187, 1, decode_sealed_slot), HIF_ECORRUPT);
+        assert_int_equal(decode_with(bytes, 187, 3, decode_sealed_slot), HIF_ECORRUPT);
+        assert_int_equal(decode_with(bytes, 184, 255, decode_sealed_slot), HIF_ECORRUPT);
+        assert_int_equal(decode_with(bytes, 191, 1, decode_sealed_slot), HIF_ECORRUPT);
+        assert_int_equal(decode_with(bytes, 188, 255, decode_sealed_slot), HIF_ECORRUPT);
+        assert_int_equal(decode_with(bytes, FIELDS_AT + 1, 0, decode_sealed_slot), HIF_ECORRUPT);
+        assert_int_equal(decode_with(bytes, FIELDS_AT + 10, 1, decode_sealed_slot), HIF_ECORRUPT);
+        assert_int_equal(decode_with(bytes, FIELDS_AT + 30, '/', decode_sealed_slot), HIF_ECORRUPT);
+        assert_int_equal(decode_with(bytes, FIELDS_AT + 30, 0, decode_sealed_slot), HIF_ECORRUPT);
 }
 
 /* The slot of make_slot with one more field behind the others. */
@@ -352,10 +409,12 @@ static enum hif_err decode_with_field(uint16_t type, uint32_t size, size_t bytes
         AUTO_BUF struct buf stored = {0};
 
         put_slot(&stored);
+        stored.size -= LANDING_CHECK_SIZE;
         buf_put_u16(&stored, type);
         buf_put_u32(&stored, size);
         for (size_t i = 0; i < bytes; i++)
                 buf_put_u8(&stored, 'x');
+        landing_check_put(&stored, 0);
         return decode_slot(buf_span(&stored));
 }
 
@@ -427,20 +486,45 @@ static void texts_are_limited(void **state)
         assert_int_equal(slot_put(&stored, &slot), HIF_EINVAL);
 }
 
-/* Cut anywhere but between two fields, a slot is refused; between them, the missing lists show. */
+/* Cut anywhere, a slot is refused. */
 static void slot_is_read_whole_only(void **state)
 {
         AUTO_BUF struct buf stored = {0};
 
         (void)state;
         put_slot(&stored);
-        stored.size -= 6 + 16; /* the filter may be absent: without it, that cut shows, too */
         expect_whole_only(buf_span(&stored), decode_slot);
-        stored.size += 6 + 16;
-        for (size_t cut = 1; cut < 6 + 16; cut++)
-                assert_int_equal(decode_exact(span_of(stored.data, stored.size - cut), decode_slot),
-                                 HIF_ECORRUPT);
         expect_survives_flips(buf_span(&stored), decode_slot, 23, FLIP_ROUNDS);
+        expect_survives_flips(buf_span(&stored), decode_sealed_slot, 26, FLIP_ROUNDS);
+}
+
+/* Nothing names the newest slot by its hash: it tells of every changed bit itself. */
+static void every_flip_in_a_slot_is_told(void **state)
+{
+        AUTO_BUF struct buf stored = {0};
+
+        (void)state;
+        put_slot(&stored);
+        expect_every_flip_is_told(buf_span(&stored), decode_slot);
+        /* A kind of a later version is one only if it was written so. */
+        assert_int_equal(decode_with(buf_span(&stored), 5, 6, decode_slot), HIF_ECORRUPT);
+}
+
+/* A slot that is appended to other bytes ends in the check of its own alone. */
+static void check_covers_the_record_alone(void **state)
+{
+        AUTO_BUF struct buf stored = {0};
+        struct project_format format = make_format();
+
+        (void)state;
+        buf_put_u8(&stored, '!');
+        put_slot(&stored);
+        assert_int_equal(decode_exact(span_of(stored.data + 1, stored.size - 1), decode_slot),
+                         HIF_OK);
+        stored.size = 1;
+        format_put(&stored, &format);
+        assert_int_equal(decode_exact(span_of(stored.data + 1, stored.size - 1), decode_format),
+                         HIF_OK);
 }
 
 /* --- lists --- */
@@ -486,6 +570,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
             cmocka_unit_test(golden_format),
             cmocka_unit_test(newer_format_is_unsupported),
+            cmocka_unit_test(every_flip_in_a_format_is_told),
             cmocka_unit_test(golden_head),
             cmocka_unit_test(golden_slot),
             cmocka_unit_test(slot_round_trips),
@@ -497,6 +582,8 @@ int main(void)
             cmocka_unit_test(slot_size_is_limited),
             cmocka_unit_test(texts_are_limited),
             cmocka_unit_test(slot_is_read_whole_only),
+            cmocka_unit_test(every_flip_in_a_slot_is_told),
+            cmocka_unit_test(check_covers_the_record_alone),
             cmocka_unit_test(golden_lists),
         };
 

@@ -1,0 +1,14 @@
+/* landing_check.h - the checksum that ends slots and the format. Private to landing. */
+#ifndef HIF_CORE_LANDING_CHECK_H
+#define HIF_CORE_LANDING_CHECK_H
+
+#include "core/landing.h"
+
+#define LANDING_CHECK_SIZE 8
+
+/* Append the checksum of everything from `start` on; drawn in landing.c. */
+void landing_check_put(struct buf *out, size_t start);
+/* *record: what stands before the checksum. HIF_ECORRUPT: it does not match. */
+HIF_MUST_USE enum hif_err landing_check_get(struct span stored, struct span *record);
+
+#endif
