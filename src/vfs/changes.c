@@ -104,10 +104,17 @@ static enum hif_err name_given(struct building *building, const struct odirent *
         return add(building, &change);
 }
 
+/* A directory of the base that went under a name which never lands, with all that is in it: no
+ * other row tells of that. */
+static bool is_whole(const struct building *building, const struct odirent *row)
+{
+        return row->base_child != NODEID_NONE && row->base.kind == ENTRY_DIR &&
+               vfs_rows_alive(building->rows, row->base_child);
+}
+
 /* A name that the base has and the workspace has not, and whose node lives on nowhere. */
 static enum hif_err name_gone(struct building *building, const struct odirent *row)
 {
-        const struct odirent *given = map_get(&building->rows->by_child, row->base_child);
         struct vfs_change change = {.kind = VFS_DELETED,
                                     .entry_kind = row->base.kind,
                                     .base = row->base,
@@ -115,8 +122,9 @@ static enum hif_err name_gone(struct building *building, const struct odirent *r
                                     .subtree = row->base.kind == ENTRY_DIR};
         enum hif_err err;
 
-        if (given != NULL && vfs_rows_lands(building->rows, given))
-                return HIF_OK; /* renamed: told at its new name */
+        if (vfs_rows_renamed(building->rows, row->base_child))
+                return HIF_OK; /* told at its new name */
+        change.apart = is_whole(building, row) || vfs_rows_carried(building->rows, row->dir);
         err = join(building, row->dir, row->name, true);
         if (err != HIF_OK)
                 return err;
@@ -165,7 +173,8 @@ static size_t reduce(struct vfs_change *changes, size_t count)
         for (size_t i = 0; i < count; i++) {
                 struct vfs_change *gone = &changes[i], *next = gone + 1;
 
-                if (gone->kind == VFS_DELETED && i + 1 < count && span_eq(gone->path, next->path)) {
+                if (gone->kind == VFS_DELETED && !gone->apart && i + 1 < count &&
+                    span_eq(gone->path, next->path)) {
                         if (next->kind == VFS_ADDED) {
                                 next->kind = VFS_MODIFIED;
                                 next->base = gone->base;
@@ -188,9 +197,12 @@ static enum hif_err build(struct vfs_snapshot *snapshot)
         for (size_t i = 0; i < building.rows->dirent_count && err == HIF_OK; i++) {
                 const struct odirent *row = &building.rows->dirents[i];
 
-                if (row->child != NODEID_NONE && vfs_rows_lands(building.rows, row))
+                bool given = row->child != NODEID_NONE && vfs_rows_lands(building.rows, row);
+
+                if (given)
                         err = name_given(&building, row);
-                else if (row->base_child != NODEID_NONE)
+                if (err == HIF_OK && row->base_child != NODEID_NONE &&
+                    (!given || is_whole(&building, row)))
                         err = name_gone(&building, row);
         }
         for (size_t i = 0; i < building.rows->node_count && err == HIF_OK; i++)

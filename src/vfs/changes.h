@@ -35,6 +35,8 @@ struct vfs_change {
         uint64_t size;
         struct span target;
         bool content_changed; /* false: content is `base`'s (renamed, chmod) and needs no reading */
+        bool apart; /* DELETED: said beside what the path is now, because the base's directory lives
+                     * on elsewhere */
         bool subtree; /* a base directory, renamed or deleted with all that the base holds below:
                        * vfs_changes_expand spells it out */
         struct vfs_content content; /* !content_changed: base is what the node holds */

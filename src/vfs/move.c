@@ -160,8 +160,8 @@ static enum hif_err assign_item(struct planning *plan, const struct vfs_expanded
                 err = stays_home(plan, item->node, buf_span(&home), &taken);
         if (err == HIF_OK)
                 err = find(plan, item->path, &node.entry, &assigned.rank);
-        if (err == HIF_ENOENT)
-                return HIF_OK; /* removed again by a landing in between */
+        if (err == HIF_ENOENT) /* removed by a landing in between */
+                return at_home ? note_plain(plan, item) : HIF_OK;
         if (err == HIF_OK)
                 err = matches(plan, item, &node.entry, &same);
         if (err == HIF_OK && !same && at_home)

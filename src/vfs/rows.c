@@ -208,6 +208,26 @@ static bool step_up(const struct vfs_rows *rows, bool in_base, uint64_t *id, str
         return true;
 }
 
+bool vfs_rows_renamed(const struct vfs_rows *rows, uint64_t id)
+{
+        const struct odirent *given = map_get(&rows->by_child, id);
+
+        return given != NULL && map_get(&rows->by_base_child, id) != NULL &&
+               vfs_rows_lands(rows, given);
+}
+
+bool vfs_rows_carried(const struct vfs_rows *rows, uint64_t id)
+{
+        struct span name;
+
+        for (size_t depth = 0; id != NODEID_ROOT && depth < PATH_DEPTH_MAX; depth++)
+                if (vfs_rows_renamed(rows, id))
+                        return true;
+                else if (!step_up(rows, true, &id, &name))
+                        return false;
+        return false;
+}
+
 static enum hif_err path_up(const struct vfs_rows *rows, uint64_t id, bool in_base, struct buf *out)
 {
         struct span names[PATH_DEPTH_MAX];

@@ -39,6 +39,10 @@ bool vfs_rows_lands(const struct vfs_rows *rows, const struct odirent *row);
  * it, and does that name land? Its PLACED row then tells its path. */
 bool vfs_rows_at_home(const struct vfs_rows *rows, const struct runs *runs,
                       const struct onode *node);
+/* Does this node of the base land under another name than the base's? */
+bool vfs_rows_renamed(const struct vfs_rows *rows, uint64_t id);
+/* Was a directory renamed that the base has above the node, or the node itself? */
+bool vfs_rows_carried(const struct vfs_rows *rows, uint64_t id);
 /* Append. HIF_ENOENT: no row tells (which the overlay's invariants exclude for dirs of rows). */
 HIF_MUST_USE enum hif_err vfs_rows_path(const struct vfs_rows *rows, uint64_t id, struct buf *out);
 HIF_MUST_USE enum hif_err vfs_rows_base_path(const struct vfs_rows *rows, uint64_t id,
