@@ -54,6 +54,8 @@ if [ -z "${UML_KERNEL-}" ] && grep -qw amx_tile /proc/cpuinfo; then
 fi
 if command -v insmod >/dev/null; then insmod=insmod; else insmod="busybox insmod"; fi
 
+# The guest holds a descriptor of the host for every file of it that it has seen.
+ulimit -n "$(ulimit -Hn)" 2>/dev/null
 run=$(mktemp -d "${TMPDIR:-/tmp}/hif-guest.XXXXXX") || die "mktemp failed"
 chmod 755 "$run"
 pid=
