@@ -23,11 +23,12 @@ struct applying {
         struct vfs *vfs;
         struct otx *tx;
         const struct vfs_move *move;
-        struct runs *runs; /* the new ones */
-        struct map names;  /* node -> a live row that names it */
-        struct map kept;   /* directories that others removed, and in which something of ours is */
-        struct map shown;  /* nodes that got a row because their directory lost its base */
-        struct buf gone;   /* u64: nodes that lost their last name */
+        struct runs *runs;  /* the new ones */
+        struct map names;   /* node -> a live row that names it */
+        struct map kept;    /* directories that others removed, and in which something of ours is */
+        struct map shown;   /* nodes that got a row because their directory lost its base */
+        struct buf dropped; /* struct odirent: names that others' changes replace */
+        struct buf gone;    /* u64: nodes that lost their last name */
         enum hif_err err;
 };
 
@@ -72,12 +73,29 @@ static bool lost_base(const struct applying *ap, uint64_t id)
 /* --- names --------------------------------------------------------------------------------------
  */
 
+/* A row as the snapshot had it, of a node that was not written since. */
+static bool is_untouched(const struct applying *ap, const struct odirent *row)
+{
+        const struct odirent *then =
+            vfs_rows_dirent(ap->move->rows, row->dir, row->hash60, row->name);
+        const struct onode *node = overlay_node(ap->vfs->config.overlay, row->child);
+
+        return then != NULL && then->child == row->child && node != NULL &&
+               node->data_seq <= ap->move->seq;
+}
+
 /* A live row: what the base has under its name may be something else now. */
 static bool refresh(void *arg, const struct odirent *row)
 {
         struct applying *ap = arg;
         const struct move_name *name = vfs_move_find_name(ap->move, row);
 
+        if (name != NULL && name->plain && is_untouched(ap, row)) {
+                otx_dirent_del(ap->tx, row->dir, row->hash60, row->name);
+                if (row->child != name->base_child)
+                        buf_put(&ap->dropped, row, sizeof(*row));
+                return !buf_failed(&ap->dropped);
+        }
         if (row->child != NODEID_NONE)
                 ap->err = map_put(&ap->names, row->child, (void *)(uintptr_t)row);
         if (name != NULL)
@@ -106,6 +124,18 @@ static void give_back(struct applying *ap)
         }
 }
 
+/* A name that only the old base gave, as a row. */
+static void keep_name(struct applying *ap, struct odirent *row)
+{
+        const struct move_name *name = vfs_move_find_name(ap->move, row);
+
+        if (name != NULL) {
+                row->base_child = name->base_child;
+                row->base = name->base;
+        }
+        otx_dirent_put(ap->tx, row);
+}
+
 /* What showed through from a base that is gone is told by rows from now on. */
 static void keep_shown(struct applying *ap)
 {
@@ -128,7 +158,7 @@ static void keep_shown(struct applying *ap)
 
                 if (overlay_dirent(ap->vfs->config.overlay, row.dir, row.hash60, row.name) != NULL)
                         continue;
-                otx_dirent_put(ap->tx, &row);
+                keep_name(ap, &row);
                 if (ap->err == HIF_OK)
                         ap->err = map_put(&ap->shown, item->node, (void *)(uintptr_t)item);
                 node = otx_node(ap->tx, item->node);
@@ -233,19 +263,24 @@ static bool keep_written(void *arg, const struct onode *node)
         return ap->err == HIF_OK;
 }
 
-static void keep_name(struct applying *ap, const struct onode *node)
+/* The node loses a name; where it has others, one of them is its place. */
+static void lose_name(struct applying *ap, uint64_t id)
 {
-        struct odirent row = {.dir = node->parent,
-                              .hash60 = name_hash60(node->name),
-                              .name = node->name,
-                              .child = node->id};
-        const struct move_name *name = vfs_move_find_name(ap->move, &row);
+        const struct odirent *other = map_get(&ap->names, id);
+        struct onode *changed = otx_node(ap->tx, id);
 
-        if (name != NULL) {
-                row.base_child = name->base_child;
-                row.base = name->base;
+        changed->ctime = tick(ap->vfs);
+        if (other != NULL && changed->nlink > 1) {
+                changed->nlink--;
+                changed->parent = other->dir;
+                changed->name = other->name;
+                return;
         }
-        otx_dirent_put(ap->tx, &row);
+        changed->nlink = 0;
+        changed->flags |= ONODE_REMOVED;
+        buf_put_u64(&ap->gone, id);
+        if (buf_failed(&ap->gone) || buf_failed(&ap->dropped))
+                ap->err = HIF_ENOMEM;
 }
 
 /* Others removed or replaced what had only the base's name. What we have written, and directories
@@ -253,37 +288,31 @@ static void keep_name(struct applying *ap, const struct onode *node)
 static bool leave_home(void *arg, const struct onode *node)
 {
         struct applying *ap = arg;
-        const struct odirent *other;
-        struct onode *changed;
 
         if (!at_home(ap, node))
                 return true;
         if (is_written(ap, node) || map_get(&ap->kept, node->id) != NULL) {
-                keep_name(ap, node);
+                struct odirent row = {.dir = node->parent,
+                                      .hash60 = name_hash60(node->name),
+                                      .name = node->name,
+                                      .child = node->id};
+
+                keep_name(ap, &row);
                 return true;
         }
-        other = map_get(&ap->names, node->id);
-        changed = otx_node(ap->tx, node->id);
-        changed->ctime = tick(ap->vfs);
-        if (other != NULL && changed->nlink > 1) {
-                changed->nlink--;
-                changed->parent = other->dir;
-                changed->name = other->name;
-                return true;
-        }
-        changed->nlink = 0;
-        changed->flags |= ONODE_REMOVED;
-        buf_put_u64(&ap->gone, node->id);
-        if (buf_failed(&ap->gone))
-                ap->err = HIF_ENOMEM;
+        lose_name(ap, node->id);
         return ap->err == HIF_OK;
 }
 
 static enum hif_err apply_rows(struct applying *ap)
 {
         const struct overlay *overlay = ap->vfs->config.overlay;
+        const struct odirent *dropped;
 
         overlay_each_dirent(overlay, refresh, ap);
+        dropped = (const void *)ap->dropped.data;
+        for (size_t i = 0; i < ap->dropped.size / sizeof(*dropped); i++)
+                lose_name(ap, dropped[i].child);
         give_back(ap);
         keep_shown(ap);
         apply_nodes(ap);
@@ -354,6 +383,7 @@ static void applying_free(struct applying *ap)
         map_free(&ap->names);
         map_free(&ap->kept);
         map_free(&ap->shown);
+        buf_free(&ap->dropped);
         buf_free(&ap->gone);
 }
 

@@ -91,7 +91,8 @@ static enum hif_err name_given(struct building *building, const struct odirent *
                 change.path_from = keep_path(building);
                 change.base = left->base;
                 change.subtree = left->base.kind == ENTRY_DIR;
-        } else if (row->base_child != NODEID_NONE) {
+        } else if (row->base_child != NODEID_NONE &&
+                   !vfs_rows_renamed(building->rows, row->base_child)) {
                 if (equals(&change, &row->base))
                         return HIF_OK;
                 change.kind = VFS_MODIFIED;

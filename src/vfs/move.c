@@ -265,6 +265,41 @@ static enum hif_err facts_of(struct planning *plan, const struct odirent *row,
         return HIF_OK;
 }
 
+/* Does the row show, by another node, just what the old base has there? */
+static enum hif_err shows_base(struct planning *plan, const struct odirent *row, bool *same)
+{
+        const struct onode *node = vfs_rows_node(plan->snapshot->rows, row->child);
+        struct hif_hash hash;
+        enum entry_kind kind;
+        enum hif_err err = HIF_OK;
+
+        *same = false;
+        if (row->child == NODEID_NONE || row->base_child == NODEID_NONE ||
+            !vfs_rows_lands(plan->snapshot->rows, row) || !vfs_rows_entry_kind(node, &kind) ||
+            kind != row->base.kind || kind == ENTRY_DIR || node->size != row->base.size)
+                return HIF_OK;
+        hash = node->base.hash;
+        if (kind == ENTRY_SYMLINK && node->target.size > 0)
+                hash = hash_of(HASH_BLOB, node->target);
+        else if (kind != ENTRY_SYMLINK && (node->flags & ONODE_CONTENT) != 0 &&
+                 node->size <= BODY_BLOB_MAX)
+                err = vfs_content_hash(plan->snapshot, vfs_rows_content(plan->snapshot->rows, node),
+                                       &hash);
+        *same = hash_eq(&hash, &row->base.hash);
+        return err;
+}
+
+static enum hif_err judge_row(struct planning *plan, const struct odirent *row,
+                              struct move_name *out)
+{
+        enum hif_err err = facts_of(plan, row, out);
+
+        if (err != HIF_OK || row->base_child == NODEID_NONE ||
+            (out->base_child != NODEID_NONE && entry_same(&out->base, &row->base)))
+                return err;
+        return shows_base(plan, row, &out->plain);
+}
+
 static enum hif_err judge_rows(struct planning *plan)
 {
         const struct vfs_rows *rows = plan->snapshot->rows;
@@ -277,31 +312,37 @@ static enum hif_err judge_rows(struct planning *plan)
         if (move->dirents == NULL)
                 return HIF_ENOMEM;
         for (size_t i = 0; i < rows->dirent_count && err == HIF_OK; i++)
-                err = facts_of(plan, &rows->dirents[i], &move->dirents[i]);
+                err = judge_row(plan, &rows->dirents[i], &move->dirents[i]);
         return err;
 }
 
-/* An item that may not have landed. Where its directory has lost its base, only a row can show it.
- */
+/* An item that may not have landed. Where its directory has lost it, only a row can show it. */
 static enum hif_err keep_item(struct planning *plan, const struct vfs_expanded *item)
 {
         const struct vfs_snapshot *snapshot = plan->snapshot;
-        struct span parent = path_parent(item->path), name = path_name(item->path);
+        struct odirent row = {.name = path_name(item->path)};
+        const struct move_name *now;
         const struct vfs_expanded *dir;
         struct move_kept kept = {.item = item};
         uint64_t rank;
 
         buf_reset(&plan->key);
-        key_from_path(&plan->key, parent);
+        key_from_path(&plan->key, path_parent(item->path));
         if (buf_failed(&plan->key))
                 return HIF_ENOMEM;
         dir = find_item(snapshot->kept, snapshot->kept_count, buf_span(&plan->key));
         if (dir == NULL)
                 dir = find_item(plan->landed, plan->landed_count, buf_span(&plan->key));
-        if (dir == NULL || dir->remove || runs_rank(&plan->move->runs, dir->node, &rank) ||
-            vfs_rows_dirent(snapshot->rows, dir->node, name_hash60(name), name) != NULL)
+        if (dir == NULL || dir->remove)
                 return HIF_OK;
-        kept.dir = dir->node;
+        row.dir = kept.dir = dir->node;
+        row.hash60 = name_hash60(row.name);
+        if (vfs_rows_dirent(snapshot->rows, row.dir, row.hash60, row.name) != NULL)
+                return HIF_OK;
+        now = vfs_move_find_name(plan->move, &row);
+        if (now != NULL ? now->base_child == item->node
+                        : runs_rank(&plan->move->runs, row.dir, &rank))
+                return HIF_OK;
         buf_put(&plan->move->kept, &kept, sizeof(kept));
         return buf_failed(&plan->move->kept) ? HIF_ENOMEM : HIF_OK;
 }
