@@ -23,6 +23,17 @@ struct flight *flight_find(struct fetch *fetch, const struct fetch_want *want)
         return flight;
 }
 
+bool fetch_is_coming(struct fetch *fetch, enum fetch_kind kind, const struct hif_hash *hash)
+{
+        struct fetch_want want = {.kind = kind, .hash = *hash};
+        bool coming;
+
+        pthread_mutex_lock(&fetch->lock);
+        coming = flight_find(fetch, &want) != NULL;
+        pthread_mutex_unlock(&fetch->lock);
+        return coming;
+}
+
 static enum hif_err table_add(struct fetch *fetch, struct flight *flight)
 {
         uint64_t key = map_key(&flight->want);
@@ -121,6 +132,10 @@ void flight_demand(struct fetch *fetch, struct flight *flight)
         }
         flight->demand = true;
         work_raise(fetch, &flight->work);
+        if (flight->request) {
+                flight->request->raised = true;
+                work_raise(fetch, &flight->request->work);
+        }
 }
 
 void flight_drop(struct fetch *fetch, struct flight *flight)

@@ -84,6 +84,9 @@ struct span fetch_ref_bytes(const struct fetch_ref *ref);
 struct fetch_ref *fetch_ref_get(struct fetch_ref *ref); /* one more pin */
 void fetch_unref(struct fetch_ref *ref);                /* NULL is fine */
 
+/* Is somebody fetching it, for demand or for a hint? */
+bool fetch_is_coming(struct fetch *fetch, enum fetch_kind kind, const struct hif_hash *hash);
+
 #define FETCH_WANTS_MAX 64 /* of one waiter */
 
 /* Waits for all its wants. It pins what arrives until fetch_waiter_release, so that two requests
@@ -120,6 +123,14 @@ HIF_MUST_USE enum hif_err fetch_hints_new(struct fetch_origin *origin, struct fe
 void fetch_hints_cancel(struct fetch_hints *hints); /* what is not in flight yet is dropped */
 void fetch_hints_free(struct fetch_hints *hints);
 
+/* What was asked for through these hints since they were made: objects that were neither there nor
+ * on their way, and the bytes of their content as far as they were known. */
+struct fetch_hinted {
+        uint64_t objects, bytes;
+        bool searching; /* a prefetch is still finding out what to ask for */
+};
+struct fetch_hinted fetch_hints_total(struct fetch_hints *hints);
+
 /* Fetch these soon, after all demand, best first. Blobs of one pack are fetched as few coalesced
  * ranges. Never fails: beyond the bounds hints are dropped and counted. */
 void fetch_hint(struct fetch_hints *hints, const struct fetch_want *wants, size_t count);
@@ -150,9 +161,21 @@ HIF_MUST_USE enum hif_err fetch_get_blocking(struct fetch_origin *origin,
 
 /* --- what is wanted soon --- */
 
-/* A directory was opened: bring its children's nodes, then its small blobs (in the order of
- * READDIR, source-like names before binary ones), within `bytes_max`, asynchronously. dir_prefix as
- * in core/key.h; copied. A later call with the same hints cancels the earlier one. */
+/* Keys as in core/key.h: of a directory's children, and of a part of the tree around it. */
+struct prefetch_range {
+        struct span near_from, near_to;
+        bool wide;
+        struct span from, to; /* wide; to empty: to the end of the tree */
+};
+
+/* Small files are being read: bring the tree nodes of the range, then its small blobs that are not
+ * there: the near ones first (in the order of READDIR, source-like names before binary ones), then
+ * all others (in the order of the tree, which is the order in packs), within `bytes_max`,
+ * asynchronously. The keys are copied. A later call with the same hints cancels the earlier one. */
+void prefetch_range(struct fetch_hints *hints, const struct hif_hash *root,
+                    const struct prefetch_range *range, uint64_t bytes_max);
+/* The same for a directory alone, by its prefix. bytes_max 0: it is being listed, and only nodes
+ * are wanted; this cancels nothing. */
 void prefetch_directory(struct fetch_hints *hints, const struct hif_hash *root,
                         struct span dir_prefix, uint64_t bytes_max);
 /* A file is read in sequence: bring the chunks that cover [offset, offset + size). */

@@ -42,6 +42,18 @@ void fetch_hints_cancel(struct fetch_hints *hints)
         pthread_mutex_unlock(&fetch->lock);
 }
 
+struct fetch_hinted fetch_hints_total(struct fetch_hints *hints)
+{
+        struct fetch *fetch = hints->origin->fetch;
+        struct fetch_hinted total;
+
+        pthread_mutex_lock(&fetch->lock);
+        total = hints->total;
+        total.searching = hints->runs > 0;
+        pthread_mutex_unlock(&fetch->lock);
+        return total;
+}
+
 void hints_unuse(struct fetch_hints *hints)
 {
         struct map *flights = &hints->origin->fetch->flights;
@@ -79,10 +91,13 @@ static void push_one(struct fetch_hints *hints, const struct fetch_want *want)
                 return;
         if (fetch->hint_count >= HINTS_MAX ||
             fetch->hint_bytes + want_size(want) > fetch->config.ram_max / 4 ||
-            !flight_start(hints->origin, want, false, hints))
+            !flight_start(hints->origin, want, false, hints)) {
                 fetch->stats.hints_dropped++;
-        else
+        } else {
                 fetch->stats.hints++;
+                hints->total.objects++;
+                hints->total.bytes += want_size(want);
+        }
 }
 
 void hints_push(struct fetch_hints *hints, uint64_t generation, const struct fetch_want *wants,

@@ -85,7 +85,8 @@ struct flight {
         struct fetch_hints *hints; /* who hinted at it, until it is wanted */
         struct fetch_want want;
         struct link *links;
-        struct work work; /* reading it from the SSD */
+        struct work work;        /* reading it from the SSD */
+        struct request *request; /* that it travels in */
         bool demand, queued;
         bool use_pack;         /* try its location next, else its own object */
         bool refetched;        /* from where it is being tried now */
@@ -115,8 +116,9 @@ struct request {
         struct fetch *fetch;
         struct lane *lane;
         struct layout_key key;
-        uint64_t bytes; /* expected */
-        bool demand;    /* as it was sent */
+        uint64_t bytes;      /* expected */
+        bool demand;         /* as it was sent */
+        _Atomic bool raised; /* some hint in it is wanted now: decode it first */
         size_t count;
         struct flight *flights[];
 };
@@ -206,7 +208,9 @@ void timer_stop(struct fetch *fetch);
 struct fetch_hints {
         struct fetch_origin *origin;
         uint32_t users;      /* the owner, and prefetch runs */
+        uint32_t runs;       /* that have not hinted yet */
         uint64_t generation; /* a cancelled run has an older one */
+        struct fetch_hinted total;
 };
 
 /* fetch_hint, if the hints are still of that generation. */

@@ -26,9 +26,10 @@ struct run {
         struct fetch_nodes nodes;
 
         struct hif_hash root; /* of the tree, or the file's chunk list */
-        /* A directory: */
-        struct buf from, to; /* its children's keys */
-        uint64_t bytes_max;
+        /* A range of a tree: */
+        struct buf keys; /* what range borrows from */
+        struct prefetch_range range;
+        uint64_t bytes_max; /* 0: of a list, or only nodes are wanted */
         /* A file: */
         uint64_t offset, end;
 };
@@ -43,11 +44,11 @@ static void run_free(struct run *run)
         if (run->holding)
                 fetch_waiter_release(&run->waiter);
         pthread_mutex_lock(&fetch->lock);
+        run->hints->runs -= run->bytes_max > 0;
         hints_unuse(run->hints);
         origin->users--;
         pthread_mutex_unlock(&fetch->lock);
-        buf_free(&run->from);
-        buf_free(&run->to);
+        buf_free(&run->keys);
         free(run);
 }
 
@@ -124,12 +125,14 @@ static void run_start(struct run *run)
         pthread_mutex_lock(&fetch->lock);
         run->generation = run->hints->generation;
         run->hints->users++;
+        run->hints->runs += run->bytes_max > 0;
         run->hints->origin->users++;
         work_push(fetch, &run->work, false);
         pthread_mutex_unlock(&fetch->lock);
 }
 
-/* --- directories --- */
+/* --- ranges of a tree ---------------------------------------------------------------------------
+ */
 
 /* What is listed here is seldom read by what reads source: it comes last. */
 static bool looks_binary(struct span name)
@@ -162,7 +165,8 @@ static void pick(struct run *run, struct picks *picks, const struct entry *entry
 
         if (!entry_is_file(entry) || entry->size == 0 || entry->size > BODY_PACK_BLOB_MAX ||
             picks->count == CANDIDATES_MAX || entry->size > run->bytes_max - picks->bytes ||
-            (lone && picks->lone == LONE_MAX))
+            (lone && picks->lone == LONE_MAX) ||
+            cache_has(run->fetch->cache, FETCH_BLOB, &entry->hash))
                 return;
         picks->wants[picks->count++] = (struct fetch_want){
             .kind = FETCH_BLOB, .hash = entry->hash, .size = entry->size, .loc = entry->loc};
@@ -170,17 +174,17 @@ static void pick(struct run *run, struct picks *picks, const struct entry *entry
         picks->lone += lone;
 }
 
-/* Source-like names, or the others. */
-static enum hif_err pick_children(struct run *run, struct tree_cursor *cursor, bool binary,
-                                  struct picks *picks)
+/* Source-like names of the near keys, or the others. */
+static enum hif_err pick_near(struct run *run, struct tree_cursor *cursor, bool binary,
+                              struct picks *picks)
 {
-        enum hif_err err = tree_seek(cursor, &run->root, buf_span(&run->from));
+        enum hif_err err = tree_seek(cursor, &run->root, run->range.near_from);
 
         while (!err) {
                 struct span key = tree_cursor_key(cursor);
                 struct entry entry;
 
-                if (span_cmp(key, buf_span(&run->to)) >= 0)
+                if (span_cmp(key, run->range.near_to) >= 0)
                         break;
                 if (looks_binary(key_name(key)) == binary) {
                         tree_cursor_entry(cursor, &entry);
@@ -192,49 +196,120 @@ static enum hif_err pick_children(struct run *run, struct tree_cursor *cursor, b
         return err == HIF_ENOENT ? HIF_OK : err;
 }
 
-static enum hif_err directory_step(struct run *run)
+/* The rest of a wide range. */
+static enum hif_err pick_around(struct run *run, struct tree_cursor *cursor, struct picks *picks)
+{
+        const struct prefetch_range *range = &run->range;
+        enum hif_err err = tree_seek(cursor, &run->root, range->from);
+
+        while (!err && picks->count < CANDIDATES_MAX) {
+                struct span key = tree_cursor_key(cursor);
+                struct entry entry;
+
+                if (range->to.size > 0 && span_cmp(key, range->to) >= 0)
+                        break;
+                if (span_cmp(key, range->near_from) >= 0 && span_cmp(key, range->near_to) < 0) {
+                        err = tree_seek(cursor, &run->root, range->near_to);
+                        continue;
+                }
+                tree_cursor_entry(cursor, &entry);
+                pick(run, picks, &entry);
+                err = tree_next(cursor);
+        }
+        tree_cursor_close(cursor);
+        return err == HIF_ENOENT ? HIF_OK : err;
+}
+
+/* All misses of both ranges at once. */
+static enum hif_err touch(struct run *run)
+{
+        const struct prefetch_range *range = &run->range;
+        struct tree_source *source = &run->nodes.source;
+        enum hif_err near =
+            tree_touch(source, &run->root, range->near_from, range->near_to, NODES_MAX);
+        enum hif_err around =
+            range->wide ? tree_touch(source, &run->root, range->from, range->to, NODES_MAX)
+                        : HIF_OK;
+
+        return near ? near : around;
+}
+
+static enum hif_err range_step(struct run *run)
 {
         struct tree_cursor cursor;
         struct picks picks = {0};
-        enum hif_err err = tree_touch(&run->nodes.source, &run->root, buf_span(&run->from),
-                                      buf_span(&run->to), NODES_MAX);
+        enum hif_err err = touch(run);
 
-        if (err)
+        if (err || run->bytes_max == 0)
                 return err;
         picks.wants = malloc(CANDIDATES_MAX * sizeof(*picks.wants));
         if (!picks.wants)
                 return HIF_ENOMEM;
         tree_cursor_init(&cursor, &run->nodes.source);
-        err = pick_children(run, &cursor, false, &picks);
+        err = pick_near(run, &cursor, false, &picks);
         if (!err)
-                err = pick_children(run, &cursor, true, &picks);
-        /* A miss in a directory of more than NODES_MAX: what was found by then is enough. */
+                err = pick_near(run, &cursor, true, &picks);
+        if (!err && run->range.wide)
+                err = pick_around(run, &cursor, &picks);
+        /* A miss in a range of more than NODES_MAX: what was found by then is enough. */
         hints_push(run->hints, run->generation, picks.wants, picks.count);
         free(picks.wants);
         return err == HIF_EMISS ? HIF_OK : err;
 }
 
-void prefetch_directory(struct fetch_hints *hints, const struct hif_hash *root,
-                        struct span dir_prefix, uint64_t bytes_max)
+/* Copy the keys; false: out of memory. */
+static bool set_range(struct run *run, const struct prefetch_range *range)
+{
+        struct span *keys[] = {&run->range.near_from, &run->range.near_to, &run->range.from,
+                               &run->range.to};
+        size_t at = 0;
+
+        run->range = *range;
+        for (size_t i = 0; i < 4; i++)
+                buf_put_span(&run->keys, *keys[i]);
+        if (buf_failed(&run->keys))
+                return false;
+        for (size_t i = 0; i < 4; i++) {
+                *keys[i] = span_of(run->keys.data + at, keys[i]->size);
+                at += keys[i]->size;
+        }
+        return true;
+}
+
+void prefetch_range(struct fetch_hints *hints, const struct hif_hash *root,
+                    const struct prefetch_range *range, uint64_t bytes_max)
 {
         struct run *run;
 
-        fetch_hints_cancel(hints);
-        run = run_new(hints, root, directory_step);
+        if (bytes_max > 0)
+                fetch_hints_cancel(hints);
+        run = run_new(hints, root, range_step);
         if (!run)
                 return;
         run->bytes_max = bytes_max;
-        buf_put_span(&run->from, dir_prefix);
-        buf_put_u8(&run->from, 0);
-        buf_put_span(&run->to, dir_prefix);
-        buf_put_u8(&run->to, 1);
-        if (buf_failed(&run->from) || buf_failed(&run->to)) {
-                buf_free(&run->from);
-                buf_free(&run->to);
+        if (!set_range(run, range)) {
+                buf_free(&run->keys);
                 free(run);
                 return;
         }
         run_start(run);
+}
+
+void prefetch_directory(struct fetch_hints *hints, const struct hif_hash *root,
+                        struct span dir_prefix, uint64_t bytes_max)
+{
+        AUTO_BUF struct buf from = {0}, to = {0};
+        struct prefetch_range range = {0};
+
+        buf_put_span(&from, dir_prefix);
+        buf_put_u8(&from, 0);
+        buf_put_span(&to, dir_prefix);
+        buf_put_u8(&to, 1);
+        if (buf_failed(&from) || buf_failed(&to))
+                return;
+        range.near_from = buf_span(&from);
+        range.near_to = buf_span(&to);
+        prefetch_range(hints, root, &range, bytes_max);
 }
 
 /* --- chunks --- */

@@ -76,6 +76,7 @@ static struct request *request_new(struct fetch *fetch, struct lane *lane, size_
 static void request_take(struct request *request, struct flight *flight)
 {
         flight_unqueue(flight);
+        flight->request = request;
         request->flights[request->count++] = flight;
 }
 
@@ -284,6 +285,7 @@ static struct fetch_ref *arrive(struct fetch *fetch, struct request *request, st
         if (!err)
                 cache_make_room(fetch->cache, content.size);
         pthread_mutex_lock(&fetch->lock);
+        flight->request = NULL;
         if (err) {
                 store_failed(fetch, flight, err, &todo);
         } else {
@@ -301,6 +303,25 @@ static void keep_on_ssd(struct fetch *fetch, struct fetch_ref *ref)
         fetch_unref(ref);
 }
 
+/* Of the flights from `at` on, those that somebody waits for come first: a hint's request may hold
+ * hundreds. */
+static void bring_forward(struct fetch *fetch, struct request *request, size_t at)
+{
+        if (!request->raised)
+                return;
+        pthread_mutex_lock(&fetch->lock);
+        request->raised = false;
+        for (size_t i = at; i < request->count; i++) {
+                struct flight *flight = request->flights[i];
+
+                if (flight->demand) {
+                        request->flights[i] = request->flights[at];
+                        request->flights[at++] = flight;
+                }
+        }
+        pthread_mutex_unlock(&fetch->lock);
+}
+
 static void request_run(struct fetch *fetch, struct work *work)
 {
         struct request *request = (struct request *)((char *)work - offsetof(struct request, work));
@@ -310,6 +331,7 @@ static void request_run(struct fetch *fetch, struct work *work)
         struct todo todo = {0};
 
         for (size_t i = 0; i < count; i++) {
+                bring_forward(fetch, request, i);
                 refs[i] = arrive(fetch, request, request->flights[i]);
                 if (!lane->use_ssd) {
                         fetch_unref(refs[i]);

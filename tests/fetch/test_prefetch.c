@@ -108,6 +108,89 @@ static void prefetch_is_bounded_and_takes_source_first(void **state)
         assert_int_equal(binary, 5);
 }
 
+/* The key of the file at `index` in the order of the tree, behind the root and a directory. */
+static struct buf key_at(struct tfetch *t, const struct hif_hash *root, size_t index)
+{
+        struct fetch_nodes_blocking nodes;
+        struct tree_cursor cursor;
+        struct buf key = {0};
+
+        fetch_nodes_blocking_init(&nodes, t->origin);
+        tree_cursor_init(&cursor, &nodes.source);
+        assert_int_equal(tree_seek_rank(&cursor, root, 2 + index), HIF_OK);
+        buf_put_span(&key, tree_cursor_key(&cursor));
+        tree_cursor_close(&cursor);
+        return key;
+}
+
+/* Of a wide range the near part comes first; what is counted is what was asked for, and what is
+ * there already leaves its room to others. */
+static void wide_range_brings_the_near_part_first(void **state)
+{
+        struct tfetch *t = *state;
+        struct fetch_want wants[FILES];
+        struct hif_hash root = tput_tree(t, "src/lib", FILES, 2000, wants);
+        AUTO_BUF struct buf near = key_at(t, &root, 100), near_end = key_at(t, &root, 150);
+        AUTO_BUF struct buf from = prefix_of("src"), to = {0};
+        struct prefetch_range range = {buf_span(&near), buf_span(&near_end), true, buf_span(&from),
+                                       (struct span){0}};
+        struct fetch_hinted hinted;
+
+        key_prefix_end(&to, range.from);
+        range.to = buf_span(&to);
+        prefetch_range(t->hints, &root, &range, 60 * 2000);
+        fetch_quiesce(t->fetch);
+        assert_int_equal(resident_count(t, wants + 100, 50), 50);
+        assert_int_equal(resident_count(t, wants, 10), 10);
+        assert_int_equal(resident_count(t, wants, FILES), 60);
+        prefetch_range(t->hints, &root, &range, 60 * 2000);
+        fetch_quiesce(t->fetch);
+        assert_int_equal(resident_count(t, wants, FILES), 120);
+        hinted = fetch_hints_total(t->hints);
+        assert_int_equal(hinted.objects, 120);
+        assert_int_equal(hinted.bytes, 120 * 2000);
+        assert_false(hinted.searching);
+}
+
+struct early {
+        struct fetch_waiter waiter; /* first */
+        struct tfetch *t;
+        const struct fetch_want *hinted;
+        size_t resident;
+};
+
+static void count_resident(struct fetch_waiter *waiter, enum hif_err err)
+{
+        struct early *early = (struct early *)waiter;
+
+        assert_int_equal(err, HIF_OK);
+        early->resident = resident_count(early->t, early->hinted, 60);
+}
+
+/* Of many hints that travel in one request, the one that somebody waits for is handed out first. */
+static void wanted_hint_is_decoded_first(void **state)
+{
+        struct tfetch *t = *state;
+        struct fetch_want hinted[60];
+        struct early early = {
+            .waiter.done = count_resident, .t = t, .hinted = hinted, .resident = 60};
+
+        tput_pack(t, 1, 1000, 60, hinted);
+        tfault(t, NULL, 0, UINT64_MAX, STORE_FAULT_HOLD, HIF_OK);
+        fetch_hint(t->hints, hinted, 60);
+        assert_int_equal(store_fault_waiting(t->store), 1);
+        assert_true(fetch_is_coming(t->fetch, FETCH_BLOB, &hinted[59].hash));
+        fetch_want(t->origin, &hinted[59], 1, &early.waiter);
+        assert_int_equal(store_fault_waiting(t->store), 1);
+        store_fault_clear(t->store);
+        store_fault_deliver(t->store);
+        fetch_quiesce(t->fetch);
+        assert_int_equal(early.resident, 1);
+        assert_int_equal(resident_count(t, hinted, 60), 60);
+        assert_false(fetch_is_coming(t->fetch, FETCH_BLOB, &hinted[59].hash));
+        fetch_waiter_release(&early.waiter);
+}
+
 /* A directory whose nodes cannot be had leaves no trace. */
 static void missing_nodes_end_the_prefetch(void **state)
 {
@@ -329,6 +412,8 @@ int main(void)
             TEST(opening_a_directory_brings_its_files),
             TEST(what_is_there_is_not_asked_for_again),
             TEST(prefetch_is_bounded_and_takes_source_first),
+            TEST(wide_range_brings_the_near_part_first),
+            TEST(wanted_hint_is_decoded_first),
             TEST(missing_nodes_end_the_prefetch),
             TEST(cancelled_hints_are_dropped),
             TEST(next_directory_cancels_the_last),
