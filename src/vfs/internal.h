@@ -43,6 +43,16 @@ struct placement {
 };
 #define PLACEMENTS_MAX (PATH_DEPTH_MAX * 2)
 
+/* data.c: how much is brought around a small file that is read. */
+struct look_ahead {
+        uint64_t entries;    /* so many, at most: more as long as what was brought gets read */
+        uint64_t first, end; /* ranks that were asked for last */
+        uint64_t begun;      /* files that were read from their start since then */
+        uint64_t objects;    /* asked for by then, ever */
+        uint32_t misses;     /* in one directory, since then, of what was not coming */
+        bool used_up;        /* the workspace's budget: told */
+};
+
 struct vfs {
         struct vfs_config config;
         struct vfs_base *epochs; /* [epoch] */
@@ -55,8 +65,9 @@ struct vfs {
         struct vcache cache;
         struct hif_time last_ctime;
         struct fetch_hints *directory_hints, *chunk_hints;
-        uint64_t prefetched_dir; /* the directory whose blobs were asked for last */
-        uint64_t hydrated_bytes;
+        uint64_t prefetched_dir; /* the directory around which blobs were asked for last, by a hash
+                                  * of its name; NODEID_NONE: none */
+        struct look_ahead ahead;
         struct buf key, prefix; /* scratch of lookups */
         struct placement *placements;
         size_t placement_count, placement_capacity;
