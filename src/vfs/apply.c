@@ -73,15 +73,17 @@ static bool lost_base(const struct applying *ap, uint64_t id)
 /* --- names --------------------------------------------------------------------------------------
  */
 
-/* A row as the snapshot had it, of a node that was not written since. */
-static bool is_untouched(const struct applying *ap, const struct odirent *row)
+/* A row that gives way to what others made of the name: as the snapshot had it, of a node that was
+ * not written since. */
+static bool gives_way(const struct applying *ap, const struct move_name *name,
+                      const struct odirent *row)
 {
         const struct odirent *then =
             vfs_rows_dirent(ap->move->rows, row->dir, row->hash60, row->name);
         const struct onode *node = overlay_node(ap->vfs->config.overlay, row->child);
 
-        return then != NULL && then->child == row->child && node != NULL &&
-               node->data_seq <= ap->move->seq;
+        return name != NULL && name->plain && then != NULL && then->child == row->child &&
+               node != NULL && node->data_seq <= ap->move->seq;
 }
 
 /* A live row: what the base has under its name may be something else now. */
@@ -90,7 +92,7 @@ static bool refresh(void *arg, const struct odirent *row)
         struct applying *ap = arg;
         const struct move_name *name = vfs_move_find_name(ap->move, row);
 
-        if (name != NULL && name->plain && is_untouched(ap, row)) {
+        if (gives_way(ap, name, row)) {
                 otx_dirent_del(ap->tx, row->dir, row->hash60, row->name);
                 if (row->child != name->base_child)
                         buf_put(&ap->dropped, row, sizeof(*row));
@@ -182,6 +184,19 @@ static void keep_shown(struct applying *ap)
         }
 }
 
+/* Links that were the base's to tell of carry their target from now on. */
+static void fill_links(struct applying *ap)
+{
+        const struct vfs_expanded *const *links = (const void *)ap->move->links.data;
+
+        for (size_t i = 0; i < ap->move->links.size / sizeof(*links); i++) {
+                const struct onode *row = overlay_node(ap->vfs->config.overlay, links[i]->node);
+
+                if (row != NULL && row->kind == ONODE_SYMLINK && row->target.size == 0)
+                        otx_node(ap->tx, links[i]->node)->target = links[i]->target;
+        }
+}
+
 /* --- nodes --------------------------------------------------------------------------------------
  */
 
@@ -249,7 +264,8 @@ static bool keep_named(void *arg, const struct odirent *row)
 {
         struct applying *ap = arg;
 
-        if (row->child != NODEID_NONE && !name_is_local(row->name))
+        if (row->child != NODEID_NONE && !name_is_local(row->name) &&
+            !gives_way(ap, vfs_move_find_name(ap->move, row), row))
                 keep_above(ap, row->dir);
         return ap->err == HIF_OK;
 }
@@ -315,6 +331,7 @@ static enum hif_err apply_rows(struct applying *ap)
                 lose_name(ap, dropped[i].child);
         give_back(ap);
         keep_shown(ap);
+        fill_links(ap);
         apply_nodes(ap);
         if (ap->err == HIF_OK)
                 overlay_each_dirent(overlay, keep_named, ap);

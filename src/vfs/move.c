@@ -295,6 +295,7 @@ static enum hif_err judge_row(struct planning *plan, const struct odirent *row,
         enum hif_err err = facts_of(plan, row, out);
 
         if (err != HIF_OK || row->base_child == NODEID_NONE ||
+            vfs_rows_carried(plan->snapshot->rows, row->dir) ||
             (out->base_child != NODEID_NONE && entry_same(&out->base, &row->base)))
                 return err;
         return shows_base(plan, row, &out->plain);
@@ -326,9 +327,11 @@ static enum hif_err keep_item(struct planning *plan, const struct vfs_expanded *
         struct move_kept kept = {.item = item};
         uint64_t rank;
 
+        if (item->entry_kind == ENTRY_SYMLINK && !runs_rank(&plan->move->runs, item->node, &rank))
+                buf_put(&plan->move->links, &item, sizeof(item));
         buf_reset(&plan->key);
         key_from_path(&plan->key, path_parent(item->path));
-        if (buf_failed(&plan->key))
+        if (buf_failed(&plan->key) || buf_failed(&plan->move->links))
                 return HIF_ENOMEM;
         dir = find_item(snapshot->kept, snapshot->kept_count, buf_span(&plan->key));
         if (dir == NULL)
@@ -499,6 +502,7 @@ void vfs_move_free(struct vfs_move *move)
         runs_free(&move->runs);
         buf_free(&move->runs_stored);
         buf_free(&move->nodes);
+        buf_free(&move->links);
         map_free(&move->plain);
         buf_free(&move->names);
         buf_free(&move->others);

@@ -355,6 +355,14 @@ static bool moved_to(struct sim *sim, const struct vfs_snapshot *status, const c
         return !gone;
 }
 
+static bool shows_base(const struct vfs_change *change)
+{
+        for (size_t i = 0; i < change->content.piece_count; i++)
+                if (change->content.pieces[i].kind == OPIECE_BASE)
+                        return true;
+        return false;
+}
+
 static void check_change(struct sim *sim, const struct vfs_snapshot *status,
                          const struct vfs_change *change, const struct mtree *now,
                          struct mtree *tree)
@@ -386,7 +394,8 @@ static void check_change(struct sim *sim, const struct vfs_snapshot *status,
                 expect(sim,
                        change->size == wanted->data.size && time_eq(change->mtime, node->mtime),
                        "%c %s with another size or mtime", change->kind, entry.path);
-        if (change->kind == VFS_MODIFIED)
+        /* What was written over the base byte by byte, nobody reads to see that it is the same. */
+        if (change->kind == VFS_MODIFIED && !shows_base(change))
                 expect(sim,
                        tree_get(tree, entry.path) == NULL ||
                            !ment_same(tree_get(tree, entry.path), wanted),
