@@ -245,6 +245,19 @@ static bool is_written(const struct applying *ap, const struct onode *node)
                (map_get(&ap->move->plain, node->id) == NULL || node->data_seq > ap->move->seq);
 }
 
+/* Below a name that never lands? */
+static bool is_below_local(const struct applying *ap, uint64_t dir)
+{
+        while (dir != NODEID_ROOT) {
+                const struct onode *node = overlay_node(ap->vfs->config.overlay, dir);
+
+                if (node == NULL || (node->flags & ONODE_PLACED) == 0 || name_is_local(node->name))
+                        return true;
+                dir = node->parent;
+        }
+        return false;
+}
+
 /* The directories above, where others removed them, stay. */
 static void keep_above(struct applying *ap, uint64_t dir)
 {
@@ -265,7 +278,7 @@ static bool keep_named(void *arg, const struct odirent *row)
         struct applying *ap = arg;
 
         if (row->child != NODEID_NONE && !name_is_local(row->name) &&
-            !gives_way(ap, vfs_move_find_name(ap->move, row), row))
+            !is_below_local(ap, row->dir) && !gives_way(ap, vfs_move_find_name(ap->move, row), row))
                 keep_above(ap, row->dir);
         return ap->err == HIF_OK;
 }
@@ -274,7 +287,7 @@ static bool keep_written(void *arg, const struct onode *node)
 {
         struct applying *ap = arg;
 
-        if (is_written(ap, node) && at_home(ap, node))
+        if (is_written(ap, node) && at_home(ap, node) && !is_below_local(ap, node->parent))
                 keep_above(ap, node->parent);
         return ap->err == HIF_OK;
 }

@@ -317,7 +317,9 @@ void check_expanded(struct sim *sim, const struct vfs_snapshot *snapshot,
         }
         for (size_t i = 0; i < tree.count; i++)
                 expect(sim, ment_same(&tree.at[i], tree_get(expected, tree.at[i].path)),
-                       "%s would be landed wrongly", tree.at[i].path);
+                       "%s would be landed as '%.*s', kind %d", tree.at[i].path,
+                       (int)tree.at[i].data.size, (const char *)tree.at[i].data.data,
+                       tree.at[i].kind);
         for (size_t i = 0; i < expected->count; i++)
                 expect(sim, tree_get(&tree, expected->at[i].path) != NULL, "%s would not be landed",
                        expected->at[i].path);
@@ -417,7 +419,8 @@ static void check_told(struct sim *sim, const struct vfs_snapshot *status, const
                 check_change(sim, status, &status->changes[i], now, &tree);
         for (size_t i = 0; i < tree.count; i++)
                 expect(sim, ment_same(&tree.at[i], tree_get(now, tree.at[i].path)),
-                       "status gets %s wrong", tree.at[i].path);
+                       "status makes '%.*s', kind %d, of %s", (int)tree.at[i].data.size,
+                       (const char *)tree.at[i].data.data, tree.at[i].kind, tree.at[i].path);
         for (size_t i = 0; i < now->count; i++) {
                 const struct ment *told = tree_get(&tree, now->at[i].path);
 
