@@ -200,34 +200,28 @@ enum hif_err cli_mkdir(struct cli *cli, const char *path, struct hif_why *why)
 
         if (err == HIF_OK)
                 return HIF_OK;
-        return why_set(why, err, "cannot make the directory %s: %s", path, hif_strerror(err));
+        return why_set(
+            why, err,
+            "cannot make the directory %s: %s; set HOME, or the XDG variable that names it, to a "
+            "directory of your own",
+            path, hif_strerror(err));
 }
 
-/* A relative directory is taken from where we stand. */
-static enum hif_err absolute_store(const char *store, char **out, struct hif_why *why)
+enum hif_err cli_store_url(const struct cli *cli, char **out, struct hif_why *why)
 {
-        AUTO_FREE char *here = NULL;
+        const char *store = cli->config.store;
 
-        if (store[0] == '/' || strstr(store, "://")) {
-                *out = strdup(store);
-                return *out ? HIF_OK : no_memory(why);
-        }
-        here = getcwd(NULL, 0);
-        if (!here)
-                return why_set(why, hif_err_from_errno(errno),
-                               "the store %s is a relative path, and the current directory cannot "
-                               "be told: give an absolute one",
-                               store);
-        if (asprintf(out, "%s/%s", here, store) < 0)
-                return no_memory(why);
-        return HIF_OK;
+        if (store[0] != '/' && !strstr(store, "://"))
+                return cli_absolute(cli, store, out, why);
+        *out = strdup(store);
+        return *out ? HIF_OK : no_memory(why);
 }
 
 enum hif_err cli_store(struct cli *cli, bool create, struct store **out, struct hif_why *why)
 {
         AUTO_FREE char *url = NULL;
         AUTO_FREE char *by_default = NULL;
-        enum hif_err err = absolute_store(cli->config.store, &url, why);
+        enum hif_err err = cli_store_url(cli, &url, why);
 
         /* Ours alone; a store that the user named gets what their umask says. */
         if (err == HIF_OK && create) {

@@ -81,6 +81,10 @@ HIF_MUST_USE enum hif_err config_load(struct env *env, const char *path, struct 
 /* Create a directory of `paths` (0700) with all that is above it. */
 HIF_MUST_USE enum hif_err cli_mkdir(struct cli *cli, const char *path, struct hif_why *why);
 
+/* The configured store, with a relative directory taken from where we stand. The caller's to free.
+ */
+HIF_MUST_USE enum hif_err cli_store_url(const struct cli *cli, char **out, struct hif_why *why);
+
 /* Open the configured store. create: make its directory, where it is one. */
 HIF_MUST_USE enum hif_err cli_store(struct cli *cli, bool create, struct store **out,
                                     struct hif_why *why);
@@ -122,7 +126,10 @@ HIF_MUST_USE enum hif_err position_parse(const char *text, uint64_t *out, struct
 
 /* The absolute form of a path, from -C DIR or the current directory. "." and ".." are carried out
  * as words: no file system is asked, since a mount's may hang. */
-HIF_MUST_USE enum hif_err cli_absolute(const struct cli *cli, const char *path, char **out);
+HIF_MUST_USE enum hif_err cli_absolute(const struct cli *cli, const char *path, char **out,
+                                       struct hif_why *why);
+/* A path for system calls: as it is, or below -C DIR. */
+HIF_MUST_USE enum hif_err cli_path(const struct cli *cli, const char *path, char **out);
 /* The project whose mount holds the directory `dir` (NULL: where we stand); the caller's to free.
  * HIF_ENOENT: none. */
 HIF_MUST_USE enum hif_err cli_project_of(struct cli *cli, const char *dir, char **project,

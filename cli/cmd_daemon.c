@@ -3,9 +3,12 @@
 #include "cli/commands.h"
 #include "cli/daemon.h"
 
+#include <poll.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define PING_TIMEOUT_MS 5000
+#define STOP_TIMEOUT_MS 60000
 
 static const struct argp run_argp = {
     .doc = "Serve this user's mounts in the foreground. `hif mount` starts it when it is needed."};
@@ -84,6 +87,17 @@ static error_t parse_stop(int key, char *arg, struct argp_state *state)
 static const struct argp stop_argp = {
     .options = stop_options, .parser = parse_stop, .doc = "Unmount everything and end the daemon."};
 
+/* Until it is gone, so that the next command finds either none or another. */
+static void wait_for_end(pid_t pid)
+{
+        struct pollfd end = {.fd = (int)syscall(SYS_pidfd_open, pid, 0), .events = POLLIN};
+
+        if (end.fd < 0)
+                return;
+        (void)poll(&end, 1, STOP_TIMEOUT_MS);
+        close(end.fd);
+}
+
 static int cmd_stop(struct cli *cli, int argc, char **argv)
 {
         struct hif_why why = {0};
@@ -95,6 +109,7 @@ static int cmd_stop(struct cli *cli, int argc, char **argv)
         err = ask(cli, json_pack("{s:s, s:b}", "op", "stop", "suspend", suspend), 0, &result, &why);
         if (err != HIF_OK)
                 return cli_fail(cli, err, &why);
+        wait_for_end((pid_t)count_of(result, "pid"));
         json_decref(result);
         if (cli->json)
                 return cli_print_json(cli, json_pack("{s:b}", "stopped", true));

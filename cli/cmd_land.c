@@ -59,7 +59,7 @@ static enum hif_err land(struct cli *cli, const struct land_args *args, json_t *
         struct progress *progress;
         json_t *request;
         int fd;
-        enum hif_err err = cli_absolute(cli, ".", &here);
+        enum hif_err err = cli_absolute(cli, ".", &here, why);
 
         if (err == HIF_OK)
                 err = control_connect(cli, true, &fd, why);

@@ -106,30 +106,59 @@ static bool session_name_valid(const char *name)
                name[0] != '-';
 }
 
-static bool is_empty_dir(const char *path)
+static enum hif_err check_empty(const char *path, struct hif_why *why)
 {
         DIR *dir = opendir(path);
         struct dirent *entry;
         bool empty = true;
 
-        while (dir != NULL && empty && (entry = readdir(dir)) != NULL)
+        if (dir == NULL)
+                return why_set(why, hif_err_from_errno(errno),
+                               errno == ENOTDIR
+                                   ? "'%s' cannot be mounted on: %s; name an empty directory, or "
+                                     "one that does not exist yet"
+                                   : "'%s' cannot be mounted on: %s; name a directory of your own",
+                               path, strerror(errno));
+        while (empty && (entry = readdir(dir)) != NULL)
                 empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0;
-        if (dir != NULL)
-                closedir(dir);
-        return empty;
+        closedir(dir);
+        if (empty)
+                return HIF_OK;
+        return why_set(why, HIF_ENOTEMPTY,
+                       "'%s' is not empty, and a mount would hide what is in it; name an empty "
+                       "directory, or one that does not exist yet",
+                       path);
 }
 
-/* The directory to mount on: made if missing, empty, and not inside another mount of ours. */
-static enum hif_err mount_point_of(struct cli *cli, const char *dir, char **out,
+static enum hif_err make_mount_point(const char *dir, bool *made, struct hif_why *why)
+{
+        int error;
+
+        *made = mkdir(dir, 0755) == 0;
+        error = *made ? 0 : errno;
+        if (*made || error == EEXIST || error == ENOTCONN)
+                return HIF_OK;
+        if (error == ENOENT)
+                return why_set(why, HIF_EINVAL,
+                               "'%s' could not be made: the directory above it does not exist; "
+                               "make it with `mkdir -p`, and try again",
+                               dir);
+        return why_set(why, hif_err_from_errno(error),
+                       "'%s' could not be made: %s; name a directory of your own", dir,
+                       strerror(error));
+}
+
+/* The directory to mount on: made if missing, empty, and not inside another mount of ours. What is
+ * mounted there already is the daemon's to judge: it may be just what is asked for. */
+static enum hif_err mount_point_of(struct cli *cli, const char *dir, char **out, bool *made,
                                    struct hif_why *why)
 {
-        AUTO_FREE char *project = NULL;
-        struct hif_why ignored;
-        AUTO_FREE char *path = NULL;
+        AUTO_FREE char *path = NULL, *mount_point = NULL;
+        bool found = false;
+        enum hif_err err = make_mount_point(dir, made, why);
 
-        if (mkdir(dir, 0755) != 0 && errno != EEXIST && errno != ENOTCONN)
-                return why_set(why, hif_err_from_errno(errno), "'%s' could not be made: %s", dir,
-                               strerror(errno));
+        if (err != HIF_OK)
+                return err;
         path = realpath(dir, NULL);
         if (path == NULL && errno == ENOTCONN)
                 return why_set(
@@ -139,18 +168,19 @@ static enum hif_err mount_point_of(struct cli *cli, const char *dir, char **out,
         if (path == NULL)
                 return why_set(why, hif_err_from_errno(errno), "'%s' could not be found: %s", dir,
                                strerror(errno));
-        if (cli_project_of(cli, path, &project, &ignored) == HIF_OK)
+        err = mounts_find(&cli->env, path, &found, &mount_point);
+        if (err != HIF_OK)
+                return why_set(why, err, "the list of mounts could not be read: %s",
+                               hif_strerror(err));
+        if (found && strcmp(mount_point, path) != 0)
                 return why_set(why, HIF_EBUSY,
-                               "'%s' is in a mount of %s already; choose a directory outside", path,
-                               project);
-        if (!is_empty_dir(path))
-                return why_set(
-                    why, HIF_ENOTEMPTY,
-                    "'%s' is not empty, and a mount would hide what is in it; name an empty "
-                    "directory, or one that does not exist yet",
-                    path);
-        *out = STEAL(path);
-        return HIF_OK;
+                               "'%s' is inside the mount at '%s'; choose a directory outside", path,
+                               mount_point);
+        if (!found)
+                err = check_empty(path, why);
+        if (err == HIF_OK)
+                *out = STEAL(path);
+        return err;
 }
 
 static enum hif_err call_daemon(struct cli *cli, bool start, json_t *request, json_t **result,
@@ -168,37 +198,43 @@ static enum hif_err call_daemon(struct cli *cli, bool start, json_t *request, js
         return err;
 }
 
-static enum hif_err mount_project(struct cli *cli, const struct mount_args *args, json_t **result,
-                                  struct hif_why *why)
+/* What the command line says wrongly. */
+static enum hif_err check_args(struct cli *cli, const struct mount_args *args, uint64_t *position,
+                               struct hif_why *why)
 {
         const char *durability = args->durability ? args->durability : cli->config.durability;
-        const char *session = args->session ? args->session : "default";
         struct layout layout;
-        AUTO_FREE char *dir = NULL;
-        uint64_t position = 0;
-        json_t *request;
         enum hif_err err = layout_init(&layout, args->project, why);
 
-        if (err == HIF_OK && !session_name_valid(session))
+        if (err == HIF_OK && args->session != NULL && !session_name_valid(args->session))
                 err =
                     why_set(why, HIF_EINVAL,
                             "'%s' cannot name a session; use 1 to %d letters, digits, \".\", \"_\" "
                             "and \"-\", not starting with \".\" or \"-\"",
-                            session, SESSION_NAME_MAX);
+                            args->session, SESSION_NAME_MAX);
         if (err == HIF_OK && strcmp(durability, "process") != 0 && strcmp(durability, "power") != 0)
                 err = why_set(why, HIF_EINVAL,
                               "'%s' is no durability; it is \"process\" or \"power\"", durability);
         if (err == HIF_OK && args->at != NULL)
-                err = position_parse(args->at, &position, why);
-        if (err == HIF_OK)
-                err = mount_point_of(cli, args->dir, &dir, why);
+                err = position_parse(args->at, position, why);
+        return err;
+}
+
+static enum hif_err ask_to_mount(struct cli *cli, const struct mount_args *args, const char *dir,
+                                 uint64_t position, json_t **result, struct hif_why *why)
+{
+        const char *durability = args->durability ? args->durability : cli->config.durability;
+        AUTO_FREE char *store = NULL;
+        json_t *request;
+        enum hif_err err = cli_store_url(cli, &store, why); /* the daemon stands elsewhere */
+
         if (err != HIF_OK)
                 return err;
         request = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:b}", "op", "mount",
-                            "project", args->project, "session", session, "mount_point", dir,
-                            "store", cli->config.store, "front_end",
-                            args->front ? args->front : cli->config.front_end, "read_only",
-                            args->read_only, "power", strcmp(durability, "power") == 0,
+                            "project", args->project, "session",
+                            args->session ? args->session : "default", "mount_point", dir, "store",
+                            store, "front_end", args->front ? args->front : cli->config.front_end,
+                            "read_only", args->read_only, "power", strcmp(durability, "power") == 0,
                             "allow_other", args->allow_other);
         if (request == NULL ||
             (args->at != NULL &&
@@ -207,6 +243,22 @@ static enum hif_err mount_project(struct cli *cli, const struct mount_args *args
                 return HIF_ENOMEM;
         }
         return call_daemon(cli, true, request, result, why);
+}
+
+static enum hif_err mount_project(struct cli *cli, const struct mount_args *args, uint64_t position,
+                                  json_t **result, struct hif_why *why)
+{
+        AUTO_FREE char *named = NULL, *dir = NULL;
+        bool made = false;
+        enum hif_err err = cli_path(cli, args->dir, &named);
+
+        if (err == HIF_OK)
+                err = mount_point_of(cli, named, &dir, &made, why);
+        if (err == HIF_OK)
+                err = ask_to_mount(cli, args, dir, position, result, why);
+        if (err != HIF_OK && made)
+                (void)rmdir(named);
+        return err;
 }
 
 static void print_mount(const json_t *mount)
@@ -254,12 +306,15 @@ int cmd_mount(struct cli *cli, int argc, char **argv)
         struct mount_args args = {0};
         struct hif_why why = {0};
         json_t *result = NULL;
+        uint64_t position = 0;
         enum hif_err err;
 
         cli_parse(cli, &mount_argp, argc, argv, &args);
         if (args.project == NULL)
                 return list_mounts(cli);
-        err = mount_project(cli, &args, &result, &why);
+        if (check_args(cli, &args, &position, &why) != HIF_OK)
+                return cli_usage(cli, "%s", why.text);
+        err = mount_project(cli, &args, position, &result, &why);
         if (err != HIF_OK)
                 return cli_fail(cli, err, &why);
         if (cli->json)
@@ -332,7 +387,7 @@ int cmd_unmount(struct cli *cli, int argc, char **argv)
 
         cli_parse(cli, &unmount_argp, argc, argv, &args);
         /* Not realpath: that would ask a server which may hang. */
-        err = cli_absolute(cli, args.dir, &path);
+        err = cli_absolute(cli, args.dir, &path, &why);
         if (err == HIF_OK)
                 err = call_daemon(cli, true,
                                   json_pack("{s:s, s:s, s:b}", "op", "unmount", "path", path,

@@ -119,7 +119,7 @@ static int cmd_session_status(struct cli *cli, int argc, char **argv)
         enum hif_err err;
 
         cli_parse(cli, &status_argp, argc, argv, NULL);
-        err = cli_absolute(cli, ".", &here);
+        err = cli_absolute(cli, ".", &here, &why);
         if (err == HIF_OK)
                 err = control_connect(cli, true, &fd, &why);
         if (err != HIF_OK)
@@ -210,13 +210,7 @@ static enum hif_err abandon(struct cli *cli, const struct abandon_args *args, ch
                             struct hif_why *why)
 {
         AUTO_FREE char *from = NULL, *mark = NULL;
-        struct layout layout;
-        enum hif_err err = layout_init(&layout, args->project, why);
 
-        if (err != HIF_OK)
-                return err;
-        if (strchr(args->session, '/') != NULL || args->session[0] == '.')
-                return why_set(why, HIF_EINVAL, "'%s' cannot name a session", args->session);
         if (asprintf(&from, "%s/workspaces/%s/%s", cli->paths.state_dir, args->project,
                      args->session) < 0) {
                 from = NULL;
@@ -241,11 +235,18 @@ static enum hif_err abandon(struct cli *cli, const struct abandon_args *args, ch
 static int cmd_abandon(struct cli *cli, int argc, char **argv)
 {
         struct abandon_args args = {0};
+        struct layout layout;
         struct hif_why why = {0};
         AUTO_FREE char *to = NULL;
         enum hif_err err;
 
         cli_parse(cli, &abandon_argp, argc, argv, &args);
+        if (layout_init(&layout, args.project, &why) != HIF_OK)
+                return cli_usage(cli, "%s", why.text);
+        if (strchr(args.session, '/') != NULL || args.session[0] == '.' || args.session[0] == '\0')
+                return cli_usage(
+                    cli, "'%s' cannot name a session; `hif session list` shows what there is",
+                    args.session);
         err = abandon(cli, &args, &to, &why);
         if (err != HIF_OK)
                 return cli_fail(cli, err, &why);

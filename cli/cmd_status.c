@@ -13,7 +13,7 @@ static enum hif_err ask(struct cli *cli, json_t *request, json_t **result, struc
 {
         AUTO_FREE char *here = NULL;
         int fd;
-        enum hif_err err = cli_absolute(cli, ".", &here);
+        enum hif_err err = cli_absolute(cli, ".", &here, why);
 
         if (err == HIF_OK && json_object_set_new(request, "path", json_string(here)) != 0)
                 err = HIF_ENOMEM;

@@ -11,11 +11,13 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #define START_TIMEOUT_MS 10000
 #define START_POLL_MS    20
+#define START_AGAIN_MS   200
 
 static uint64_t now_ms(void)
 {
@@ -110,19 +112,18 @@ enum hif_err control_receive(int fd, uint64_t timeout_ms, json_t **out)
 
 /* --- connecting --- */
 
-enum hif_err control_address(const struct cli *cli, struct sockaddr_un *out, struct hif_why *why)
+enum hif_err control_address(const char *dir, struct sockaddr_un *out, struct hif_why *why)
 {
         *out = (struct sockaddr_un){.sun_family = AF_UNIX};
-        if ((size_t)snprintf(out->sun_path, sizeof(out->sun_path), "%s/control.sock",
-                             cli->paths.runtime_dir) >= sizeof(out->sun_path))
+        if ((size_t)snprintf(out->sun_path, sizeof(out->sun_path), "%s/control.sock", dir) >=
+            sizeof(out->sun_path))
                 return why_set(
                     why, HIF_ENAMETOOLONG,
-                    "'%s' is too long for a socket; set XDG_RUNTIME_DIR to a shorter path",
-                    cli->paths.runtime_dir);
+                    "'%s' is too long for a socket; set XDG_RUNTIME_DIR to a shorter path", dir);
         return HIF_OK;
 }
 
-static enum hif_err try_connect(const struct sockaddr_un *address, int *out)
+enum hif_err control_try(const struct sockaddr_un *address, int *out)
 {
         int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
@@ -132,21 +133,67 @@ static enum hif_err try_connect(const struct sockaddr_un *address, int *out)
                 int error = errno;
 
                 close(fd);
-                return error == ECONNREFUSED || error == ENOENT ? HIF_ENOENT
-                                                                : hif_err_from_errno(error);
+                return error == ECONNREFUSED || error == ENOENT || error == ENOTDIR
+                           ? HIF_ENOENT
+                           : hif_err_from_errno(error);
         }
         *out = fd;
         return HIF_OK;
 }
 
-/* The daemon is this program again, in a session of its own. */
-static enum hif_err spawn_daemon(struct hif_why *why)
+/* Where the daemon says it is: not everyone who starts commands has the same XDG_RUNTIME_DIR. */
+static bool recorded_address(struct cli *cli, struct sockaddr_un *out)
 {
-        pid_t pid = fork();
+        AUTO_FREE char *path = NULL;
+        AUTO_BUF struct buf text = {0};
 
-        if (pid < 0)
+        *out = (struct sockaddr_un){.sun_family = AF_UNIX};
+        if (asprintf(&path, "%s/daemon.lock", cli->paths.state_dir) < 0) {
+                path = NULL;
+                return false;
+        }
+        if (env_read_file(&cli->env, path, sizeof(out->sun_path) - 1, &text) != HIF_OK ||
+            text.size == 0)
+                return false;
+        memcpy(out->sun_path, text.data, text.size);
+        return true;
+}
+
+/* HIF_ENOENT: none runs. *where is what was tried last. */
+static enum hif_err connect_running(struct cli *cli, struct sockaddr_un *where, int *fd)
+{
+        struct sockaddr_un recorded;
+        struct hif_why ignored;
+        enum hif_err err = control_address(cli->paths.runtime_dir, where, &ignored);
+
+        if (err == HIF_OK)
+                err = control_try(where, fd);
+        if (err == HIF_OK || !recorded_address(cli, &recorded) ||
+            strcmp(recorded.sun_path, where->sun_path) == 0)
+                return err == HIF_EACCES || err == HIF_ENAMETOOLONG ? HIF_ENOENT : err;
+        *where = recorded;
+        return control_try(where, fd);
+}
+
+/* The daemon is this program again, in a session of its own. If it cannot start, it says why on
+ * *out, as JSON; the end of that without a word means that it is gone, too. */
+static enum hif_err spawn_daemon(int *out, struct hif_why *why)
+{
+        int ends[2];
+        pid_t pid;
+
+        if (pipe2(ends, O_CLOEXEC) != 0)
                 return why_set(why, hif_err_from_errno(errno),
                                "the daemon could not be started: %s", strerror(errno));
+        pid = fork();
+        if (pid < 0) {
+                int error = errno;
+
+                close(ends[0]);
+                close(ends[1]);
+                return why_set(why, hif_err_from_errno(error),
+                               "the daemon could not be started: %s", strerror(error));
+        }
         if (pid == 0) {
                 int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
@@ -154,46 +201,80 @@ static enum hif_err spawn_daemon(struct hif_why *why)
                  * mount. */
                 setsid();
                 dup2(null, 0);
-                dup2(null, 1);
+                dup2(ends[1], 1);
                 dup2(null, 2);
                 close_range(3, ~0u, 0);
                 if (chdir("/") == 0 && fork() == 0) {
-                        execl("/proc/self/exe", "hif", "daemon", "run", (char *)NULL);
+                        execl("/proc/self/exe", "hif", "daemon", "run", "--json", (char *)NULL);
                         _exit(127);
                 }
                 _exit(0);
         }
+        close(ends[1]);
+        (void)waitpid(pid, NULL, 0);
+        *out = ends[0];
         return HIF_OK;
+}
+
+static enum hif_err error_in(const json_t *message, struct hif_why *why);
+
+/* The last words of a daemon that ended: HIF_OK when another one was there before it. */
+static enum hif_err end_of_daemon(int fd, struct hif_why *why)
+{
+        json_t *message = json_loadfd(fd, 0, NULL);
+        enum hif_err err = error_in(message, why);
+
+        json_decref(message);
+        return err == HIF_EBUSY ? HIF_OK : err;
+}
+
+/* Start one, and wait for it, or for whichever else is faster. One that is on its way out may hold
+ * the lock still: then start another. */
+static enum hif_err connect_started(struct cli *cli, struct sockaddr_un *where, int *fd,
+                                    struct hif_why *why)
+{
+        uint64_t deadline = now_ms() + START_TIMEOUT_MS, next_start = 0;
+        struct pollfd words = {.fd = -1, .events = POLLIN};
+        enum hif_err err = HIF_OK;
+
+        while (err == HIF_OK && connect_running(cli, where, fd) != HIF_OK) {
+                if (now_ms() > deadline) {
+                        err = why_set(why, HIF_EUNREACHABLE,
+                                      "the daemon did not start within %d s; its log is "
+                                      "'%s/daemon.log'",
+                                      START_TIMEOUT_MS / 1000, cli->paths.state_dir);
+                        break;
+                }
+                if (words.fd < 0 && now_ms() >= next_start) {
+                        err = spawn_daemon(&words.fd, why);
+                        next_start = now_ms() + START_AGAIN_MS;
+                }
+                if (err == HIF_OK && poll(&words, 1, START_POLL_MS) > 0) {
+                        err = end_of_daemon(words.fd, why);
+                        close(words.fd);
+                        words.fd = -1;
+                }
+        }
+        if (words.fd >= 0)
+                close(words.fd);
+        return err;
 }
 
 enum hif_err control_connect(struct cli *cli, bool start, int *fd, struct hif_why *why)
 {
-        uint64_t deadline = now_ms() + START_TIMEOUT_MS;
-        struct sockaddr_un address;
-        enum hif_err err = control_address(cli, &address, why);
+        struct sockaddr_un where;
+        enum hif_err err = connect_running(cli, &where, fd);
 
-        if (err != HIF_OK)
-                return err;
-        err = try_connect(&address, fd);
         if (err == HIF_OK)
                 return HIF_OK;
         if (err != HIF_ENOENT)
                 return why_set(why, err, "the daemon's socket '%s' could not be used: %s",
-                               address.sun_path, hif_strerror(err));
+                               where.sun_path, hif_strerror(err));
         if (!start)
                 return why_set(
                     why, HIF_EUNREACHABLE,
                     "no daemon is running, so nothing is mounted; `hif mount` starts one");
-        err = spawn_daemon(why);
-        while (err == HIF_OK && try_connect(&address, fd) != HIF_OK) {
-                if (now_ms() > deadline)
-                        return why_set(why, HIF_EUNREACHABLE,
-                                       "the daemon did not start within %d s; its log is "
-                                       "'%s/daemon.log'",
-                                       START_TIMEOUT_MS / 1000, cli->paths.state_dir);
-                usleep(START_POLL_MS * 1000);
-        }
-        return err;
+        return connect_started(cli, &where, fd, why);
 }
 
 /* --- calling --- */
@@ -247,7 +328,6 @@ enum hif_err control_call(int fd, json_t *request, uint64_t timeout_ms,
                                "the daemon did not answer in time; "
                                "`hif daemon status` says how it does");
         return why_set(why, HIF_EUNREACHABLE,
-                       "the daemon went away during the request (%s); run the command again, it "
-                       "starts a new one",
-                       hif_strerror(err));
+                       "the daemon ended during the request; run the command again, it starts "
+                       "another");
 }

@@ -28,8 +28,10 @@ HIF_MUST_USE enum hif_err control_send(int fd, const json_t *message);
 HIF_MUST_USE enum hif_err control_receive(int fd, uint64_t timeout_ms, json_t **out);
 
 struct sockaddr_un;
-/* The daemon's address. HIF_ENAMETOOLONG. */
-HIF_MUST_USE enum hif_err control_address(const struct cli *cli, struct sockaddr_un *out,
+/* The address of a daemon whose socket is in this directory. HIF_ENAMETOOLONG. */
+HIF_MUST_USE enum hif_err control_address(const char *dir, struct sockaddr_un *out,
                                           struct hif_why *why);
+/* HIF_ENOENT: nobody answers there. */
+HIF_MUST_USE enum hif_err control_try(const struct sockaddr_un *address, int *out);
 
 #endif

@@ -32,6 +32,7 @@ struct frame {
         struct daemon daemon;
         struct loop *loop;
         struct loop_io listener, signals;
+        char socket_path[sizeof(((struct sockaddr_un *)0)->sun_path)];
         int lock_fd, log_fd;
         struct log *log;
         atomic_int requests;
@@ -159,20 +160,24 @@ static enum hif_err open_log(struct frame *frame, struct hif_why *why)
         return HIF_OK;
 }
 
-static enum hif_err open_socket(struct frame *frame, struct hif_why *why)
+/* A listening socket in a directory. HIF_EBUSY: that of another daemon, with other state. */
+static enum hif_err listen_in(struct frame *frame, const char *dir, struct hif_why *why)
 {
         struct cli *cli = frame->daemon.cli;
         struct sockaddr_un address;
-        enum hif_err err = control_address(cli, &address, why);
+        enum hif_err err = control_address(dir, &address, why);
         int fd;
 
         if (err != HIF_OK)
                 return err;
-        err = env_mkdirs(&cli->env, cli->paths.runtime_dir, 0700);
+        err = env_mkdirs(&cli->env, dir, 0700);
         if (err != HIF_OK)
-                return why_set(why, err, "'%s' could not be made: %s", cli->paths.runtime_dir,
-                               hif_strerror(err));
-        unlink(address.sun_path); /* we hold the lock: whatever lies there is stale */
+                return why_set(why, err, "'%s' could not be made: %s", dir, hif_strerror(err));
+        if (control_try(&address, &fd) == HIF_OK) {
+                close(fd);
+                return why_set(why, HIF_EBUSY, "another daemon listens on '%s'", address.sun_path);
+        }
+        unlink(address.sun_path); /* nobody answers: it is stale */
         fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) != 0 ||
             chmod(address.sun_path, 0600) != 0 || listen(fd, REQUESTS_MAX) != 0) {
@@ -183,6 +188,43 @@ static enum hif_err open_socket(struct frame *frame, struct hif_why *why)
                                hif_strerror(err));
         }
         frame->listener = (struct loop_io){.ready = on_connection, .fd = fd};
+        memcpy(frame->socket_path, address.sun_path, sizeof(frame->socket_path));
+        return HIF_OK;
+}
+
+/* The lock file tells commands where we listen, whatever their environment says. */
+static void record_socket(struct frame *frame)
+{
+        size_t size = strlen(frame->socket_path);
+
+        if (ftruncate(frame->lock_fd, 0) != 0 ||
+            pwrite(frame->lock_fd, frame->socket_path, size, 0) != (ssize_t)size)
+                log_line(frame->log, LOG_WARN, "daemon",
+                         "the lock file could not be written: %s; commands find this daemon only "
+                         "with the same XDG_RUNTIME_DIR",
+                         strerror(errno));
+}
+
+/* Where it belongs, else beside the state. */
+static enum hif_err open_socket(struct frame *frame, struct hif_why *why)
+{
+        struct cli *cli = frame->daemon.cli;
+        enum hif_err err = listen_in(frame, cli->paths.runtime_dir, why);
+
+        if (err != HIF_OK) {
+                AUTO_FREE char *dir = NULL;
+
+                log_line(frame->log, LOG_WARN, "daemon", "%s; the socket goes to '%s/run'",
+                         why->text, cli->paths.state_dir);
+                if (asprintf(&dir, "%s/run", cli->paths.state_dir) < 0) {
+                        dir = NULL;
+                        return HIF_ENOMEM;
+                }
+                err = listen_in(frame, dir, why);
+        }
+        if (err != HIF_OK)
+                return err;
+        record_socket(frame);
         return loop_add(frame->loop, &frame->listener, EPOLLIN);
 }
 
@@ -370,8 +412,6 @@ static enum hif_err start(struct frame *frame, struct hif_why *why)
 static void stop(struct frame *frame)
 {
         struct loop_io *watched[] = {&frame->listener, &frame->signals};
-        struct sockaddr_un address;
-        struct hif_why ignored;
 
         for (size_t i = 0; i < 2; i++) {
                 if (watched[i]->ready == NULL)
@@ -379,9 +419,8 @@ static void stop(struct frame *frame)
                 loop_remove(frame->loop, watched[i]);
                 close(watched[i]->fd);
         }
-        if (frame->listener.ready != NULL &&
-            control_address(frame->daemon.cli, &address, &ignored) == HIF_OK)
-                unlink(address.sun_path);
+        if (frame->socket_path[0] != '\0')
+                unlink(frame->socket_path);
         while (atomic_load(&frame->requests) > 0)
                 usleep(10000);
         if (frame->daemon.pool != NULL) {

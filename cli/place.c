@@ -4,8 +4,8 @@
 #include "cli/control.h"
 #include "core/key.h"
 
+#include <errno.h>
 #include <stdio.h>
-
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -27,21 +27,36 @@ static void append_components(struct buf *out, const char *path)
         }
 }
 
-enum hif_err cli_absolute(const struct cli *cli, const char *path, char **out)
+/* Where we stand. A directory of a mount that is gone has no path any more, but the shell knows the
+ * one it had. */
+static enum hif_err put_here(struct buf *out, struct hif_why *why)
+{
+        AUTO_FREE char *here = getcwd(NULL, 0);
+        int error = errno;
+        const char *told = here != NULL ? here : getenv("PWD");
+
+        if (told == NULL || told[0] != '/')
+                return why_set(why, hif_err_from_errno(error),
+                               "the current directory cannot be told: %s; go to another, or name "
+                               "the mount with -C",
+                               strerror(error));
+        append_components(out, told);
+        return HIF_OK;
+}
+
+enum hif_err cli_absolute(const struct cli *cli, const char *path, char **out, struct hif_why *why)
 {
         CLEANUP(buf_free) struct buf text = {0};
+        enum hif_err err = HIF_OK;
 
         if (path[0] != '/') {
-                if (cli->directory == NULL || cli->directory[0] != '/') {
-                        AUTO_FREE char *here = getcwd(NULL, 0);
-
-                        if (here == NULL)
-                                return HIF_ENOMEM;
-                        append_components(&text, here);
-                }
+                if (cli->directory == NULL || cli->directory[0] != '/')
+                        err = put_here(&text, why);
                 if (cli->directory != NULL)
                         append_components(&text, cli->directory);
         }
+        if (err != HIF_OK)
+                return err;
         append_components(&text, path);
         if (text.size == 0)
                 buf_put_u8(&text, '/');
@@ -50,6 +65,14 @@ enum hif_err cli_absolute(const struct cli *cli, const char *path, char **out)
                 return HIF_ENOMEM;
         *out = (char *)STEAL(text.data);
         return HIF_OK;
+}
+
+enum hif_err cli_path(const struct cli *cli, const char *path, char **out)
+{
+        bool below = path[0] != '/' && cli->directory != NULL;
+        int n = below ? asprintf(out, "%s/%s", cli->directory, path) : asprintf(out, "%s", path);
+
+        return n < 0 ? HIF_ENOMEM : HIF_OK;
 }
 
 /* The mount that holds an absolute path, as the daemon lists it (a new reference). */
@@ -86,7 +109,7 @@ enum hif_err cli_project_of(struct cli *cli, const char *dir, char **project, st
         AUTO_FREE char *path = NULL;
         struct hif_why ignored;
         json_t *mount = NULL;
-        enum hif_err err = cli_absolute(cli, dir != NULL ? dir : ".", &path);
+        enum hif_err err = cli_absolute(cli, dir != NULL ? dir : ".", &path, why);
 
         if (err != HIF_OK)
                 return err;
@@ -106,7 +129,7 @@ enum hif_err cli_path_in_mount(struct cli *cli, const char *path, char **out, st
         AUTO_FREE char *absolute = NULL;
         json_t *mount = NULL;
         const char *rest;
-        enum hif_err err = cli_absolute(cli, path, &absolute);
+        enum hif_err err = cli_absolute(cli, path, &absolute, why);
 
         if (err != HIF_OK)
                 return err;

@@ -113,7 +113,13 @@ static enum hif_err do_unmount(struct request *request, json_t **result, struct 
 
         if (err != HIF_OK)
                 return err;
-        err = workspace_describe(workspace, result);
+        /* A slip in a path must not unmount what is around it. */
+        if (!workspace_is_at(workspace, text_of(request->args, "path")))
+                err = why_set(why, HIF_EINVAL,
+                              "'%s' is no mount but inside one, at '%s'; name that to unmount it",
+                              text_of(request->args, "path"), workspace_mount_point(workspace));
+        else
+                err = workspace_describe(workspace, result);
         if (err == HIF_OK)
                 err = workspace_unmount(workspace,
                                         json_is_true(json_object_get(request->args, "force")), why);
@@ -200,9 +206,9 @@ static enum hif_err do_stop(struct request *request, json_t **result, struct hif
         (void)why;
         if (!suspend)
                 daemon_close_all(request->daemon, false);
-        *result = json_object();
+        *result = json_pack("{s:i}", "pid", (int)getpid());
         request->stop(request->stop_arg);
-        return HIF_OK;
+        return *result != NULL ? HIF_OK : HIF_ENOMEM;
 }
 
 struct operation {

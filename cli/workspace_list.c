@@ -138,3 +138,8 @@ bool workspace_is_at(const struct workspace *workspace, const char *mount_point)
 {
         return strcmp(workspace->mount_point, mount_point) == 0;
 }
+
+const char *workspace_mount_point(const struct workspace *workspace)
+{
+        return workspace->mount_point;
+}
