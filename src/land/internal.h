@@ -40,6 +40,8 @@ enum land_mutation {
 HIF_MUST_USE enum hif_err object_get(const struct project *project, const char *key,
                                      uint64_t size_max, struct buf *out, struct hif_why *why);
 
+/* What the user can do about it, as the end of a sentence; "" when nothing can be said. */
+const char *next_step(enum hif_err err);
 /* The sentence for a request that failed. */
 enum hif_err object_why(const struct project *project, enum hif_err err, const char *verb,
                         const char *key, struct hif_why *why);
@@ -133,10 +135,6 @@ HIF_MUST_USE enum hif_err node_reader_over(const struct project *project, size_t
 /* Make the paths to all these keys resident, with one batch of requests a level. */
 HIF_MUST_USE enum hif_err node_reader_touch(struct node_reader *reader, const struct hif_hash *root,
                                             const struct span *keys, size_t count);
-/* The same for everything in [from, to). */
-HIF_MUST_USE enum hif_err node_reader_touch_range(struct node_reader *reader,
-                                                  const struct hif_hash *root, struct span from,
-                                                  struct span to);
 /* Keep a node that was just written, so that nobody reads it back. Failing is fine. */
 void node_reader_keep(struct node_reader *reader, const struct hif_hash *hash, struct span bytes);
 

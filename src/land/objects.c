@@ -5,11 +5,34 @@
 #include <errno.h>
 #include <time.h>
 
+const char *next_step(enum hif_err err)
+{
+        switch (err) {
+        case HIF_ENOSPC:
+                return "; free some space there, and try again";
+        case HIF_EACCES:
+        case HIF_EPERM:
+        case HIF_EROFS:
+                return "; check who owns the store, and how it is mounted";
+        case HIF_ENOENT:
+        case HIF_ECORRUPT:
+        case HIF_EIO:
+                return "; put it back from a copy of the store";
+        case HIF_EUNREACHABLE:
+        case HIF_ETIMEDOUT:
+                return "; check the way to the store, and try again";
+        case HIF_EUNSUPPORTED:
+                return "; a newer hif may know it";
+        default:
+                return "";
+        }
+}
+
 enum hif_err object_why(const struct project *project, enum hif_err err, const char *verb,
                         const char *key, struct hif_why *why)
 {
-        return why_set(why, err, "cannot %s %s in %s: %s", verb, key, store_url(project->store),
-                       hif_strerror(err));
+        return why_set(why, err, "cannot %s %s in %s: %s%s", verb, key, store_url(project->store),
+                       hif_strerror(err), next_step(err));
 }
 
 enum hif_err object_get(const struct project *project, const char *key, uint64_t size_max,

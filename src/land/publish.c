@@ -89,8 +89,9 @@ enum hif_err publish_slot(const struct project *project, struct land_hooks *hook
                         return err == HIF_OK ? HIF_OK : HIF_EUNKNOWN;
                 }
                 if (refused(put) && !pending)
-                        return why_set(why, put, "cannot write @%" PRIu64 " to %s: %s", position,
-                                       store_url(project->store), hif_strerror(put));
+                        return why_set(why, put, "cannot write @%" PRIu64 " to %s: %s%s", position,
+                                       store_url(project->store), hif_strerror(put),
+                                       next_step(put));
                 if (!refused(put) && put != HIF_EUNREACHABLE)
                         pending = true; /* it may arrive, now or later */
         }

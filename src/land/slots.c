@@ -19,9 +19,9 @@ enum hif_err slot_accept(const struct project *project, uint64_t position, struc
 
         if (err != HIF_OK) {
                 arena_free(&read.arena);
-                return why_set(why, err,
-                               "the record of @%" PRIu64 " in %s cannot be read: %s; run hif fsck",
-                               position, store_url(project->store), hif_strerror(err));
+                return why_set(why, err, "the record of @%" PRIu64 " in %s cannot be read: %s%s",
+                               position, store_url(project->store), hif_strerror(err),
+                               next_step(err));
         }
         read.hash = hash_of(HASH_SLOT, buf_span(stored));
         read.stored = *stored;

@@ -64,8 +64,8 @@ static enum hif_err reach_keys(struct land *land, struct stage_shared *shared, s
         }
         tree_cursor_close(&cursor);
         if (err != HIF_OK)
-                (void)why_set(why, err, "cannot read the tree of @%" PRIu64 ": %s",
-                              land->session->base_position, hif_strerror(err));
+                (void)why_set(why, err, "cannot read the tree of @%" PRIu64 ": %s%s",
+                              land->session->base_position, hif_strerror(err), next_step(err));
         return err;
 }
 
