@@ -60,6 +60,9 @@ HIF_MUST_USE enum hif_err dir_sync_part(struct dir_store *dir, struct dir_part p
 /* Sync all that. */
 HIF_MUST_USE enum hif_err dir_settle(struct dir_store *dir, struct dir_part leaf);
 
+/* Does the root hold a store? Not so when it was moved away, or is not mounted. */
+bool dir_is_store(struct dir_store *dir);
+
 /* An error of the environment as one that the contract allows for this operation. */
 enum hif_err dir_error(enum store_op op, enum hif_err err);
 

@@ -11,13 +11,18 @@
 
 #define CLEAN_MAX 10000 /* leftovers that one opening looks at */
 
-static bool exists(struct dir_store *dir, const char *key)
+static bool dir_exists(struct dir_store *dir, const char *key)
 {
         struct env *env = dir->store.env;
         AUTO_FREE char *path = dir_path(dir, key);
         struct stat st;
 
         return path && !env->ops->stat(env, path, &st);
+}
+
+bool dir_is_store(struct dir_store *dir)
+{
+        return dir_exists(dir, ".hif") || dir_exists(dir, "projects");
 }
 
 /* Make the root's name durable, and all above it: a process that died may have made them. What we
@@ -87,7 +92,7 @@ static enum hif_err check_root(struct dir_store *dir, bool create, struct hif_wh
                                "cannot open the store directory %s: %s; check its "
                                "permissions",
                                dir->root, hif_strerror(err));
-        if (!exists(dir, ".hif") && !exists(dir, "projects"))
+        if (!dir_is_store(dir))
                 return why_set(why, HIF_ENOENT,
                                "the directory %s is no store; check the path, or create a project "
                                "there (hif project create ORG/NAME --store %s)",

@@ -131,8 +131,10 @@ static enum hif_err read_object(struct dir_store *dir, struct store_req *req)
         if (!path)
                 return HIF_ENOMEM;
         err = open_object(dir, path, &fd, &st);
+        if (err == HIF_ENOENT) /* the store's word only while there is a store */
+                return dir_is_store(dir) ? err : HIF_EUNREACHABLE;
         if (err)
-                return err == HIF_ENOENT ? err : dir_error(req->op, err);
+                return dir_error(req->op, err);
         err = read_open(dir, fd, &st, req);
         env->ops->close(env, fd);
         if (!err && req->settled)
