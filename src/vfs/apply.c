@@ -297,8 +297,13 @@ static void lose_name(struct applying *ap, uint64_t id)
 {
         const struct odirent *other = map_get(&ap->names, id);
         struct onode *changed = otx_node(ap->tx, id);
+        uint64_t rank;
 
         changed->ctime = tick(ap->vfs);
+        if (other == NULL && changed->nlink > 1 && runs_rank(ap->runs, id, &rank)) {
+                changed->nlink--; /* it has its base's name */
+                return;
+        }
         if (other != NULL && changed->nlink > 1) {
                 changed->nlink--;
                 changed->parent = other->dir;

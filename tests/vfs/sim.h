@@ -49,6 +49,7 @@ struct ment {
         enum entry_kind kind;
         struct span data; /* in the arena */
         int node;         /* 0: of another's tree */
+        uint64_t stamp;   /* of the edit by others that made it; 0: ours */
 };
 
 struct mtree {
@@ -111,6 +112,7 @@ struct sim {
                 bool lasting;
         } ghosts[GHOSTS_MAX]; /* files that others changed: the old number reads the old bytes */
         size_t ghost_count;
+        uint64_t stamps;
         unsigned steps, faults, landings, conflicts, syncs, kills;
 };
 

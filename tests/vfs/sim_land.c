@@ -171,6 +171,7 @@ static void edit_foreign(struct sim *sim, struct mtree *tree)
                 if (*end == '/' && ++at - entry.path > DEPTH_MAX)
                         return;
         entry.node = 0;
+        entry.stamp = ++sim->stamps;
         sim_trace(sim, "  others put %s (%d)", entry.path, entry.kind);
         tree_put(tree, &entry);
 }
@@ -200,6 +201,7 @@ static void copy_ours(struct sim *sim, struct mtree *tree)
             (entry.kind != ENTRY_DIR && tree_get(tree, entry.path) != NULL &&
              tree_get(tree, entry.path)->kind == ENTRY_DIR))
                 return;
+        entry.stamp = ++sim->stamps;
         sim_trace(sim, "  others put our %s", entry.path);
         tree_put(tree, &entry);
 }
@@ -331,23 +333,19 @@ static void follow(struct sim *sim, const struct mtree *then, const struct mtree
         }
 }
 
-/* Directories in which others changed names have the time of the move, or the new base's. */
+/* Directories have the time of the move, or the new base's, once others have landed; what they
+ * wrote again as it was has theirs. */
 static void forget_times(struct sim *sim, const struct mtree *then, const struct mtree *tail)
 {
-        const struct mtree *trees[] = {&sim->base, tail};
+        for (int node = 1; node < sim->node_count; node++)
+                sim->nodes[node].mtime_known &= sim->nodes[node].kind != ONODE_DIR;
+        for (size_t i = 0; i < then->count; i++) {
+                const struct ment *old = tree_get(&sim->base, then->at[i].path),
+                                  *now = tree_get(tail, then->at[i].path);
 
-        for (int t = 0; t < 2; t++)
-                for (size_t i = 0; i < trees[t]->count; i++) {
-                        const char *path = trees[t]->at[i].path;
-                        int dir = dir_of(then, then, path);
-
-                        if (ment_same(tree_get(&sim->base, path), tree_get(tail, path)))
-                                continue;
-                        for (int node = 1; node < sim->node_count; node++)
-                                if (dir == 0 || dir == node) /* 0: it was moved, who knows where */
-                                        sim->nodes[node].mtime_known &=
-                                            sim->nodes[node].kind != ONODE_DIR;
-                }
+                if (old != NULL && now != NULL && old->stamp != now->stamp)
+                        sim->nodes[then->at[i].node].mtime_known = false;
+        }
 }
 
 /* --- landing ours -------------------------------------------------------------------------------
@@ -544,7 +542,8 @@ static bool apply_move(struct sim *sim, struct ours *ours, const struct vfs_base
                 sim->session_origin = to->position;
         }
         follow(sim, then, merged);
-        forget_times(sim, then, tail);
+        if (to->position > sim->base_at.position + (ours->expanded_count > 0))
+                forget_times(sim, then, tail);
         sim->base = *tail;
         sim->base_at = *to;
         return true;

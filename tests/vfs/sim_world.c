@@ -9,6 +9,27 @@
 #define TURNS_MAX        100000
 #define MACHINE_START_NS 5000000000ull
 
+static bool dump_node(void *arg, const struct onode *node)
+{
+        (void)arg;
+        printf("   node %llx kind %d flags %x nlink %u size %llu base %d, at %llx '%.*s', seq %llu "
+               "data %llu\n",
+               (unsigned long long)node->id, node->kind, node->flags, node->nlink,
+               (unsigned long long)node->size, node->base.kind, (unsigned long long)node->parent,
+               (int)node->name.size, (const char *)node->name.data, (unsigned long long)node->seq,
+               (unsigned long long)node->data_seq);
+        return true;
+}
+
+static bool dump_dirent(void *arg, const struct odirent *row)
+{
+        (void)arg;
+        printf("   %llx '%.*s' -> %llx, base %llx (%d), seq %llu\n", (unsigned long long)row->dir,
+               (int)row->name.size, (const char *)row->name.data, (unsigned long long)row->child,
+               (unsigned long long)row->base_child, row->base.kind, (unsigned long long)row->seq);
+        return true;
+}
+
 void sim_fail(struct sim *sim, const char *format, ...)
 {
         va_list args;
@@ -18,6 +39,11 @@ void sim_fail(struct sim *sim, const char *format, ...)
         va_start(args, format);
         vfprintf(stderr, format, args);
         va_end(args);
+        if (sim->trace && sim->overlay != NULL) {
+                overlay_each_node(sim->overlay, dump_node, NULL);
+                overlay_each_dirent(sim->overlay, dump_dirent, NULL);
+                fflush(stdout);
+        }
         fprintf(stderr, "\nrun again: sim_vfs --seeds %llu:%llu -t\n",
                 (unsigned long long)sim->seed, (unsigned long long)sim->seed);
         abort();
