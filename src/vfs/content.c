@@ -187,50 +187,115 @@ static enum hif_err equals_base(const struct vfs_snapshot *snapshot,
         return err;
 }
 
-/* A deleted file whose content an added one has. */
-static enum hif_err find_source(struct vfs_snapshot *snapshot, const struct vfs_change *added,
-                                struct vfs_change **source)
-{
-        struct hif_hash hash;
-        bool hashed = false;
+/* Deleted files by size and content, so that many additions find theirs among many deletions. */
+struct gone {
+        struct vfs_change *change;
+        size_t taken; /* of the first with its content: how many of these have been taken */
+};
 
-        *source = NULL;
-        if (!is_file(added->entry_kind) || added->size == 0 || !is_local(&added->content))
-                return HIF_OK;
-        if (!added->content_changed) {
-                hash = added->content.base.hash;
-                hashed = true;
-        }
+struct goners {
+        struct gone *items;
+        size_t count;
+};
+
+/* size first: then a content needs no hash when no deleted file was as large. */
+static int compare_gone(const void *a, const void *b)
+{
+        const struct vfs_change *x = ((const struct gone *)a)->change;
+        const struct vfs_change *y = ((const struct gone *)b)->change;
+        int order = (x->base.size > y->base.size) - (x->base.size < y->base.size);
+
+        if (order == 0)
+                order = memcmp(&x->base.hash, &y->base.hash, sizeof(x->base.hash));
+        return order != 0 ? order : (x > y) - (x < y);
+}
+
+static void goners_free(struct goners *goners)
+{
+        free(goners->items);
+}
+
+static enum hif_err goners_find(struct vfs_snapshot *snapshot, struct goners *out)
+{
+        *out = (struct goners){0};
+        out->items = malloc((snapshot->change_count + 1) * sizeof(*out->items));
+        if (out->items == NULL)
+                return HIF_ENOMEM;
         for (size_t i = 0; i < snapshot->change_count; i++) {
                 struct vfs_change *gone = &snapshot->changes[i];
-                enum hif_err err;
 
-                if (gone->kind != VFS_DELETED || gone->node == NODEID_NONE ||
-                    !is_file(gone->base.kind) || gone->base.size != added->size)
-                        continue;
-                if (!hashed) {
-                        err = vfs_content_hash(snapshot, &added->content, &hash);
-                        if (err != HIF_OK)
-                                return err;
-                        hashed = true;
-                }
-                if (hash_eq(&hash, &gone->base.hash)) {
-                        *source = gone;
-                        return HIF_OK;
-                }
+                if (gone->kind == VFS_DELETED && gone->node != NODEID_NONE &&
+                    is_file(gone->base.kind))
+                        out->items[out->count++] = (struct gone){.change = gone};
         }
+        if (out->count > 0)
+                qsort(out->items, out->count, sizeof(*out->items), compare_gone);
+        return HIF_OK;
+}
+
+/* The first of this size whose hash is not below `hash` (NULL: of this size), or NULL. */
+static struct gone *goners_at(const struct goners *goners, uint64_t size,
+                              const struct hif_hash *hash)
+{
+        size_t low = 0, high = goners->count;
+
+        while (low < high) {
+                size_t middle = low + (high - low) / 2;
+                const struct entry *base = &goners->items[middle].change->base;
+
+                if (base->size < size || (base->size == size && hash != NULL &&
+                                          memcmp(&base->hash, hash, sizeof(*hash)) < 0))
+                        low = middle + 1;
+                else
+                        high = middle;
+        }
+        return low < goners->count && goners->items[low].change->base.size == size
+                   ? &goners->items[low]
+                   : NULL;
+}
+
+/* A deleted file whose content an added one has: the first that is not taken yet, in the order of
+ * paths. */
+static enum hif_err find_source(struct vfs_snapshot *snapshot, const struct goners *goners,
+                                const struct vfs_change *added, struct vfs_change **source)
+{
+        struct hif_hash hash = added->content.base.hash;
+        struct gone *first, *next;
+        enum hif_err err;
+
+        *source = NULL;
+        if (!is_file(added->entry_kind) || added->size == 0 || !is_local(&added->content) ||
+            goners_at(goners, added->size, NULL) == NULL)
+                return HIF_OK;
+        if (added->content_changed) {
+                err = vfs_content_hash(snapshot, &added->content, &hash);
+                if (err != HIF_OK)
+                        return err;
+        }
+        first = goners_at(goners, added->size, &hash);
+        if (first == NULL || !hash_eq(&first->change->base.hash, &hash))
+                return HIF_OK;
+        next = first + first->taken;
+        if (next == goners->items + goners->count || next->change->base.size != added->size ||
+            !hash_eq(&next->change->base.hash, &hash))
+                return HIF_OK;
+        first->taken++;
+        *source = next->change;
         return HIF_OK;
 }
 
 enum hif_err vfs_changes_settle(struct vfs_snapshot *snapshot)
 {
+        CLEANUP(goners_free) struct goners goners;
         size_t kept = 0;
+        enum hif_err err = goners_find(snapshot, &goners);
 
+        if (err != HIF_OK)
+                return err;
         for (size_t i = 0; i < snapshot->change_count; i++) {
                 struct vfs_change *change = &snapshot->changes[i];
                 struct vfs_change *source;
                 bool equal;
-                enum hif_err err = HIF_OK;
 
                 if (change->kind == VFS_MODIFIED || change->kind == VFS_RENAMED) {
                         err = equals_base(snapshot, change, &change->base, &equal);
@@ -241,7 +306,7 @@ enum hif_err vfs_changes_settle(struct vfs_snapshot *snapshot)
                             change->entry_kind == change->base.kind)
                                 change->kind = 0;
                 } else if (change->kind == VFS_ADDED) {
-                        err = find_source(snapshot, change, &source);
+                        err = find_source(snapshot, &goners, change, &source);
                         if (err == HIF_OK && source != NULL) {
                                 change->kind = VFS_RENAMED;
                                 change->path_from = source->path;
