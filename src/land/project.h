@@ -68,6 +68,14 @@ struct tree_source *node_reader_source(struct node_reader *reader);
 /* Fetch many nodes at once, so that a scan costs round trips a level and not a node. */
 HIF_MUST_USE enum hif_err node_reader_prefetch(struct node_reader *reader,
                                                const struct hif_hash *hashes, size_t count);
+/* Before a walk over the keys in [from, to) of a tree (to empty: to the end): read the nodes of the
+ * range ahead, a level at a time and many together. At most half the cache is filled at once; the
+ * walk's own reads then bring the next piece whenever it gets to the end of what is there. Holds
+ * for the range that was named last. HIF_ECORRUPT: a node is missing or damaged; errors of the
+ * store. */
+HIF_MUST_USE enum hif_err node_reader_touch_range(struct node_reader *reader,
+                                                  const struct hif_hash *root, struct span from,
+                                                  struct span to);
 
 /* Read a file's content through its entry: blob by location or by name, or its chunks. Calls each
  * with verified pieces, in order, covering [offset, offset + size) (size UINT64_MAX: to the end).
