@@ -178,7 +178,7 @@ static const struct argp abandon_argp = {
     .doc = "Give a session up. It must not be mounted. Its edits are moved aside, to a directory "
            "that is printed; moving it back undoes this."};
 
-/* state_dir/abandoned/{org}.{name}.{session}.{seconds} */
+/* state_dir/abandoned/{org}.{name}.{session}.{ns} */
 static enum hif_err move_aside(struct cli *cli, const char *from, const struct abandon_args *args,
                                char **to, struct hif_why *why)
 {
@@ -192,7 +192,7 @@ static enum hif_err move_aside(struct cli *cli, const char *from, const struct a
         }
         if (asprintf(to, "%s/%.*s.%s.%s.%llu", dir, (int)org, args->project,
                      args->project + org + 1, args->session,
-                     (unsigned long long)(env_wall_ns(&cli->env) / 1000000000)) < 0) {
+                     (unsigned long long)env_wall_ns(&cli->env)) < 0) {
                 *to = NULL;
                 return HIF_ENOMEM;
         }
