@@ -238,6 +238,24 @@ static bool at_home(const struct applying *ap, const struct onode *node)
                               node->name) == NULL;
 }
 
+/* Has a file lost the name that the old base gave it, and goes by another one in the new base? */
+static bool moved_home(const struct applying *ap, const struct onode *node)
+{
+        struct odirent row = {.dir = node->parent, .name = node->name};
+        const struct move_name *name;
+        uint64_t rank;
+
+        if (node->nlink < 2 || (node->flags & ONODE_PLACED) == 0 ||
+            !runs_rank(ap->runs, node->id, &rank))
+                return false;
+        row.hash60 = name_hash60(row.name);
+        if (overlay_dirent(ap->vfs->config.overlay, row.dir, row.hash60, row.name) != NULL ||
+            vfs_rows_dirent(ap->move->rows, row.dir, row.hash60, row.name) != NULL)
+                return false;
+        name = vfs_move_find_name(ap->move, &row);
+        return name != NULL && name->base_child != node->id;
+}
+
 /* Does it hold something of ours? */
 static bool is_written(const struct applying *ap, const struct onode *node)
 {
@@ -323,6 +341,8 @@ static bool leave_home(void *arg, const struct onode *node)
 {
         struct applying *ap = arg;
 
+        if (moved_home(ap, node))
+                otx_node(ap->tx, node->id)->nlink--;
         if (!at_home(ap, node))
                 return true;
         if (is_written(ap, node) || map_get(&ap->kept, node->id) != NULL) {

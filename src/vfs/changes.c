@@ -69,6 +69,14 @@ static void fill(struct building *building, const struct onode *node, enum entry
                 change->content = (struct vfs_content){.base = node->base, .size = node->size};
 }
 
+/* A directory of the base that went under a name which never lands, with all that is in it: no
+ * other row tells of that. */
+static bool is_whole(const struct building *building, const struct odirent *row)
+{
+        return row->base_child != NODEID_NONE && row->base.kind == ENTRY_DIR &&
+               vfs_rows_alive(building->rows, row->base_child);
+}
+
 /* A name that the overlay gives to a node. A node of the base that has several now was renamed to
  * one of them; the others are new. */
 static enum hif_err name_given(struct building *building, const struct odirent *row)
@@ -92,7 +100,7 @@ static enum hif_err name_given(struct building *building, const struct odirent *
                 change.base = left->base;
                 change.subtree = left->base.kind == ENTRY_DIR;
         } else if (row->base_child != NODEID_NONE &&
-                   !vfs_rows_renamed(building->rows, row->base_child)) {
+                   !vfs_rows_renamed(building->rows, row->base_child) && !is_whole(building, row)) {
                 if (equals(&change, &row->base))
                         return HIF_OK;
                 change.kind = VFS_MODIFIED;
@@ -103,14 +111,6 @@ static enum hif_err name_given(struct building *building, const struct odirent *
                 return err;
         change.path = keep_path(building);
         return add(building, &change);
-}
-
-/* A directory of the base that went under a name which never lands, with all that is in it: no
- * other row tells of that. */
-static bool is_whole(const struct building *building, const struct odirent *row)
-{
-        return row->base_child != NODEID_NONE && row->base.kind == ENTRY_DIR &&
-               vfs_rows_alive(building->rows, row->base_child);
 }
 
 /* A name that the base has and the workspace has not, and whose node lives on nowhere. */

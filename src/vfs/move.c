@@ -110,7 +110,7 @@ static enum hif_err stays_home(struct planning *plan, uint64_t id, struct span h
         *taken = false;
         if (err == HIF_ENOENT)
                 return HIF_OK;
-        if (err == HIF_OK && find_landed(plan, buf_span(&plan->key)) == NULL)
+        if (err == HIF_OK)
                 *taken = entry_same(&entry, &node->base);
         return err;
 }

@@ -38,7 +38,7 @@ struct mnode {
         uint32_t nlink;
         struct buf data; /* content, or a link's target */
         struct hif_time mtime, ctime;
-        bool mtime_known, nlink_known, written;
+        bool mtime_known, written;
         int parent;       /* of a directory */
         int child[NAMES]; /* of a directory; 0: none */
 };

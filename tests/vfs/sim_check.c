@@ -50,9 +50,6 @@ static void check_attr(struct sim *sim, int node, const struct vfs_attr *attr)
         m->ctime = attr->ctime;
         if (m->kind == ONODE_DIR)
                 return;
-        if (!m->nlink_known)
-                m->nlink = attr->nlink;
-        m->nlink_known = true;
         expect(sim, m->nlink == attr->nlink, "node %d has %u links instead of %u", node,
                attr->nlink, m->nlink);
         expect(sim, m->data.size == attr->size || m->kind == ONODE_FIFO,
@@ -166,6 +163,59 @@ static void check_dir(struct sim *sim, int dir)
         }
 }
 
+/* --- where nodes are placed ---------------------------------------------------------------------
+ */
+
+static bool reachable(struct sim *sim, int node)
+{
+        int live[NODES_MAX];
+        size_t count = live_nodes(sim, live);
+
+        for (size_t i = 0; i < count; i++)
+                if (live[i] == node)
+                        return true;
+        return false;
+}
+
+struct names {
+        uint64_t id;
+        unsigned count;
+};
+
+static bool count_name(void *arg, const struct odirent *row)
+{
+        struct names *names = arg;
+
+        names->count += row->child == names->id;
+        return true;
+}
+
+/* Rows tell a path of each node: that of the base's name where it has that, else of another. */
+static bool check_place(void *arg, const struct onode *node)
+{
+        struct sim *sim = arg;
+        struct names names = {.id = node->id};
+        int model = (int)(uintptr_t)map_get(&sim->ids, node->id);
+        const struct odirent *row;
+
+        if (model == 0 || sim->nodes[model].nlink == 0 || (node->flags & ONODE_PLACED) == 0 ||
+            !reachable(sim, model))
+                return true;
+        row = overlay_dirent(sim->overlay, node->parent, name_hash60(node->name), node->name);
+        overlay_each_dirent(sim->overlay, count_name, &names);
+        expect(sim, row == NULL || row->child == node->id,
+               "node %d is placed at '%.*s', which is another's", model, (int)node->name.size,
+               (const char *)node->name.data);
+        expect(sim, (row != NULL) == (names.count == sim->nodes[model].nlink),
+               "node %d has %u names, %u by rows, and is placed at '%.*s'", model,
+               sim->nodes[model].nlink, names.count, (int)node->name.size,
+               (const char *)node->name.data);
+        return true;
+}
+
+/* --- everything ---------------------------------------------------------------------------------
+ */
+
 /* The number of a file that others changed reads what it was; one that was written here, for as
  * long as a removed file. */
 static void check_ghost(struct sim *sim, size_t index)
@@ -194,6 +244,7 @@ void check_all(struct sim *sim)
         }
         for (size_t i = 0; i < sim->ghost_count; i++)
                 check_ghost(sim, i);
+        overlay_each_node(sim->overlay, check_place, sim);
 }
 
 /* --- landed trees -------------------------------------------------------------------------------

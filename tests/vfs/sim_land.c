@@ -265,7 +265,6 @@ static void drop_tree(struct sim *sim, int dir, int name)
                         if (sim->nodes[node].child[i] != 0)
                                 drop_tree(sim, node, i);
         node_unlink(sim, dir, name);
-        sim->nodes[node].nlink_known = false;
         sim->nodes[dir].mtime_known = false;
 }
 

@@ -174,8 +174,7 @@ int node_new(struct sim *sim, enum onode_kind kind, uint16_t mode)
 
         if (node == NODES_MAX)
                 abort();
-        sim->nodes[node] =
-            (struct mnode){.kind = kind, .mode = mode, .nlink_known = true, .mtime_known = true};
+        sim->nodes[node] = (struct mnode){.kind = kind, .mode = mode, .mtime_known = true};
         return node;
 }
 
