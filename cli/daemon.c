@@ -386,6 +386,7 @@ static enum hif_err start(struct frame *frame, struct hif_why *why)
                 return why_set(why, err, "'%s' could not be made: %s", cli->paths.state_dir,
                                hif_strerror(err));
         umask(077);
+        prctl(PR_SET_NAME, "hif"); /* else it is called after /proc/self/exe */
         if (chdir("/") != 0)
                 return hif_err_from_errno(errno);
         if (setrlimit(RLIMIT_NOFILE, &files) != 0) {
