@@ -110,6 +110,9 @@ static enum hif_err collect(struct view *view, struct tree_cursor *cursor, struc
         enum hif_err err = range_of(dir, recursive, &from, &to);
 
         if (err == HIF_OK)
+                err = node_reader_touch_range(view->reader, &view->slot.slot.tree, buf_span(&from),
+                                              buf_span(&to));
+        if (err == HIF_OK)
                 err = tree_seek(cursor, &view->slot.slot.tree, buf_span(&from));
         while (err == HIF_OK) {
                 struct span key = tree_cursor_key(cursor);

@@ -137,7 +137,9 @@ enum hif_err import_compare(const struct walk *walk, struct node_reader *reader,
 
         *out = (struct import_changes){0};
         tree_cursor_init(&c.cursor, node_reader_source(reader));
-        err = tree_seek(&c.cursor, root, (struct span){0});
+        err = node_reader_touch_range(reader, root, (struct span){0}, (struct span){0});
+        if (err == HIF_OK)
+                err = tree_seek(&c.cursor, root, (struct span){0});
         if (err == HIF_OK)
                 err = walk_each(walk, compare_one, &c);
         if (err == HIF_OK)

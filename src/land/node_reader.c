@@ -1,6 +1,7 @@
 /* Tree nodes out of the store, verified, in a bounded cache. Three ways to ask: one node, which
  * blocks; a list of nodes, in one batch; or "what do these keys need", which walks all of them down
- * together and costs one batch a level. */
+ * together and costs one batch a level. A range that is larger than the cache is read in pieces:
+ * the next one when a walk arrives at its first leaf. */
 #include "core/layout.h"
 #include "land/internal.h"
 
@@ -23,9 +24,15 @@ struct node_reader {
         struct map map;
         struct cached ring;
         size_t bytes, bytes_max;
+        uint64_t bytes_arrived;
         bool gathering; /* get() remembers what is missing instead of reading it */
+        size_t gathered;
         struct hif_hash *missing;
         size_t missing_count, missing_capacity;
+        /* Of the range that was last asked for, what is still to be read. */
+        bool ahead;
+        struct hif_hash ahead_root;
+        struct buf ahead_from, ahead_to;
 };
 
 static void unlink_cached(struct cached *node)
@@ -97,6 +104,7 @@ static enum hif_err insert(struct node_reader *reader, const struct hif_hash *ha
         node->bytes = *bytes;
         *bytes = (struct buf){0};
         reader->bytes += node->bytes.size;
+        reader->bytes_arrived += node->bytes.size;
         link_newest(reader, node);
         *out = node;
         return HIF_OK;
@@ -193,12 +201,101 @@ static enum hif_err miss(struct node_reader *reader, const struct hif_hash *hash
         return HIF_EMISS;
 }
 
+static void put(struct tree_source *source, struct tree_node *view)
+{
+        struct cached *node = view->pin;
+
+        (void)source;
+        assert(node && node->pins > 0);
+        node->pins--;
+        if (node->pins == 0 && node->dropped)
+                free_cached(node);
+}
+
+/* Read what a gathering walk missed; *any: there was something, walk again. */
+static enum hif_err read_missing(struct node_reader *reader, bool *any)
+{
+        enum hif_err err;
+
+        *any = reader->missing_count > 0;
+        err = node_reader_prefetch(reader, reader->missing, reader->missing_count);
+        reader->missing_count = 0;
+        return err;
+}
+
+/* The same, but of so many bytes at most that they do not push each other out. *full: there is
+ * more. */
+static enum hif_err read_missing_piece(struct node_reader *reader, uint64_t arrived_max, bool *any,
+                                       bool *full)
+{
+        enum hif_err err = HIF_OK;
+
+        *any = reader->missing_count > 0;
+        for (size_t at = 0; at < reader->missing_count && err == HIF_OK && !*full;) {
+                size_t left = reader->missing_count - at;
+                size_t count = left < NODES_BATCH ? left : NODES_BATCH;
+
+                *full = reader->bytes_arrived >= arrived_max;
+                if (!*full)
+                        err = node_reader_prefetch(reader, reader->missing + at, count);
+                at += count;
+        }
+        reader->missing_count = 0;
+        return err;
+}
+
+/* Read [from, ahead_to), a level a turn, as much of it as fits half the cache. */
+static enum hif_err read_piece(struct node_reader *reader, struct span from)
+{
+        uint64_t arrived_max = reader->bytes_arrived + reader->bytes_max / 2;
+        size_t nodes_max = reader->bytes_max / 16384;
+        bool any = true, full = false;
+        enum hif_err err = HIF_OK;
+
+        for (int level = 0; any && !full && err == HIF_OK && level < TREE_LEVEL_MAX; level++) {
+                reader->gathering = true;
+                reader->gathered = 0;
+                err = tree_touch(&reader->source, &reader->ahead_root, from,
+                                 buf_span(&reader->ahead_to), nodes_max);
+                reader->gathering = false;
+                if (err == HIF_OK || err == HIF_EMISS)
+                        err = read_missing_piece(reader, arrived_max, &any, &full);
+        }
+        /* A walk that was cut short did not see the rest. */
+        reader->ahead = full || reader->gathered == nodes_max;
+        return err;
+}
+
+/* A walk arrived at a leaf that was not there, in the part of a range that is still to be read. */
+static enum hif_err read_on(struct node_reader *reader, struct tree_node *leaf)
+{
+        AUTO_BUF struct buf key = {0};
+        enum hif_err err;
+
+        if (!reader->ahead || leaf->level > 0)
+                return HIF_OK;
+        tree_node_key(leaf, 0, &key);
+        if (buf_failed(&key))
+                err = HIF_ENOMEM;
+        else if (span_cmp(buf_span(&key), buf_span(&reader->ahead_from)) < 0 ||
+                 (reader->ahead_to.size > 0 &&
+                  span_cmp(buf_span(&key), buf_span(&reader->ahead_to)) >= 0))
+                return HIF_OK;
+        else
+                err = read_piece(reader, buf_span(&key));
+        if (err != HIF_OK)
+                put(&reader->source, leaf);
+        return err;
+}
+
 static enum hif_err get(struct tree_source *source, const struct hif_hash *hash,
                         struct tree_node *out)
 {
         struct node_reader *reader = (struct node_reader *)source;
         struct cached *node = find(reader, hash);
+        bool missed = false;
 
+        reader->gathered += reader->gathering;
         if (!node && reader->upstream) {
                 struct tree_node theirs;
                 enum hif_err err = reader->upstream->get(reader->upstream, hash, &theirs);
@@ -223,6 +320,7 @@ static enum hif_err get(struct tree_source *source, const struct hif_hash *hash,
                         return err;
                 node = find(reader, hash);
                 assert(node);
+                missed = true;
         }
         unlink_cached(node);
         link_newest(reader, node);
@@ -230,18 +328,7 @@ static enum hif_err get(struct tree_source *source, const struct hif_hash *hash,
         tree_node_open(buf_span(&node->bytes), out);
         out->pin = node;
         make_room(reader);
-        return HIF_OK;
-}
-
-static void put(struct tree_source *source, struct tree_node *view)
-{
-        struct cached *node = view->pin;
-
-        (void)source;
-        assert(node && node->pins > 0);
-        node->pins--;
-        if (node->pins == 0 && node->dropped)
-                free_cached(node);
+        return missed ? read_on(reader, out) : HIF_OK;
 }
 
 enum hif_err node_reader_over(const struct project *project, size_t cache_bytes,
@@ -281,6 +368,8 @@ void node_reader_free(struct node_reader *reader)
         }
         map_free(&reader->map);
         free(reader->missing);
+        buf_free(&reader->ahead_from);
+        buf_free(&reader->ahead_to);
         body_codec_free(reader->codec);
         free(reader);
 }
@@ -288,17 +377,6 @@ void node_reader_free(struct node_reader *reader)
 struct tree_source *node_reader_source(struct node_reader *reader)
 {
         return &reader->source;
-}
-
-/* Read what a gathering walk missed; *any: there was something, walk again. */
-static enum hif_err read_missing(struct node_reader *reader, bool *any)
-{
-        enum hif_err err;
-
-        *any = reader->missing_count > 0;
-        err = node_reader_prefetch(reader, reader->missing, reader->missing_count);
-        reader->missing_count = 0;
-        return err;
 }
 
 enum hif_err node_reader_touch(struct node_reader *reader, const struct hif_hash *root,
@@ -329,18 +407,15 @@ enum hif_err node_reader_touch(struct node_reader *reader, const struct hif_hash
 enum hif_err node_reader_touch_range(struct node_reader *reader, const struct hif_hash *root,
                                      struct span from, struct span to)
 {
-        enum hif_err err = HIF_OK;
-        bool any = true;
-
-        for (int level = 0; any && err == HIF_OK && level < TREE_LEVEL_MAX; level++) {
-                reader->gathering = true;
-                /* About what the cache holds; a longer range is read ahead of in pieces. */
-                err = tree_touch(&reader->source, root, from, to, reader->bytes_max / 16384);
-                reader->gathering = false;
-                if (err == HIF_OK || err == HIF_EMISS)
-                        err = read_missing(reader, &any);
-        }
-        return err;
+        buf_reset(&reader->ahead_from);
+        buf_reset(&reader->ahead_to);
+        buf_put_span(&reader->ahead_from, from);
+        buf_put_span(&reader->ahead_to, to);
+        reader->ahead = false;
+        reader->ahead_root = *root;
+        if (buf_failed(&reader->ahead_from) || buf_failed(&reader->ahead_to))
+                return HIF_ENOMEM;
+        return read_piece(reader, buf_span(&reader->ahead_from));
 }
 
 void node_reader_keep(struct node_reader *reader, const struct hif_hash *hash, struct span bytes)

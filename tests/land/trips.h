@@ -1,0 +1,17 @@
+/* trips.h - a store before another one that counts round trips: what store_run submits together is
+ * one, however many requests it holds. */
+#ifndef TESTS_LAND_TRIPS_H
+#define TESTS_LAND_TRIPS_H
+
+#include "store/store.h"
+
+struct trips {
+        struct store store; /* hand this one out */
+        struct store *inner;
+        uint64_t trips, requests;
+};
+
+/* inner stays the caller's. Needs no end. */
+void trips_init(struct trips *trips, struct env *env, struct store *inner);
+
+#endif
