@@ -23,10 +23,11 @@ struct applying {
         struct vfs *vfs;
         struct otx *tx;
         const struct vfs_move *move;
-        struct runs *runs;  /* the new ones */
-        struct map names;   /* node -> a live row that names it */
-        struct map kept;    /* directories that others removed, and in which something of ours is */
-        struct map shown;   /* nodes that got a row because their directory lost its base */
+        struct runs *runs; /* the new ones */
+        struct map names;  /* node -> a live row that names it */
+        struct map kept;   /* directories that others removed, and in which something of ours is */
+        struct map shown;  /* nodes that got a row because their directory lost its base */
+        struct map gone_dirs;
         struct buf dropped; /* struct odirent: names that others' changes replace */
         struct buf gone;    /* u64: nodes that lost their last name */
         enum hif_err err;
@@ -157,6 +158,7 @@ static void keep_shown(struct applying *ap)
                                       .loc = item->loc};
                 struct onode *node;
                 struct vfs_attr attr;
+                uint64_t rank;
 
                 if (overlay_dirent(ap->vfs->config.overlay, row.dir, row.hash60, row.name) != NULL)
                         continue;
@@ -164,9 +166,11 @@ static void keep_shown(struct applying *ap)
                 if (ap->err == HIF_OK)
                         ap->err = map_put(&ap->shown, item->node, (void *)(uintptr_t)item);
                 node = otx_node(ap->tx, item->node);
-                node->flags |= ONODE_PLACED;
-                node->parent = row.dir;
-                node->name = name;
+                if (!runs_rank(ap->runs, item->node, &rank)) {
+                        node->flags |= ONODE_PLACED;
+                        node->parent = row.dir;
+                        node->name = name;
+                }
                 if ((node->flags & ONODE_ATTRS) != 0)
                         continue;
                 attr_of_base(ap->vfs, item->node, &entry, &attr);
@@ -246,7 +250,7 @@ static bool moved_home(const struct applying *ap, const struct onode *node)
         uint64_t rank;
 
         if (node->nlink < 2 || (node->flags & ONODE_PLACED) == 0 ||
-            !runs_rank(ap->runs, node->id, &rank))
+            map_get(&ap->shown, node->id) != NULL || !runs_rank(ap->runs, node->id, &rank))
                 return false;
         row.hash60 = name_hash60(row.name);
         if (overlay_dirent(ap->vfs->config.overlay, row.dir, row.hash60, row.name) != NULL ||
@@ -310,20 +314,17 @@ static bool keep_written(void *arg, const struct onode *node)
         return ap->err == HIF_OK;
 }
 
-/* The node loses a name; where it has others, one of them is its place. */
-static void lose_name(struct applying *ap, uint64_t id)
+/* The node loses a name; where that was its place and it has others, one of them is. */
+static void lose_name(struct applying *ap, uint64_t id, uint64_t dir, struct span name)
 {
         const struct odirent *other = map_get(&ap->names, id);
         struct onode *changed = otx_node(ap->tx, id);
-        uint64_t rank;
 
         changed->ctime = tick(ap->vfs);
-        if (other == NULL && changed->nlink > 1 && runs_rank(ap->runs, id, &rank)) {
-                changed->nlink--; /* it has its base's name */
-                return;
-        }
-        if (other != NULL && changed->nlink > 1) {
+        if (changed->nlink > 1) {
                 changed->nlink--;
+                if (changed->parent != dir || !span_eq(changed->name, name) || other == NULL)
+                        return;
                 changed->parent = other->dir;
                 changed->name = other->name;
                 return;
@@ -331,7 +332,9 @@ static void lose_name(struct applying *ap, uint64_t id)
         changed->nlink = 0;
         changed->flags |= ONODE_REMOVED;
         buf_put_u64(&ap->gone, id);
-        if (buf_failed(&ap->gone) || buf_failed(&ap->dropped))
+        if (changed->kind == ONODE_DIR && ap->err == HIF_OK)
+                ap->err = map_put(&ap->gone_dirs, id, ap);
+        if (buf_failed(&ap->gone))
                 ap->err = HIF_ENOMEM;
 }
 
@@ -354,7 +357,30 @@ static bool leave_home(void *arg, const struct onode *node)
                 keep_name(ap, &row);
                 return true;
         }
-        lose_name(ap, node->id);
+        lose_name(ap, node->id, node->parent, node->name);
+        return ap->err == HIF_OK;
+}
+
+/* Rows below a directory that others removed name nothing any more. */
+static bool sweep(void *arg, const struct odirent *row)
+{
+        struct applying *ap = arg;
+        uint64_t dir = row->dir;
+
+        for (size_t depth = 0; dir != NODEID_ROOT && depth < PATH_DEPTH_MAX; depth++) {
+                const struct onode *node = overlay_node(ap->vfs->config.overlay, dir);
+
+                if (map_get(&ap->gone_dirs, dir) != NULL)
+                        break;
+                if (node == NULL || (node->flags & ONODE_PLACED) == 0)
+                        return true;
+                dir = node->parent;
+        }
+        if (dir == NODEID_ROOT)
+                return true;
+        otx_dirent_del(ap->tx, row->dir, row->hash60, row->name);
+        if (row->child != NODEID_NONE)
+                lose_name(ap, row->child, row->dir, row->name);
         return ap->err == HIF_OK;
 }
 
@@ -366,7 +392,7 @@ static enum hif_err apply_rows(struct applying *ap)
         overlay_each_dirent(overlay, refresh, ap);
         dropped = (const void *)ap->dropped.data;
         for (size_t i = 0; i < ap->dropped.size / sizeof(*dropped); i++)
-                lose_name(ap, dropped[i].child);
+                lose_name(ap, dropped[i].child, dropped[i].dir, dropped[i].name);
         give_back(ap);
         keep_shown(ap);
         fill_links(ap);
@@ -377,6 +403,8 @@ static enum hif_err apply_rows(struct applying *ap)
                 overlay_each_node(overlay, keep_written, ap);
         if (ap->err == HIF_OK)
                 overlay_each_node(overlay, leave_home, ap);
+        if (ap->err == HIF_OK && ap->gone_dirs.count > 0)
+                overlay_each_dirent(overlay, sweep, ap);
         return ap->err;
 }
 
@@ -438,6 +466,7 @@ static void applying_free(struct applying *ap)
         map_free(&ap->names);
         map_free(&ap->kept);
         map_free(&ap->shown);
+        map_free(&ap->gone_dirs);
         buf_free(&ap->dropped);
         buf_free(&ap->gone);
 }
