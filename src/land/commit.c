@@ -93,6 +93,8 @@ enum hif_err land_load_base(struct land *land, struct hif_why *why)
         if (!hash_is_zero(&land->base_tree))
                 return HIF_OK;
         err = project_slot(land->project, land->session->base_position, false, &base, why);
+        if (err == HIF_ENOENT)
+                err = slot_lost(land->project, land->session->base_position, why);
         if (err != HIF_OK)
                 return err;
         err = accept_base(land, &base, why);

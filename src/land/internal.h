@@ -42,6 +42,8 @@ HIF_MUST_USE enum hif_err object_get(const struct project *project, const char *
 
 /* What the user can do about it, as the end of a sentence; "" when nothing can be said. */
 const char *next_step(enum hif_err err);
+/* HIF_ECORRUPT, and the sentence: a slot is not there that was. */
+enum hif_err slot_lost(const struct project *project, uint64_t position, struct hif_why *why);
 /* The sentence for a request that failed. */
 enum hif_err object_why(const struct project *project, enum hif_err err, const char *verb,
                         const char *key, struct hif_why *why);

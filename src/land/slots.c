@@ -77,6 +77,15 @@ enum hif_err slot_load_lists(const struct project *project, struct slot_read *re
         return err;
 }
 
+enum hif_err slot_lost(const struct project *project, uint64_t position, struct hif_why *why)
+{
+        return why_set(why, HIF_ECORRUPT,
+                       "the store %s has no @%" PRIu64
+                       ", which was seen there: it lost data, or is "
+                       "another store; put its copy back, or name the right one",
+                       store_url(project->store), position);
+}
+
 enum hif_err project_slot(const struct project *project, uint64_t position, bool with_lists,
                           struct slot_read *out, struct hif_why *why)
 {

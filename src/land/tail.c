@@ -245,10 +245,7 @@ enum hif_err tail_read(const struct project *project, uint64_t known, struct slo
         if (err != HIF_OK)
                 return err;
         if (!there)
-                return why_set(why, HIF_ECORRUPT,
-                               "the store %s has no @%" PRIu64 ", which was seen there: it lost "
-                               "data, or is another store",
-                               store_url(project->store), known);
+                return slot_lost(project, known, why);
         if (base)
                 err = keep_base(project, &tail, &first, why);
         if (err == HIF_OK && head.valid && head.head.position > known)
