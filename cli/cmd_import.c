@@ -244,7 +244,6 @@ static void on_progress(struct land_hooks *hooks, const struct land_progress *pr
         struct import *im = (struct import *)((char *)hooks - offsetof(struct import, hooks));
 
         im->sent = *progress;
-        /* Files count as done when their pack is full, which comes in leaps. */
         progress_bytes(im->progress, progress->bytes_done, progress->bytes_total);
 }
 

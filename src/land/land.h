@@ -48,7 +48,7 @@ struct land_reader {
 };
 
 struct land_progress {
-        uint64_t files_total, files_done;
+        uint64_t files_total, files_done; /* done: read and hashed; stored soon after */
         uint64_t bytes_total, bytes_done;
         uint64_t objects_put, bytes_put; /* as stored */
 };

@@ -105,7 +105,6 @@ static enum hif_err close_pack(struct stage *stage)
 
                 waiting->known->loc.pack = name;
                 waiting->known->pending = false;
-                stage->land->progress.files_done++;
                 stage->shared.changes[waiting->change].loc = waiting->known->loc;
                 stage->shared.changes[waiting->change].have_hash = true;
         }
@@ -157,7 +156,6 @@ static void done_with(struct stage *stage, size_t change, const struct known *kn
         stage->shared.changes[change].loc =
             known->kind == KNOWN_PACKED ? known->loc : (struct pack_loc){0};
         stage->shared.changes[change].have_hash = true;
-        stage->land->progress.files_done++;
 }
 
 static enum hif_err take_small(struct stage *stage, const struct stage_job *job,
@@ -243,8 +241,20 @@ static enum hif_err take_end(struct stage *stage, const struct stage_job *job)
                 return err;
         change->loc = (struct pack_loc){0};
         change->have_hash = true;
-        stage->land->progress.files_done++;
         return settled(stage);
+}
+
+/* The job's contents are read and hashed: they count now, as a pack may fill for long. */
+static void count_done(struct stage *stage, const struct stage_job *job)
+{
+        struct land_progress *progress = &stage->land->progress;
+
+        progress->bytes_done += job->bytes;
+        if (job->kind == STAGE_SMALL)
+                progress->files_done += job->file_count;
+        else if (job->kind != STAGE_CHUNK) /* of a large file, its end counts */
+                progress->files_done++;
+        land_report(stage->land);
 }
 
 static enum hif_err take(struct stage *stage, struct stage_job *job)
@@ -259,6 +269,7 @@ static enum hif_err take(struct stage *stage, struct stage_job *job)
                                (const char *)path.data, hif_strerror(job->err),
                                job->err == HIF_EIO ? "; did it change meanwhile? Try again" : "");
         }
+        count_done(stage, job);
         switch (job->kind) {
         case STAGE_SMALL:
                 for (size_t i = 0; i < job->file_count && err == HIF_OK; i++)
@@ -278,8 +289,6 @@ static enum hif_err take(struct stage *stage, struct stage_job *job)
                 err = take_end(stage, job);
                 break;
         }
-        stage->land->progress.bytes_done += job->bytes;
-        land_report(stage->land);
         return err;
 }
 

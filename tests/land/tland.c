@@ -87,7 +87,11 @@ static struct tsession *from_hooks(struct land_hooks *hooks)
 
 static void hook_progress(struct land_hooks *hooks, const struct land_progress *progress)
 {
-        from_hooks(hooks)->progress = *progress;
+        struct tsession *ts = from_hooks(hooks);
+
+        ts->early_steps +=
+            progress->files_done > ts->progress.files_done && progress->objects_put == 0;
+        ts->progress = *progress;
 }
 
 static void hook_sleep(struct land_hooks *hooks, uint64_t ns)

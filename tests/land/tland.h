@@ -42,6 +42,7 @@ struct tsession {
         struct hif_why why;
         struct land_intent intent; /* saved */
         struct land_progress progress;
+        uint32_t early_steps; /* reports of more files done, before anything was stored */
         const char *journal;
         uint64_t slept_ns;
 };
