@@ -102,24 +102,6 @@ enum hif_err land_load_base(struct land *land, struct hif_why *why)
         return err;
 }
 
-/* The tail; on the way, in the same trip where that is possible, base. */
-static enum hif_err find_tail(struct land *land, struct slot_read *tail, struct hif_why *why)
-{
-        uint64_t base_position = land->session->base_position;
-        uint64_t known = land->scan.position > base_position ? land->scan.position : base_position;
-        bool want_base = hash_is_zero(&land->base_tree) && known == base_position;
-        struct slot_read base = {0};
-        enum hif_err err = tail_read(land->project, known, want_base ? &base : NULL, tail, why);
-
-        if (err != HIF_OK)
-                return err;
-        err = want_base ? accept_base(land, &base, why) : land_load_base(land, why);
-        slot_read_free(&base);
-        if (err != HIF_OK)
-                slot_read_free(tail);
-        return err;
-}
-
 /* --- one commit --- */
 
 struct commit {
@@ -133,9 +115,38 @@ struct commit {
         struct landing_tag tag;
         struct hif_time now;
         struct slot_read tail;
+        bool lost; /* the last attempt, to: */
+        struct slot_read winner;
         struct land_result *out;
         struct hif_why *why;
 };
+
+/* The tail; on the way, in the same trip where that is possible, base. After a lost race, base is
+ * known, and the slot that won is where to go on from. */
+static enum hif_err find_tail(struct commit *c)
+{
+        struct land *land = c->land;
+        uint64_t base_position = land->session->base_position;
+        uint64_t known = land->scan.position > base_position ? land->scan.position : base_position;
+        bool want_base = hash_is_zero(&land->base_tree) && known == base_position;
+        struct slot_read base = {0};
+        enum hif_err err;
+
+        if (c->lost) {
+                c->lost = false;
+                c->tail = c->winner;
+                c->winner = (struct slot_read){0};
+                return tail_follow(land->project, &c->tail, c->why);
+        }
+        err = tail_read(land->project, known, want_base ? &base : NULL, &c->tail, c->why);
+        if (err != HIF_OK)
+                return err;
+        err = want_base ? accept_base(land, &base, c->why) : land_load_base(land, c->why);
+        slot_read_free(&base);
+        if (err != HIF_OK)
+                slot_read_free(&c->tail);
+        return err;
+}
 
 static enum hif_err check_skew(const struct commit *c)
 {
@@ -181,7 +192,6 @@ static enum hif_err replay(struct commit *c, bool *done)
 {
         const struct land_intent *intent = c->intent;
         struct arena arena = {0};
-        struct slot_read winner = {0};
         struct slot slot;
         struct hif_hash hash;
         enum hif_err err = slot_get(buf_span(&intent->slot), intent->position, &arena, &slot);
@@ -197,16 +207,16 @@ static enum hif_err replay(struct commit *c, bool *done)
                                " does not fit what %s holds now",
                                intent->position, store_url(c->land->project->store));
         }
-        err =
-            publish_slot(c->land->project, c->land->hooks, intent->position,
-                         buf_span(&intent->slot), intent->landing_id, true, &winner, done, c->why);
+        err = publish_slot(c->land->project, c->land->hooks, intent->position,
+                           buf_span(&intent->slot), intent->landing_id, true, &c->winner, done,
+                           c->why);
         if (err == HIF_OK)
                 c->pending = false;
+        c->lost = err == HIF_OK && !*done;
         if (err == HIF_OK && *done) {
                 hash = hash_of(HASH_SLOT, buf_span(&intent->slot));
                 landed(c, &slot, &hash, true);
         }
-        slot_read_free(&winner);
         arena_free(&arena);
         return err;
 }
@@ -292,7 +302,6 @@ static enum hif_err save_intent(struct commit *c, const struct slot_built *built
 static enum hif_err attempt(struct commit *c, bool *done)
 {
         struct slot_built built;
-        struct slot_read winner = {0};
         struct hif_hash hash;
         bool won = false;
         enum hif_err err = land_build(c->land, &c->tail, c->tag.id, c->landing_id, &built, c->why);
@@ -304,20 +313,20 @@ static enum hif_err attempt(struct commit *c, bool *done)
                 err = project_advance_head(c->land->project, &built.slot);
         if (err == HIF_OK)
                 err = publish_slot(c->land->project, c->land->hooks, built.slot.position,
-                                   buf_span(&built.bytes), c->landing_id, false, &winner, &won,
+                                   buf_span(&built.bytes), c->landing_id, false, &c->winner, &won,
                                    c->why);
         if (err == HIF_OK)
                 c->out->attempts++;
         *done = err == HIF_OK && won;
+        c->lost = err == HIF_OK && !won;
         if (*done) {
                 hash = hash_of(HASH_SLOT, buf_span(&built.bytes));
                 landed(c, &built.slot, &hash, false);
         }
-        if (LAND_MUTATION == MUTATE_LOST_IS_LOST && err == HIF_OK && !won) {
-                c->land->scan.position = winner.slot.position;
-                c->land->scan.hash = winner.hash;
+        if (LAND_MUTATION == MUTATE_LOST_IS_LOST && c->lost) {
+                c->land->scan.position = c->winner.slot.position;
+                c->land->scan.hash = c->winner.hash;
         }
-        slot_read_free(&winner);
         slot_built_free(&built);
         return err;
 }
@@ -343,7 +352,7 @@ static enum hif_err decide_and_try(struct commit *c, bool *done)
 static enum hif_err turn(struct commit *c, bool resolve_only, bool *done)
 {
         bool found = false;
-        enum hif_err err = find_tail(c->land, &c->tail, c->why);
+        enum hif_err err = find_tail(c);
 
         if (err != HIF_OK)
                 return err;
@@ -388,6 +397,7 @@ enum hif_err land_resolve(struct land *land, const struct land_intent *intent,
 
         *out = (struct land_result){0};
         err = turn(&c, true, &done);
+        slot_read_free(&c.winner);
         if (c.pending)
                 return HIF_EUNKNOWN;
         if (err == HIF_OK && !done)
@@ -420,6 +430,7 @@ enum hif_err land_commit(struct land *land, const struct land_change *changes, s
         if (c.tag.id == 0)
                 c.tag.id = 1; /* 0 means "nobody's" */
         err = run(&c);
+        slot_read_free(&c.winner);
         if (err == HIF_ENOMEM)
                 (void)why_set(why, err, "out of memory");
         /* What an earlier run sent may still arrive: "nothing was landed" would be a guess. */

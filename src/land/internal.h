@@ -100,6 +100,10 @@ HIF_MUST_USE enum hif_err slots_get(const struct project *project, uint64_t from
 HIF_MUST_USE enum hif_err tail_read(const struct project *project, uint64_t known,
                                     struct slot_read *base, struct slot_read *tail,
                                     struct hif_why *why);
+/* The same, in one request as a rule, from a slot on that was read (settled) an instant ago: `tail`
+ * holds it, and then the tail. Freed on errors. */
+HIF_MUST_USE enum hif_err tail_follow(const struct project *project, struct slot_read *tail,
+                                      struct hif_why *why);
 
 /* --- scan.c: at most once, and who did what --- */
 

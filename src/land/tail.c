@@ -271,3 +271,21 @@ enum hif_err project_tail(const struct project *project, uint64_t known, struct 
 {
         return tail_read(project, known, NULL, out, why);
 }
+
+enum hif_err tail_follow(const struct project *project, struct slot_read *tail, struct hif_why *why)
+{
+        uint64_t position = tail->slot.position;
+        struct layout_key next = layout_slot(&project->layout, position + 1);
+        struct store_req req = {.op = STORE_HEAD, .key = next.text};
+        enum hif_err err;
+
+        store_run(project->store, &req, 1);
+        store_req_free(&req);
+        if (req.result == HIF_OK || req.result == HIF_ENOENT)
+                err = settle(project, position, true, req.result == HIF_OK, tail, why);
+        else
+                err = object_why(project, req.result, "read", next.text, why);
+        if (err != HIF_OK)
+                slot_read_free(tail);
+        return err;
+}

@@ -15,6 +15,12 @@ static void submit(struct store *store, struct store_req *req)
                                   .settled = req->settled};
 
         trips->requests++;
+        if (req->key) {
+                const char *name = strrchr(req->key, '/');
+
+                trips->slots += strstr(req->key, "/landing-log/") != NULL;
+                trips->heads += name && strcmp(name, "/head") == 0;
+        }
         store_run(trips->inner, &inner, 1);
         req->data = inner.data;
         req->size = inner.size;

@@ -9,6 +9,7 @@ struct trips {
         struct store store; /* hand this one out */
         struct store *inner;
         uint64_t trips, requests;
+        uint64_t slots, heads; /* of the requests: for slots, for the head object */
 };
 
 /* inner stays the caller's. Needs no end. */
