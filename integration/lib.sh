@@ -50,6 +50,7 @@ fetched() { hif daemon status --json | jq ".fetch.$1"; }
 
 finish() {
 	local status=$?
+	set +e
 	cd /
 	[ $status = 0 ] || { echo "FAILED ($front) in '$step' (status $status)" >&2
 		tail -n 20 "$HOME/.local/state/hif/daemon.log" >&2 2>/dev/null || true; }
