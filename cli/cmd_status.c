@@ -81,6 +81,9 @@ int cmd_status(struct cli *cli, int argc, char **argv)
                 return cli_fail(cli, err, &why);
         if (cli->json)
                 return cli_print_json(cli, result);
+        if (json_is_null(json_object_get(result, "ignored")))
+                cli_warn(cli, "the ignore rules could not be read, as the store does not answer: "
+                              "what they ignore is shown, too");
         changes = json_object_get(result, "changes");
         json_array_foreach(changes, index, item) print_change(cli, item);
         if (json_array_size(changes) == 0)

@@ -296,6 +296,7 @@ static enum hif_err start_parts(struct frame *frame, struct hif_why *why)
         enum hif_err err;
 
         pthread_mutex_init(&daemon->lock, NULL);
+        pthread_mutex_init(&daemon->resuming, NULL);
         err = pool_new(config->threads > 0 ? config->threads
                        : cpus > 0          ? (size_t)cpus
                                            : 1,
@@ -316,62 +317,9 @@ static void stop_parts(struct daemon *daemon)
         }
         if (daemon->pool != NULL)
                 pool_free(daemon->pool);
+        json_decref(daemon->unresumed);
+        pthread_mutex_destroy(&daemon->resuming);
         pthread_mutex_destroy(&daemon->lock);
-}
-
-/* --- coming back --- */
-
-struct scan {
-        struct daemon *daemon;
-        const char *dir;
-        int depth;
-};
-
-static bool resume_one(void *arg, const char *name)
-{
-        struct scan *scan = arg;
-        struct scan deeper = {.daemon = scan->daemon, .depth = scan->depth + 1};
-        struct env *env = &scan->daemon->cli->env;
-        AUTO_FREE char *path = NULL, *mark = NULL;
-        struct hif_why why = {0};
-        struct stat st;
-
-        if (asprintf(&path, "%s/%s", scan->dir, name) < 0) {
-                path = NULL;
-                return false;
-        }
-        deeper.dir = path;
-        if (scan->depth < 2) {
-                (void)!env->ops->list(env, path, resume_one, &deeper);
-                return true;
-        }
-        if (asprintf(&mark, "%s/mounted", path) < 0) {
-                mark = NULL;
-                return false;
-        }
-        if (env->ops->stat(env, mark, &st) != HIF_OK)
-                return true;
-        if (workspace_resume(scan->daemon, path, &why) != HIF_OK)
-                log_line(env->log, LOG_ERROR, "daemon",
-                         "'%s' was mounted and could not be brought "
-                         "back: %s",
-                         path, why.text);
-        return true;
-}
-
-/* Workspaces that were mounted when the last daemon died. */
-static void resume_all(struct daemon *daemon)
-{
-        struct env *env = &daemon->cli->env;
-        AUTO_FREE char *root = NULL;
-        struct scan scan = {.daemon = daemon};
-
-        if (asprintf(&root, "%s/workspaces", daemon->cli->paths.state_dir) < 0) {
-                root = NULL;
-                return;
-        }
-        scan.dir = root;
-        (void)!env->ops->list(env, root, resume_one, &scan);
 }
 
 /* --- running --- */
@@ -406,7 +354,7 @@ static enum hif_err start(struct frame *frame, struct hif_why *why)
         if (err != HIF_OK)
                 return err;
         /* Mounts come back before commands are answered, so that none sees a half-woken daemon. */
-        resume_all(&frame->daemon);
+        daemon_resume(&frame->daemon);
         return open_socket(frame, why);
 }
 

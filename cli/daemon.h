@@ -25,4 +25,12 @@ void request_serve(struct request *request);
 /* Unmount everything, or with `suspend` leave NFS mounts for the next daemon. */
 void daemon_close_all(struct daemon *daemon, bool suspend);
 
+/* --- resume.c --- */
+
+/* Bring back what is marked as mounted and is not there. What cannot come back now is remembered.
+ */
+void daemon_resume(struct daemon *daemon);
+/* Is the path in a mount that did not come back? Then *why says why. */
+bool daemon_unresumed(struct daemon *daemon, const char *path, struct hif_why *why);
+
 #endif

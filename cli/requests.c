@@ -29,6 +29,12 @@ static enum hif_err enter_path(struct request *request, struct workspace **out, 
         if (path == NULL)
                 return missing(why, "path");
         *out = workspace_enter_path(request->daemon, path);
+        if (*out == NULL && daemon_unresumed(request->daemon, path, why)) {
+                daemon_resume(request->daemon);
+                *out = workspace_enter_path(request->daemon, path);
+                if (*out == NULL && daemon_unresumed(request->daemon, path, why))
+                        return HIF_ENOENT;
+        }
         if (*out == NULL)
                 return why_set(
                     why, HIF_ENOENT,
@@ -89,6 +95,9 @@ static enum hif_err do_mount(struct request *request, json_t **result, struct hi
         options.front_end = strcmp(front, "nfs") == 0    ? FRONT_NFS
                             : strcmp(front, "fuse") == 0 ? FRONT_FUSE
                                                          : FRONT_AUTO;
+        if (daemon_unresumed(request->daemon, options.mount_point, why))
+                daemon_resume(request->daemon);
+        why->text[0] = '\0';
         if (!is_mounted_there(request->daemon, &options)) {
                 err = workspace_mount(request->daemon, &options, &workspace, &note, why);
                 if (err != HIF_OK)

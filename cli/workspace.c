@@ -268,7 +268,8 @@ static enum hif_err resume_options(struct daemon *daemon, const char *dir,
         return HIF_OK;
 }
 
-enum hif_err workspace_resume(struct daemon *daemon, const char *dir, struct hif_why *why)
+enum hif_err workspace_resume(struct daemon *daemon, const char *dir, char **mount_point,
+                              struct hif_why *why)
 {
         struct workspace_options options = {0};
         struct workspace *workspace = NULL;
@@ -282,7 +283,7 @@ enum hif_err workspace_resume(struct daemon *daemon, const char *dir, struct hif
                 workspace = workspace_new(daemon, &options);
                 err = workspace != NULL ? workspace_enlist(workspace, why) : HIF_ENOMEM;
         }
-        free((void *)(uintptr_t)options.mount_point);
+        *mount_point = (char *)(uintptr_t)options.mount_point;
         free((void *)(uintptr_t)options.store_url);
         free(project);
         if (err != HIF_OK) {

@@ -30,8 +30,10 @@ struct daemon {
         pthread_t *threads;
         size_t loop_count;
         size_t next_loop;
-        pthread_mutex_t lock; /* of the list below */
+        pthread_mutex_t resuming; /* one at a time; before lock */
+        pthread_mutex_t lock;     /* of what is below */
         struct workspace *first;
+        json_t *unresumed; /* mount points that did not come back: why */
 };
 
 enum front_end { FRONT_AUTO, FRONT_NFS, FRONT_FUSE };
@@ -55,9 +57,12 @@ HIF_MUST_USE enum hif_err workspace_mount(struct daemon *daemon,
                                           const struct workspace_options *options,
                                           struct workspace **out, char **note,
                                           struct hif_why *why); /* not entered */
-/* After a crash of the daemon: bring back a workspace that was mounted, same port, same handles. */
+/* After a crash of the daemon: bring back a workspace that was mounted, same port, same handles.
+ * *mount_point, the caller's to free, is set also on errors, when it can be told. */
 HIF_MUST_USE enum hif_err workspace_resume(struct daemon *daemon, const char *dir,
-                                           struct hif_why *why);
+                                           char **mount_point, struct hif_why *why);
+/* Is the workspace with this directory there? */
+bool workspace_listed(struct daemon *daemon, const char *dir);
 /* Flush the client's pages, unmount, close. Entered; leave it afterwards. force: also when it is
  * busy. */
 HIF_MUST_USE enum hif_err workspace_unmount(struct workspace *workspace, bool force,

@@ -174,9 +174,32 @@ enum hif_err changes_skip_ignored(struct workspace *workspace, struct vfs_snapsh
         }
         change_rules_free(rules);
         if (err != HIF_OK)
-                return why_set(why, err, "the ignore rules of '%s' could not be read: %s",
-                               workspace->mount_point, hif_strerror(err));
+                return changes_why(workspace, err, "told from what is ignored", why);
         return HIF_OK;
+}
+
+enum hif_err changes_why(const struct workspace *workspace, enum hif_err err, const char *done,
+                         struct hif_why *why)
+{
+        switch (err) {
+        case HIF_ENOENT:
+        case HIF_EINVAL:
+        case HIF_ECORRUPT:
+                return why_set(why, HIF_ECORRUPT,
+                               "the changes in '%s' could not be %s: something that their base "
+                               "needs is missing or damaged in %s; put it back from a copy of the "
+                               "store",
+                               workspace->mount_point, done, workspace->store_url);
+        case HIF_EUNREACHABLE:
+        case HIF_ETIMEDOUT:
+                return why_set(why, err,
+                               "the changes in '%s' could not be %s: %s does not answer; check the "
+                               "way to it, and try again",
+                               workspace->mount_point, done, workspace->store_url);
+        default:
+                return why_set(why, err, "the changes in '%s' could not be %s: %s",
+                               workspace->mount_point, done, hif_strerror(err));
+        }
 }
 
 struct taking {
@@ -219,9 +242,15 @@ static enum hif_err drop_ignored(struct workspace *workspace, struct vfs_snapsho
                 if (change->kind == VFS_ADDED) {
                         err = change_rules_match(rules, change->path,
                                                  change->entry_kind == ENTRY_DIR, &skip);
-                        if (err != HIF_OK)
+                        if (err == HIF_ENOMEM)
                                 break;
-                        *ignored += skip;
+                        /* One's own changes are worth telling without the store, too. */
+                        if (err != HIF_OK)
+                                *ignored = IGNORED_UNKNOWN;
+                        else if (*ignored != IGNORED_UNKNOWN)
+                                *ignored += skip;
+                        skip = err == HIF_OK && skip;
+                        err = HIF_OK;
                         if (!skip && change->entry_kind == ENTRY_DIR &&
                             i + 1 < snapshot->change_count &&
                             path_within(snapshot->changes[i + 1].path, change->path))
@@ -252,8 +281,7 @@ enum hif_err changes_take(struct workspace *workspace, struct vfs_snapshot *out,
         if (err == HIF_OK)
                 return HIF_OK;
         changes_free(workspace, out);
-        return why_set(why, err, "the changes in '%s' could not be told: %s",
-                       workspace->mount_point, hif_strerror(err));
+        return changes_why(workspace, err, "told", why);
 }
 
 enum hif_err change_old_content(struct workspace *workspace, const struct vfs_change *change,

@@ -21,10 +21,18 @@ HIF_MUST_USE enum hif_err changes_skip_ignored(struct workspace *workspace,
                                                struct vfs_expanded *expanded, size_t count,
                                                struct hif_why *why);
 
+/* *ignored when the rules could not be read: then what they ignore is among the changes. */
+#define IGNORED_UNKNOWN SIZE_MAX
+
 /* A settled snapshot of the workspace, taken on its loop; without what is ignored. */
 HIF_MUST_USE enum hif_err changes_take(struct workspace *workspace, struct vfs_snapshot *out,
                                        size_t *ignored, struct hif_why *why);
 void changes_free(struct workspace *workspace, struct vfs_snapshot *snapshot);
+
+/* The sentence for changes that could not be `done` ("told", "compared"): when the reason is the
+ * store, with its name and what to do. */
+enum hif_err changes_why(const struct workspace *workspace, enum hif_err err, const char *done,
+                         struct hif_why *why);
 
 /* The whole content of one side of a change, up to size_max bytes (HIF_ELIMIT). */
 HIF_MUST_USE enum hif_err change_old_content(struct workspace *workspace,

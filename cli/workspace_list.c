@@ -143,3 +143,14 @@ const char *workspace_mount_point(const struct workspace *workspace)
 {
         return workspace->mount_point;
 }
+
+bool workspace_listed(struct daemon *daemon, const char *dir)
+{
+        bool found = false;
+
+        pthread_mutex_lock(&daemon->lock);
+        for (struct workspace *at = daemon->first; at != NULL && !found; at = at->next)
+                found = strcmp(at->dir, dir) == 0;
+        pthread_mutex_unlock(&daemon->lock);
+        return found;
+}

@@ -34,7 +34,10 @@ enum hif_err workspace_status(struct workspace *workspace, json_t **result, stru
         changes_free(workspace, &snapshot);
         err = workspace_describe(workspace, &value);
         if (err != HIF_OK || json_object_set_new(value, "changes", list) != 0 ||
-            json_object_set_new(value, "ignored", json_integer((json_int_t)ignored)) != 0) {
+            json_object_set_new(value, "ignored",
+                                ignored == IGNORED_UNKNOWN
+                                    ? json_null()
+                                    : json_integer((json_int_t)ignored)) != 0) {
                 json_decref(value);
                 return HIF_ENOMEM;
         }
@@ -197,8 +200,7 @@ enum hif_err workspace_diff(struct workspace *workspace, const json_t *paths, js
         if (err == HIF_OK && buf_failed(&text))
                 err = HIF_ENOMEM;
         if (err != HIF_OK)
-                return why_set(why, err, "the changes in '%s' could not be compared: %s",
-                               workspace->mount_point, hif_strerror(err));
+                return changes_why(workspace, err, "compared", why);
         buf_put_u8(&text, 0); /* never a NULL pointer */
         encoded = json_base64(span_of(text.data, text.size - 1));
         if (encoded == NULL)
