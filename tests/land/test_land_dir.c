@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #define PROCESSES 8
-#define LANDINGS  20
+#define LANDINGS  100
 
 static void directory(char path[64])
 {
