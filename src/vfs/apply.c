@@ -367,32 +367,53 @@ static bool sweep(void *arg, const struct odirent *row)
         struct applying *ap = arg;
         uint64_t dir = row->dir;
 
+        if (gives_way(ap, vfs_move_find_name(ap->move, row), row))
+                return true; /* gone already */
         for (size_t depth = 0; dir != NODEID_ROOT && depth < PATH_DEPTH_MAX; depth++) {
                 const struct onode *node = overlay_node(ap->vfs->config.overlay, dir);
 
                 if (map_get(&ap->gone_dirs, dir) != NULL)
                         break;
-                if (node == NULL || (node->flags & ONODE_PLACED) == 0)
-                        return true;
-                dir = node->parent;
+                dir =
+                    node != NULL && (node->flags & ONODE_PLACED) != 0 ? node->parent : NODEID_ROOT;
         }
-        if (dir == NODEID_ROOT)
-                return true;
+        if (dir == NODEID_ROOT) {
+                if (row->child != NODEID_NONE)
+                        ap->err = map_put(&ap->names, row->child, (void *)(uintptr_t)row);
+                return ap->err == HIF_OK;
+        }
         otx_dirent_del(ap->tx, row->dir, row->hash60, row->name);
         if (row->child != NODEID_NONE)
-                lose_name(ap, row->child, row->dir, row->name);
-        return ap->err == HIF_OK;
+                buf_put(&ap->dropped, row, sizeof(*row));
+        return !buf_failed(&ap->dropped);
+}
+
+static void drop_names(struct applying *ap)
+{
+        const struct odirent *dropped = (const void *)ap->dropped.data;
+
+        for (size_t i = 0; i < ap->dropped.size / sizeof(*dropped); i++)
+                lose_name(ap, dropped[i].child, dropped[i].dir, dropped[i].name);
+        buf_reset(&ap->dropped);
+}
+
+static void sweep_rows(struct applying *ap)
+{
+        map_free(&ap->names);
+        overlay_each_dirent(ap->vfs->config.overlay, sweep, ap);
+        if (buf_failed(&ap->dropped))
+                ap->err = HIF_ENOMEM;
+        drop_names(ap);
 }
 
 static enum hif_err apply_rows(struct applying *ap)
 {
         const struct overlay *overlay = ap->vfs->config.overlay;
-        const struct odirent *dropped;
 
         overlay_each_dirent(overlay, refresh, ap);
-        dropped = (const void *)ap->dropped.data;
-        for (size_t i = 0; i < ap->dropped.size / sizeof(*dropped); i++)
-                lose_name(ap, dropped[i].child, dropped[i].dir, dropped[i].name);
+        if (buf_failed(&ap->dropped))
+                return HIF_ENOMEM;
+        drop_names(ap);
         give_back(ap);
         keep_shown(ap);
         fill_links(ap);
@@ -404,7 +425,7 @@ static enum hif_err apply_rows(struct applying *ap)
         if (ap->err == HIF_OK)
                 overlay_each_node(overlay, leave_home, ap);
         if (ap->err == HIF_OK && ap->gone_dirs.count > 0)
-                overlay_each_dirent(overlay, sweep, ap);
+                sweep_rows(ap);
         return ap->err;
 }
 
