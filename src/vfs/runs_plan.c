@@ -88,11 +88,12 @@ static enum hif_err append_unassigned(struct planning *plan, struct run run)
 static enum hif_err append_around(struct planning *plan, struct run run)
 {
         while (run.count > 0) {
-                const struct assigned *assigned = &plan->assigned[plan->next];
+                const struct assigned *assigned =
+                    plan->next < plan->assigned_count ? &plan->assigned[plan->next] : NULL;
                 uint64_t keep = run.count;
                 enum hif_err err;
 
-                if (plan->next < plan->assigned_count && assigned->rank < run.rank + run.count)
+                if (assigned != NULL && assigned->rank < run.rank + run.count)
                         keep = assigned->rank - run.rank;
                 err = append_unassigned(plan, (struct run){run.rank, keep, run.id});
                 if (err == HIF_OK && keep < run.count) {
