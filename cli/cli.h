@@ -21,7 +21,7 @@ enum cli_exit {
         EXIT_DONE = 0,
         EXIT_FAILED = 1,      /* it did not work; nothing was lost */
         EXIT_USAGE = 2,       /* the command line is wrong */
-        EXIT_CONFLICT = 3,    /* land: overlapping changes */
+        EXIT_CONFLICT = 3,    /* land, import: overlapping changes */
         EXIT_UNKNOWN = 4,     /* land: the outcome is not known; run it again */
         EXIT_NOTHING = 5,     /* land: nothing to land */
         EXIT_NOT_FOUND = 6,   /* no such project, session, position, path, mount */

@@ -1,5 +1,6 @@
 /* hif import ORG/NAME DIR: land a directory tree. */
 #include "cli/commands.h"
+#include "cli/conflicts.h"
 #include "cli/import.h"
 
 #include <errno.h>
@@ -352,14 +353,37 @@ static int report_json(const struct import *im)
         session_id_to_hex(&im->session.id, id);
         return cli_print_json(
             im->cli,
-            json_pack("{s:s, s:I, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b}",
+            json_pack("{s:s, s:I, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:o}",
                       "project", im->args->project, "position", (json_int_t)im->result.position,
                       "session", id, "paths", (json_int_t)im->result.paths, "files",
                       (json_int_t)stats->files, "directories", (json_int_t)stats->dirs, "symlinks",
                       (json_int_t)stats->symlinks, "bytes", (json_int_t)stats->bytes, "ignored",
                       (json_int_t)stats->ignored, "skipped", (json_int_t)stats->special,
                       "objects_put", (json_int_t)im->sent.objects_put, "bytes_put",
-                      (json_int_t)im->sent.bytes_put, "resumed", im->state.resumed));
+                      (json_int_t)im->sent.bytes_put, "resumed", im->state.resumed, "conflicts",
+                      conflicts_to_json(&im->result)));
+}
+
+/* Someone landed other versions of the same paths while this import ran. */
+static int report_conflict(const struct import *im)
+{
+        json_t *conflicts;
+        int code;
+
+        if (im->cli->json) {
+                code = report_json(im);
+                return code == EXIT_DONE ? EXIT_CONFLICT : code;
+        }
+        conflicts = conflicts_to_json(&im->result);
+        if (!conflicts)
+                return cli_fail(im->cli, HIF_ECONFLICT, im->why);
+        conflicts_print(conflicts, "the import began");
+        json_decref(conflicts);
+        fputs("Importing again would replace their versions of these paths: first copy to ",
+              stdout);
+        cli_print_path(span_str(im->args->dir));
+        fputs(" what you want to keep of them.\n", stdout);
+        return cli_finish(im->cli, EXIT_CONFLICT);
 }
 
 static int report(const struct import *im)
@@ -393,7 +417,10 @@ int cmd_import(struct cli *cli, int argc, char **argv)
         if (args.goal && strlen(args.goal) > SESSION_GOAL_MAX)
                 return cli_usage(cli, "the goal is too long: at most %u bytes", SESSION_GOAL_MAX);
         err = import(&im);
-        code = err == HIF_OK ? report(&im) : cli_fail(cli, err, &why);
+        if (err == HIF_ECONFLICT && im.result.conflict_count > 0)
+                code = report_conflict(&im);
+        else
+                code = err == HIF_OK ? report(&im) : cli_fail(cli, err, &why);
         import_free(&im);
         return code;
 }

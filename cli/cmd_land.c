@@ -1,6 +1,7 @@
 /* hif land. */
 #include "base/cleanup.h"
 #include "cli/commands.h"
+#include "cli/conflicts.h"
 #include "cli/control.h"
 
 #include <stdlib.h>
@@ -78,40 +79,13 @@ static enum hif_err land(struct cli *cli, const struct land_args *args, json_t *
         return err;
 }
 
-static void print_conflicts(const json_t *result)
-{
-        json_t *conflicts = json_object_get(result, "conflicts"), *item;
-        size_t index;
-
-        json_array_foreach(conflicts, index, item)
-        {
-                CLEANUP(buf_free) struct buf path = {0}, author = {0}, goal = {0};
-
-                json_get_path(item, "path", &path);
-                json_get_path(item, "author", &author);
-                json_get_path(item, "goal", &goal);
-                fputs("  ", stdout);
-                cli_print_path(buf_span(&path));
-                printf(": you %s it, @%lld %s it (",
-                       json_string_value(json_object_get(item, "ours")),
-                       (long long)json_integer_value(json_object_get(item, "position")),
-                       json_string_value(json_object_get(item, "theirs")));
-                cli_print_path(buf_span(&author));
-                fputs(": ", stdout);
-                cli_print_path(buf_span(&goal));
-                fputs(")\n", stdout);
-        }
-}
-
 static int report_conflict(struct cli *cli, json_t *result)
 {
         if (cli->json) {
                 cli_print_json(cli, result);
                 return EXIT_CONFLICT;
         }
-        printf("Not landed: %zu path(s) were changed on both sides since your base.\n",
-               json_array_size(json_object_get(result, "conflicts")));
-        print_conflicts(result);
+        conflicts_print(json_object_get(result, "conflicts"), "your base");
         printf("Your session is as it was. Make your version agree with theirs, or land it without "
                "these paths.\n");
         json_decref(result);

@@ -2,6 +2,7 @@
 #include "cli/workspace_impl.h"
 
 #include "base/cleanup.h"
+#include "cli/conflicts.h"
 #include "cli/workspace_changes.h"
 
 #include <stdio.h>
@@ -289,27 +290,6 @@ static enum hif_err run(struct landing *landing, const char *goal, bool dry_run,
         return err;
 }
 
-static json_t *conflicts_of(const struct land_result *result)
-{
-        json_t *list = json_array();
-
-        for (uint32_t i = 0; i < result->conflict_count; i++) {
-                const struct land_conflict *conflict = &result->conflicts[i];
-                char id[SESSION_ID_HEX_SIZE];
-                json_t *item;
-
-                session_id_to_hex(&conflict->session, id);
-                item = json_pack("{s:s, s:s, s:I, s:s}", "ours", conflict->ours, "theirs",
-                                 conflict->theirs, "position", (json_int_t)conflict->position,
-                                 "session", id);
-                json_set_path(item, "path", conflict->path);
-                json_set_path(item, "author", conflict->author);
-                json_set_path(item, "goal", conflict->goal);
-                json_array_append_new(list, item);
-        }
-        return list;
-}
-
 static enum hif_err tell(const struct landing *landing, enum hif_err err, bool dry_run,
                          json_t **result)
 {
@@ -321,7 +301,7 @@ static enum hif_err tell(const struct landing *landing, enum hif_err err, bool d
                             (json_int_t)landing->result.paths, "attempts",
                             (json_int_t)landing->result.attempts, "already_landed",
                             landing->result.already_landed, "dry_run", dry_run, "conflicts",
-                            conflicts_of(&landing->result));
+                            conflicts_to_json(&landing->result));
         return *result != NULL ? err : HIF_ENOMEM;
 }
 
