@@ -98,6 +98,8 @@ static enum hif_err rule_file(struct change_rules *rules, struct span path, stru
                 return change_new_content(rules->workspace, rules->snapshot, change, RULES_SIZE_MAX,
                                           out);
         }
+        if (path.size > PATH_SIZE_MAX)
+                return HIF_ENOENT; /* no tree holds it */
         key_from_path(&key, path);
         if (buf_failed(&key))
                 return HIF_ENOMEM;

@@ -190,5 +190,8 @@ void record_op(struct otx *tx, enum session_op_kind kind, struct span path, stru
 
         if (path2.size == 0 ? local : local && name_is_local(path_name(path2)))
                 return;
+        /* A renamed directory can have taken what is in it too deep: nothing there lands. */
+        if (path.size > PATH_SIZE_MAX || path2.size > PATH_SIZE_MAX)
+                return;
         otx_op(tx, &op);
 }

@@ -61,7 +61,9 @@ static enum hif_err prepare(struct vfs *vfs, struct vfs_call *call, struct new_n
         if (at->path.size > 0)
                 buf_put_u8(&at->path, '/');
         buf_put_span(&at->path, at->name);
-        return buf_failed(&at->path) ? HIF_ENOMEM : HIF_OK;
+        if (buf_failed(&at->path))
+                return HIF_ENOMEM;
+        return at->path.size <= PATH_SIZE_MAX ? HIF_OK : HIF_ENAMETOOLONG;
 }
 
 /* The row of a new node under its name, and all that goes with it. */

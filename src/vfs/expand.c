@@ -44,6 +44,9 @@ static enum hif_err push_item(struct expanding *ex, const struct vfs_expanded *w
         struct item item = {.order = ex->order++, .what = *what};
         struct buf *list = ex->local && !what->remove ? &ex->kept : &ex->items;
 
+        /* Of a directory that was renamed to where what is in it is too deep. */
+        if (what->path.data != NULL && what->path.size > PATH_SIZE_MAX)
+                return HIF_ENAMETOOLONG;
         buf_reset(&ex->key);
         key_from_path(&ex->key, what->path);
         item.key = arena_span(&ex->snapshot->arena, buf_span(&ex->key));

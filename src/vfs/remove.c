@@ -204,6 +204,8 @@ static enum hif_err check_rename(struct vfs *vfs, struct vfs_call *call, struct 
 
         if (err == HIF_OK)
                 err = prepare(vfs, call, to);
+        if (err == HIF_OK && to->path.size > PATH_SIZE_MAX)
+                err = HIF_ENAMETOOLONG;
         if (err == HIF_OK && from->node.kind == ONODE_DIR) {
                 err = require_outside(vfs, call, from->child.id, to->dir.id);
                 /* A directory that changes its parent has its ".." written. */

@@ -1,4 +1,5 @@
 /* test_vfs_names.c - the base's names and the overlay's as one tree. */
+#include "vfs/changes.h"
 #include "vfs/tvfs.h"
 
 #include <stdio.h>
@@ -370,6 +371,46 @@ static void stable_names_are_listed_once_under_churn(void **state)
         }
 }
 
+/* No name is made whose path no tree could hold: a landing would have no place for it. What a
+ * rename of a directory above has taken too deep can be removed, and is refused by a landing. */
+static void paths_have_a_longest_length(void **state)
+{
+        struct tmount *m = *state;
+        struct fetch_nodes_blocking nodes;
+        struct vfs_expanded *expanded;
+        struct vfs_snapshot snapshot;
+        size_t count, size;
+        char path[2 * PATH_SIZE_MAX] = "top", to[PATH_SIZE_MAX], name[201];
+
+        memset(name, 'x', sizeof(name) - 1);
+        name[sizeof(name) - 1] = '\0';
+        assert_int_equal(tmount_mkdir(m, path), HIF_OK);
+        while ((size = strlen(path)) + sizeof(name) <= PATH_SIZE_MAX) {
+                snprintf(path + size, sizeof(path) - size, "/%s", name);
+                assert_int_equal(tmount_mkdir(m, path), HIF_OK);
+        }
+        snprintf(path + size, sizeof(path) - size, "/%s", name);
+        assert_int_equal(tmount_mkdir(m, path), HIF_ENAMETOOLONG);
+        assert_int_equal(tmount_create(m, path, NULL), HIF_ENAMETOOLONG);
+        assert_int_equal(tmount_rename(m, "a.txt", path), HIF_ENAMETOOLONG);
+        assert_int_equal(tvfs_link(m, "a.txt", path), HIF_ENAMETOOLONG);
+
+        path[size] = '\0';
+        snprintf(to, sizeof(to), "%s", name);
+        assert_int_equal(tmount_rename(m, "top", to), HIF_OK);
+        memmove(path + sizeof(name) - 1, path + 3, size - 2);
+        memcpy(path, to, sizeof(name) - 1);
+        assert_true(exists(m, path));
+        fetch_nodes_blocking_init(&nodes, m->origin);
+        assert_int_equal(vfs_snapshot_take(m->vfs, true, &snapshot), HIF_OK);
+        assert_int_equal(vfs_changes_expand(&snapshot, &nodes.source, &expanded, &count),
+                         HIF_ENAMETOOLONG);
+        vfs_snapshot_free(&snapshot);
+        assert_int_equal(tmount_rename(m, to, "top"), HIF_OK);
+
+        assert_true(exists(m, "top"));
+}
+
 /* What local tools make for themselves works and is never recorded. */
 static void local_names_are_not_recorded(void **state)
 {
@@ -400,6 +441,7 @@ int main(void)
             TEST(places_are_names_that_exist),
             TEST(listings_are_whole),
             TEST(stable_names_are_listed_once_under_churn),
+            TEST(paths_have_a_longest_length),
             TEST(local_names_are_not_recorded),
         };
 
