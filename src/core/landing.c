@@ -34,6 +34,7 @@ void landing_check_put(struct buf *out, size_t start)
 
         if (buf_failed(out))
                 return;
+        assert(out->size > start);
         hash = record_hash(span_of(out->data + start, out->size - start));
         buf_put(out, hash.bytes, LANDING_CHECK_SIZE);
 }

@@ -6,7 +6,8 @@
 
 #define LANDING_CHECK_SIZE 8
 
-/* Append the checksum of everything from `start` on; drawn in landing.c. */
+/* Append the checksum of everything from `start` on, which is something (asserted); drawn in
+ * landing.c. */
 void landing_check_put(struct buf *out, size_t start);
 /* *record: what stands before the checksum. HIF_ECORRUPT: it does not match. */
 HIF_MUST_USE enum hif_err landing_check_get(struct span stored, struct span *record);

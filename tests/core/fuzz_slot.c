@@ -29,7 +29,7 @@ static void fuzz_sealed_slot(struct span stored)
 {
         AUTO_BUF struct buf sealed = {0};
 
-        if (stored.size < LANDING_CHECK_SIZE)
+        if (stored.size <= LANDING_CHECK_SIZE)
                 return;
         buf_put(&sealed, stored.data, stored.size - LANDING_CHECK_SIZE);
         landing_check_put(&sealed, 0);

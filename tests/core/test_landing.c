@@ -103,7 +103,7 @@ static enum hif_err decode_sealed(struct span stored, codec_decode *decode)
 {
         AUTO_BUF struct buf sealed = {0};
 
-        assert_true(stored.size >= LANDING_CHECK_SIZE);
+        assert_true(stored.size > LANDING_CHECK_SIZE);
         buf_put(&sealed, stored.data, stored.size - LANDING_CHECK_SIZE);
         landing_check_put(&sealed, 0);
         return decode_exact(buf_span(&sealed), decode);
