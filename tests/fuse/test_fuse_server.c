@@ -327,7 +327,7 @@ static void expect_refused(struct tfuse *t, const char *mount_point, enum hif_er
 static void bad_mount_points_are_refused(void **state)
 {
         struct tfuse *t = *state;
-        char dir[] = "/tmp/hif-tfuse-XXXXXX", path[64];
+        char dir[] = "/tmp/hif-tfuse-XXXXXX", path[128];
         int fd;
 
         assert_non_null(mkdtemp(dir));
