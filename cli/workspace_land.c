@@ -325,8 +325,8 @@ enum hif_err workspace_land(struct workspace *workspace, const char *goal, bool 
                 if (err != HIF_OK)
                         return why_set(
                             why, err,
-                            "what programs have written to '%s' could not be flushed: %s; "
-                            "nothing was landed",
+                            "some of what programs have written to '%s' did not arrive: %s; "
+                            "nothing was landed. Look at what was written last, and land again",
                             workspace->mount_point, hif_strerror(err));
         }
         fetch_nodes_blocking_init(&landing.nodes, workspace->origin);

@@ -80,7 +80,9 @@ struct vfs {
         struct vfs_stable *stable_first, *stable_last;
         struct loop_timer deadline;
         struct sync_wait *sync;
-        struct wait *waits; /* on their way, given up or not */
+        struct wait *waits;                 /* on their way, given up or not */
+        uint64_t outage_ns, outage_seen_ns; /* the store does not answer: since, and at last; 0: it
+                                             * does */
         bool closing;
         bool dirty; /* committed in this turn: the flusher wants a kick */
         struct loop_hook turn_end;

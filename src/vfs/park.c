@@ -7,6 +7,9 @@
 #include <time.h>
 
 #define DEADLINE_TICK_NS (250ull * 1000000)
+/* How long clients are asked to try again later while the store does not answer at all. Linux asks
+ * again every 5 s, for ever: someone has to say that it is over. */
+#define OUTAGE_NS (12ull * 1000000000)
 
 enum wait_state {
         WAIT_AWAY, /* others work for it */
@@ -79,9 +82,28 @@ static void unlink_parked(struct vfs *vfs, struct vfs_parked *parked)
         vfs->stats.parked--;
 }
 
-/* What a fetch's failure means to who reads the file. */
-static enum hif_err answer_of(enum hif_err err)
+/* Has the store been away for too long to ask clients to wait? An outage begins with a failure, and
+ * is over with a success, or when nobody has asked for as long. */
+static bool outage_is_long(struct vfs *vfs, enum hif_err err)
 {
+        uint64_t now = loop_now_ns(vfs->config.loop);
+
+        if (err != HIF_EUNREACHABLE) {
+                if (err == HIF_OK)
+                        vfs->outage_ns = 0;
+                return false;
+        }
+        if (vfs->outage_ns == 0 || now - vfs->outage_seen_ns > OUTAGE_NS)
+                vfs->outage_ns = now;
+        vfs->outage_seen_ns = now;
+        return now - vfs->outage_ns >= OUTAGE_NS;
+}
+
+/* What a fetch's failure means to who reads the file. */
+static enum hif_err answer_of(struct vfs *vfs, enum hif_err err)
+{
+        if (vfs != NULL && outage_is_long(vfs, err))
+                return HIF_EIO;
         switch (err) {
         case HIF_ETIMEDOUT:
         case HIF_EUNREACHABLE:
@@ -119,7 +141,7 @@ static void wait_over(struct loop_msg *msg)
         struct wait *wait = (struct wait *)((char *)msg - offsetof(struct wait, msg));
         struct vfs *vfs = wait->vfs;
         struct vfs_parked *parked = wait->parked;
-        enum hif_err err = answer_of((enum hif_err)atomic_load(&wait->err));
+        enum hif_err err = answer_of(vfs, (enum hif_err)atomic_load(&wait->err));
 
         if (vfs != NULL)
                 unlink_wait(wait);
