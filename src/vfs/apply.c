@@ -83,8 +83,27 @@ static bool gives_way(const struct applying *ap, const struct move_name *name,
             vfs_rows_dirent(ap->move->rows, row->dir, row->hash60, row->name);
         const struct onode *node = overlay_node(ap->vfs->config.overlay, row->child);
 
-        return name != NULL && name->plain && then != NULL && then->child == row->child &&
-               node != NULL && node->data_seq <= ap->move->seq;
+        return name != NULL && name->plain && then != NULL && row->seq <= ap->move->seq &&
+               then->child == row->child && node != NULL && node->data_seq <= ap->move->seq;
+}
+
+/* A directory was made since the snapshot where others have landed one: what is in theirs would be
+ * hidden. Another plan makes them one. */
+static bool hides(const struct applying *ap, const struct odirent *row)
+{
+        const struct onode *node = overlay_node(ap->vfs->config.overlay, row->child);
+        struct move_name key = {.dir = row->dir, .hash60 = row->hash60, .name = row->name};
+        const struct move_name *theirs;
+        uint64_t rank;
+
+        if (row->seq <= ap->move->seq || node == NULL || node->kind != ONODE_DIR ||
+            ap->move->others.size == 0 || runs_rank(&ap->vfs->runs, row->child, &rank) ||
+            runs_rank(ap->runs, row->child, &rank))
+                return false;
+        theirs = bsearch(&key, ap->move->others.data, ap->move->others.size / sizeof(key),
+                         sizeof(key), vfs_move_compare_names);
+        return theirs != NULL && theirs->base_child != NODEID_NONE &&
+               theirs->base.kind == ENTRY_DIR;
 }
 
 /* A live row: what the base has under its name may be something else now. */
@@ -101,6 +120,8 @@ static bool refresh(void *arg, const struct odirent *row)
         }
         if (row->child != NODEID_NONE)
                 ap->err = map_put(&ap->names, row->child, (void *)(uintptr_t)row);
+        if (hides(ap, row))
+                ap->err = HIF_EBUSY;
         if (name != NULL)
                 put_dirent(ap, row, name->base_child, &name->base);
         else if (row->base_child != NODEID_NONE && lost_base(ap, row->dir))
@@ -122,8 +143,11 @@ static void give_back(struct applying *ap)
                     NULL)
                         continue;
                 back.child = back.base_child;
-                if (back.child != name->base_child)
-                        put_dirent(ap, &back, name->base_child, &name->base);
+                if (back.child == name->base_child)
+                        continue;
+                if (back.child != NODEID_NONE && ap->err == HIF_OK)
+                        ap->err = map_put(&ap->shown, back.child, ap);
+                put_dirent(ap, &back, name->base_child, &name->base);
         }
 }
 
@@ -338,6 +362,24 @@ static void lose_name(struct applying *ap, uint64_t id, uint64_t dir, struct spa
                 ap->err = HIF_ENOMEM;
 }
 
+/* A directory whose base is gone has attributes of its own. */
+static void keep_attrs(struct applying *ap, uint64_t id)
+{
+        struct entry entry = {.kind = ENTRY_DIR, .mtime = now_of(ap->vfs)};
+        struct onode *node = otx_node(ap->tx, id);
+        struct vfs_attr attr;
+
+        attr_of_base(ap->vfs, id, &entry, &attr);
+        node->flags |= ONODE_ATTRS;
+        node->kind = attr.kind;
+        node->mode = attr.mode;
+        node->uid = attr.uid;
+        node->gid = attr.gid;
+        node->nlink = 1;
+        node->atime = node->mtime = attr.mtime;
+        node->ctime = tick(ap->vfs);
+}
+
 /* Others removed or replaced what had only the base's name. What we have written, and directories
  * in which something of ours is, keep it; the rest loses it. */
 static bool leave_home(void *arg, const struct onode *node)
@@ -345,7 +387,7 @@ static bool leave_home(void *arg, const struct onode *node)
         struct applying *ap = arg;
 
         if (moved_home(ap, node))
-                otx_node(ap->tx, node->id)->nlink--;
+                lose_name(ap, node->id, node->parent, node->name);
         if (!at_home(ap, node))
                 return true;
         if (is_written(ap, node) || map_get(&ap->kept, node->id) != NULL) {
@@ -355,6 +397,8 @@ static bool leave_home(void *arg, const struct onode *node)
                                       .child = node->id};
 
                 keep_name(ap, &row);
+                if ((node->flags & ONODE_ATTRS) == 0)
+                        keep_attrs(ap, node->id);
                 return true;
         }
         lose_name(ap, node->id, node->parent, node->name);

@@ -69,12 +69,14 @@ static void fill(struct building *building, const struct onode *node, enum entry
                 change->content = (struct vfs_content){.base = node->base, .size = node->size};
 }
 
-/* A directory of the base that went under a name which never lands, with all that is in it: no
- * other row tells of that. */
+/* A directory of the base that was not emptied and removed, but went under a name which never
+ * lands, or is hidden by another that was here first: no other row tells of what is in it. */
 static bool is_whole(const struct building *building, const struct odirent *row)
 {
+        const struct onode *node = vfs_rows_node(building->rows, row->base_child);
+
         return row->base_child != NODEID_NONE && row->base.kind == ENTRY_DIR &&
-               vfs_rows_alive(building->rows, row->base_child);
+               (node == NULL || (node->flags & ONODE_REMOVED) == 0);
 }
 
 /* A name that the overlay gives to a node. A node of the base that has several now was renamed to

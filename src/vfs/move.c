@@ -127,6 +127,23 @@ static enum hif_err note_plain(struct planning *plan, const struct vfs_expanded 
         return map_put(&plan->move->plain, item->node, (void *)(uintptr_t)item);
 }
 
+/* A directory that was moved, has that landed? After an earlier run of the landing it may have
+ * moved since, onto one that others have landed; then the old place is still what it was. */
+static enum hif_err move_landed(struct planning *plan, const struct vfs_expanded *item,
+                                bool *landed)
+{
+        struct entry entry;
+        uint64_t rank;
+        enum hif_err err = find(plan, item->path_from, &entry, &rank);
+        const struct vfs_expanded *there = find_landed(plan, buf_span(&plan->key));
+
+        *landed = err == HIF_ENOENT || (err == HIF_OK && entry.kind != ENTRY_DIR) ||
+                  (there != NULL && !there->remove);
+        if (err == HIF_OK || err == HIF_ENOENT)
+                err = find(plan, item->path, &entry, &rank); /* plan->key is the item's again */
+        return err;
+}
+
 /* Without a landing, only what others have made of a path can be what we made of it. A directory
  * that was moved here keeps the base that it has. */
 static enum hif_err may_adopt(struct planning *plan, const struct vfs_expanded *item,
@@ -137,6 +154,8 @@ static enum hif_err may_adopt(struct planning *plan, const struct vfs_expanded *
         enum hif_err err = HIF_OK;
 
         *may = plan->move->landing;
+        if (*may && entry->kind == ENTRY_DIR && item->path_from.size > 0)
+                return move_landed(plan, item, may);
         if (*may || (entry->kind == ENTRY_DIR && runs_rank(&plan->old, item->node, &rank)))
                 return HIF_OK;
         err = tree_find(&plan->before, &plan->move->from.tree, buf_span(&plan->key), &old, NULL);

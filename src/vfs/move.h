@@ -34,8 +34,9 @@ struct vfs_value {
 
 /* On the loop, while the snapshot is alive: one overlay transaction sets base, epoch and run table,
  * drops what was landed and not touched since the snapshot, and stores `values`. HIF_EBUSY: the
- * base is not the snapshot's any more. HIF_ELIMIT: as many moves as a session may have; land or
- * start a new one. Nothing has changed on an error. */
+ * base is not the snapshot's any more, or a directory was made since where others have landed one:
+ * take another snapshot and plan again, as after a landing whose process died. HIF_ELIMIT: as many
+ * moves as a session may have; land or start a new one. Nothing has changed on an error. */
 HIF_MUST_USE enum hif_err vfs_move_apply(struct vfs *vfs, const struct vfs_move *move,
                                          const struct vfs_value *values, size_t value_count);
 

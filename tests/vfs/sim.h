@@ -38,7 +38,8 @@ struct mnode {
         uint32_t nlink;
         struct buf data; /* content, or a link's target */
         struct hif_time mtime, ctime;
-        bool mtime_known, written;
+        bool mtime_known;
+        unsigned writes;  /* how often its content was changed here */
         int parent;       /* of a directory */
         int child[NAMES]; /* of a directory; 0: none */
 };
@@ -49,6 +50,7 @@ struct ment {
         enum entry_kind kind;
         struct span data; /* in the arena */
         int node;         /* 0: of another's tree */
+        unsigned writes;  /* of the node, then */
         uint64_t stamp;   /* of the edit by others that made it; 0: ours */
 };
 
@@ -71,6 +73,15 @@ bool oracle_merge(const struct mtree *base, const struct mtree *ours, const stru
 
 /* --- the world ----------------------------------------------------------------------------------
  */
+
+/* A landing that the workspace has not followed yet. */
+struct pending {
+        bool on;
+        struct mtree then;   /* the snapshot */
+        struct mtree landed; /* what is at that position */
+        struct mtree shown;  /* ... and what was left out */
+        struct vfs_base at;
+};
 
 /* READDIR in small pages while names change. */
 struct listing {
@@ -105,6 +116,7 @@ struct sim {
         struct map ids; /* id -> the model's node, for ever */
         struct mtree base, tail;
         struct vfs_base base_at, tail_at;
+        struct pending pending;
         struct listing listings[LISTINGS];
         struct {
                 uint64_t id, since_ns;
@@ -176,6 +188,7 @@ int name_of_text(const char *text, size_t size);
 
 /* sim_ops.c */
 void op_random(struct sim *sim);
+void op_edit(struct sim *sim); /* a write, or a new file */
 void listing_step(struct sim *sim, struct listing *listing);
 void listing_changed(struct sim *sim, int dir, int name);
 

@@ -453,6 +453,8 @@ static void check_change(struct sim *sim, const struct vfs_snapshot *status,
                        tree_get(tree, entry.path) == NULL ||
                            !ment_same(tree_get(tree, entry.path), wanted),
                        "M %s, which is as it was", entry.path);
+        if (entry.kind != ENTRY_DIR)
+                tree_remove(tree, entry.path); /* with a directory all that was in it */
         tree_put(tree, &entry);
 }
 

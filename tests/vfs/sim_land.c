@@ -274,7 +274,7 @@ static void forget_file(struct sim *sim, int node)
 
         if (m->kind != ONODE_FILE || m->id == 0 || sim->ghost_count == GHOSTS_MAX)
                 return;
-        sim->ghosts[sim->ghost_count].lasting = nodeid_is_base(m->id) && !m->written;
+        sim->ghosts[sim->ghost_count].lasting = nodeid_is_base(m->id) && m->writes == 0;
         sim->ghosts[sim->ghost_count].since_ns = env_mono_ns(sim->env);
         sim->ghosts[sim->ghost_count].id = m->id;
         sim->ghosts[sim->ghost_count++].data = keep_bytes(sim, m->data.data, m->data.size);
@@ -293,7 +293,7 @@ static bool holds_ours(const struct mnode *node)
  * by others. */
 static void follow(struct sim *sim, const struct mtree *then, const struct mtree *merged)
 {
-        struct mtree made = {.count = 0};
+        struct mtree made = {.count = 0}, gone = {.count = 0};
         uint64_t now = loop_wall_ns(sim->loop);
 
         for (size_t i = then->count; i > 0; i--) { /* what is in a directory before it */
@@ -303,8 +303,10 @@ static void follow(struct sim *sim, const struct mtree *then, const struct mtree
                 if (ment_same(old, tree_get(merged, old->path)) || dir == 0 ||
                     sim->nodes[dir].child[name] != old->node)
                         continue;
-                if (holds_ours(&sim->nodes[old->node]))
-                        continue;
+                if (holds_ours(&sim->nodes[old->node]) ||
+                    sim->nodes[old->node].writes != old->writes)
+                        continue; /* nothing that was written here is lost */
+                tree_put(&gone, old);
                 sim_trace(sim, "  gone: %s", old->path);
                 if (sim->nodes[old->node].nlink == 1)
                         forget_file(sim, old->node);
@@ -317,8 +319,9 @@ static void follow(struct sim *sim, const struct mtree *then, const struct mtree
 
                 if (ment_same(&entry, tree_get(then, entry.path)))
                         continue;
-                if (dir == 0 || sim->nodes[dir].child[name] != 0)
-                        continue;
+                if (dir == 0 || sim->nodes[dir].child[name] != 0 ||
+                    (tree_get(then, entry.path) != NULL && tree_get(&gone, entry.path) == NULL))
+                        continue; /* changed here since */
                 entry.node = model_add(sim, dir, name, &entry);
                 sim_trace(sim, "  new: %s, node %d", entry.path, entry.node);
                 tree_put(&made, &entry);
@@ -342,7 +345,7 @@ static void forget_times(struct sim *sim, const struct mtree *then, const struct
                 const struct ment *old = tree_get(&sim->base, then->at[i].path),
                                   *now = tree_get(tail, then->at[i].path);
 
-                if (old != NULL && now != NULL && old->stamp != now->stamp)
+                if (now != NULL && now->stamp != (old != NULL ? old->stamp : 0))
                         sim->nodes[then->at[i].node].mtime_known = false;
         }
 }
@@ -361,6 +364,7 @@ struct ours {
         struct land_change *changes;
         size_t change_count;
         struct land_intent intent;
+        uint64_t intent_seq;
         bool have_intent;
         struct session session;
         struct land *land;
@@ -387,6 +391,7 @@ static enum hif_err save_intent(struct land_hooks *hooks, const struct land_inte
         buf_put_u64(&value, intent->tag);
         buf_put(&value, intent->session.bytes, SESSION_ID_SIZE);
         buf_put_u64(&value, intent->position);
+        buf_put_u64(&value, ours->snapshot.seq);
         buf_put_span(&value, buf_span(&intent->slot));
         tx = otx_begin(ours->sim->overlay);
         otx_value(tx, VALUE_INTENT, buf_span(&value));
@@ -404,6 +409,7 @@ static void load_intent(struct ours *ours)
         ours->intent.tag = rd_u64(&rd);
         rd_copy(&rd, ours->intent.session.bytes, SESSION_ID_SIZE);
         ours->intent.position = rd_u64(&rd);
+        ours->intent_seq = rd_u64(&rd);
         buf_put_span(&ours->intent.slot, rd_span(&rd, rd_left(&rd)));
         ours->have_intent = true;
 }
@@ -467,13 +473,18 @@ static void ours_free(struct ours *ours)
         free(ours);
 }
 
-static void some_operations(struct sim *sim)
+/* What is removed between the snapshot of a landing and the death of its process is there again
+ * afterwards: nobody remembers what that landing held. So only edits then. */
+static void some_operations(struct sim *sim, bool edits)
 {
         const char *doing = sim->doing;
 
         for (uint64_t count = pick(sim, 5); count > 0; count--) {
                 world_turn(sim);
-                op_random(sim);
+                if (edits)
+                        op_edit(sim);
+                else
+                        op_random(sim);
                 sim->doing = "comparing while frozen";
                 check_all(sim);
         }
@@ -531,27 +542,69 @@ static bool apply_move(struct sim *sim, struct ours *ours, const struct vfs_base
                 return false;
         must_why(sim, err, why);
         if (busy)
-                some_operations(sim);
+                some_operations(sim, ours->have_intent);
         sim->doing = "moving";
-        must(sim, vfs_move_apply(sim->vfs, move, values, 1));
+        err = vfs_move_apply(sim->vfs, move, values, 1);
         vfs_move_free(move);
+        if (err == HIF_EBUSY) /* a directory was made meanwhile that others have landed */
+                return false;
+        must(sim, err);
         env_random(sim->env, session.bytes, SESSION_ID_SIZE);
         if (ours->expanded_count > 0) {
                 sim->session = session;
                 sim->session_origin = to->position;
         }
         follow(sim, then, merged);
-        if (to->position > sim->base_at.position + (ours->expanded_count > 0))
+        if (ours->have_intent || to->position > sim->base_at.position + (ours->expanded_count > 0))
                 forget_times(sim, then, tail);
         sim->base = *tail;
         sim->base_at = *to;
         return true;
 }
 
-static void finish_landing(struct sim *sim, struct ours *ours, const struct mtree *then,
-                           const struct mtree *landing, const struct mtree *landed, bool busy)
+/* What the workspace is to show once it has followed a landing from which it has changed since. */
+static void merge_pending(const struct pending *pending, const struct mtree *now,
+                          struct mtree *merged)
 {
-        struct mtree merged = *landed;
+        const struct mtree *trees[] = {&pending->then, &pending->shown};
+
+        *merged = *now;
+        for (int t = 0; t < 2; t++)
+                for (size_t i = 0; i < trees[t]->count; i++) {
+                        const char *path = trees[t]->at[i].path;
+                        const struct ment *then = tree_get(&pending->then, path),
+                                          *theirs = tree_get(&pending->shown, path),
+                                          *ours = tree_get(now, path);
+
+                        if (ment_same(then, theirs) || !ment_same(then, ours) ||
+                            (then != NULL && then->writes != ours->writes))
+                                continue;
+                        if (theirs != NULL)
+                                tree_put(merged, theirs);
+                        for (size_t j = 0; j < merged->count && theirs == NULL; j++)
+                                if (strcmp(merged->at[j].path, path) == 0)
+                                        merged->at[j--] = merged->at[--merged->count];
+                }
+}
+
+/* Follow the landing. False: it is still to be followed. */
+static bool follow_landing(struct sim *sim, struct ours *ours, const struct mtree *now, bool busy)
+{
+        struct pending *pending = &sim->pending;
+        struct mtree merged;
+
+        merge_pending(pending, now, &merged);
+        tree_sort(&merged);
+        pending->on = !apply_move(sim, ours, &pending->at, now, &merged, &pending->landed, busy);
+        sim_trace(sim, pending->on ? "not followed" : "followed");
+        return !pending->on;
+}
+
+/* A landing of ours has come through. */
+static void note_landing(struct sim *sim, const struct ours *ours, const struct mtree *then,
+                         const struct mtree *landing, const struct mtree *landed)
+{
+        struct pending *pending = &sim->pending;
 
         sim->landings++;
         sim->tail = *landed;
@@ -560,64 +613,98 @@ static void finish_landing(struct sim *sim, struct ours *ours, const struct mtre
             (struct vfs_base){ours->result.position, ours->result.slot_hash, ours->result.tree};
         sim_trace(sim, "landed @%llu", (unsigned long long)sim->tail_at.position);
         check_tree(sim, &sim->tail_at.tree, &sim->tail);
-        /* What the workspace shows: the landed tree, and what was left out. */
+        *pending = (struct pending){
+            .on = true, .then = *then, .landed = sim->tail, .shown = sim->tail, .at = sim->tail_at};
         for (size_t i = 0; i < then->count; i++)
                 if (tree_get(landing, then->at[i].path) == NULL)
-                        tree_put(&merged, &then->at[i]);
-        tree_sort(&merged);
-        apply_move(sim, ours, &sim->tail_at, then, &merged, &sim->tail, busy);
+                        tree_put(&pending->shown, &then->at[i]);
 }
 
-static void land_ours_with(struct sim *sim, bool die)
+static void check_outcome(struct sim *sim, const struct ours *ours, enum hif_err err, bool fits,
+                          const struct mtree *landed)
+{
+        sim_trace(sim, "landing: %s", hif_err_name(err));
+        if (sim->pending.on) {
+                expect(sim,
+                       err == HIF_OK && ours->result.already_landed &&
+                           ours->result.position == sim->pending.at.position,
+                       "an earlier landing was not found: %s", hif_err_name(err));
+                return;
+        }
+        expect(sim, fits == (err != HIF_ECONFLICT), "the landing says %s", hif_err_name(err));
+        sim->conflicts += err == HIF_ECONFLICT;
+        expect(sim, !fits || (err == HIF_ENOTHING) == trees_same(landed, &sim->tail),
+               "the landing says %s", hif_err_name(err));
+}
+
+static struct ours *ours_new(struct sim *sim)
 {
         struct ours *ours = calloc(1, sizeof(*ours));
-        bool busy = trees_same(&sim->tail, &sim->base) && chance(sim, 60);
+
+        expect(sim, ours != NULL, "out of memory");
+        ours->sim = sim;
+        ours->hooks = (struct land_hooks){.save_intent = save_intent, .sleep = no_sleep};
+        ours->reader.read = read_ours;
+        fetch_nodes_blocking_init(&ours->nodes, sim->origin);
+        return ours;
+}
+
+/* die: after the landing, before the workspace has followed. */
+static void land_once(struct sim *sim, bool die)
+{
+        struct ours *ours = ours_new(sim);
+        bool busy = chance(sim, 60);
         struct mtree then, landing, landed;
         struct vfs_snapshot second;
         enum hif_err err;
         bool fits;
 
-        expect(sim, ours != NULL, "out of memory");
         sim->doing = "landing";
         sim_trace(sim, "land, from @%llu", (unsigned long long)sim->base_at.position);
-        ours->sim = sim;
-        ours->hooks = (struct land_hooks){.save_intent = save_intent, .sleep = no_sleep};
-        ours->reader.read = read_ours;
         load_intent(ours);
-        fetch_nodes_blocking_init(&ours->nodes, sim->origin);
         tree_of_model(sim, &then);
         tree_sort(&then);
         must(sim, vfs_snapshot_take(sim->vfs, true, &ours->snapshot));
         expect(sim, vfs_snapshot_take(sim->vfs, true, &second) == HIF_EBUSY, "frozen twice");
         if (busy)
-                some_operations(sim);
+                some_operations(sim, die || sim->pending.on);
         must(sim, vfs_changes_expand(&ours->snapshot, &ours->nodes.source, &ours->expanded,
                                      &ours->expanded_count));
         check_expanded(sim, &ours->snapshot, ours->expanded, ours->expanded_count, &sim->base,
                        &then);
         skip_ignored(sim, ours, &then, &landing);
         list_ours(sim, ours);
-        if (!busy && chance(sim, 30))
+        if (chance(sim, 30))
                 land_foreign(sim);
         fits = oracle_merge(&sim->base, &landing, &sim->tail, &landed);
         err = run_landing(sim, ours);
-        sim_trace(sim, "landing: %s", hif_err_name(err));
-        expect(sim, fits == (err != HIF_ECONFLICT), "the landing says %s", hif_err_name(err));
-        if (err == HIF_ECONFLICT)
-                sim->conflicts++;
-        else
-                expect(sim, (err == HIF_ENOTHING) == trees_same(&landed, &sim->tail),
-                       "the landing says %s", hif_err_name(err));
-        if (err == HIF_OK && !die) {
-                finish_landing(sim, ours, &then, &landing, &landed, busy);
-                die = false;
-        }
+        check_outcome(sim, ours, err, fits, &landed);
+        if (err == HIF_OK && sim->pending.on)
+                ours->snapshot.seq = ours->intent_seq;
+        else if (err == HIF_OK)
+                note_landing(sim, ours, &then, &landing, &landed);
+        if (err == HIF_OK && !die)
+                follow_landing(sim, ours, &then, busy);
         ours_free(ours);
 }
 
 void land_ours(struct sim *sim)
 {
-        land_ours_with(sim, false);
+        bool die = chance(sim, 15);
+
+        land_once(sim, die);
+        if (sim->pending.on && die) {
+                sim_trace(sim, "kill");
+                world_kill(sim);
+                for (uint64_t edits = pick(sim, 4); edits > 0; edits--)
+                        op_edit(sim);
+                sim->doing = "comparing after a landing that was not followed";
+                check_all(sim);
+        }
+        for (int tries = 0; sim->pending.on; tries++) {
+                expect(sim, tries < 20, "a landing can not be followed");
+                land_once(sim, false);
+        }
 }
 
 /* --- moving without a landing -------------------------------------------------------------------
@@ -640,13 +727,11 @@ void move_to_tail(struct sim *sim)
         sim_trace(sim, "move from @%llu to @%llu", (unsigned long long)sim->base_at.position,
                   (unsigned long long)sim->tail_at.position);
         tree_sort(&merged);
-        busy = trees_same(&then, &merged) && chance(sim, 50);
-        ours = calloc(1, sizeof(*ours));
-        expect(sim, ours != NULL, "out of memory");
-        fetch_nodes_blocking_init(&ours->nodes, sim->origin);
+        busy = chance(sim, 50);
+        ours = ours_new(sim);
         must(sim, vfs_snapshot_take(sim->vfs, true, &ours->snapshot));
         if (busy)
-                some_operations(sim);
+                some_operations(sim, false);
         if (apply_move(sim, ours, &sim->tail_at, &then, &merged, &sim->tail, busy))
                 sim->syncs++;
         else

@@ -287,6 +287,7 @@ static void add_dir(struct sim *sim, int dir, const char *path, struct mtree *ou
                         continue;
                 snprintf(entry.path, sizeof(entry.path), "%s%s%s", path, path[0] ? "/" : "",
                          names[i]);
+                entry.writes = sim->nodes[node].writes;
                 entry.kind = entry_kind_of(&sim->nodes[node]);
                 entry.data =
                     keep_bytes(sim, sim->nodes[node].data.data, sim->nodes[node].data.size);

@@ -130,7 +130,7 @@ static void do_create(struct sim *sim, int dir, int name, enum vfs_create_how ho
                 learn_wcc(sim, dir, &wcc);
         } else if (cut) {
                 there->data.size = 0;
-                there->written = true;
+                there->writes++;
         }
         learn(sim, old, &attr);
 }
@@ -151,7 +151,7 @@ static void do_write(struct sim *sim, int node, uint64_t offset, const void *dat
         if (offset + size > m->data.size)
                 buf_put_zero(&m->data, offset + size - m->data.size);
         memcpy(m->data.data + offset, data, size);
-        m->written = true;
+        m->writes++;
         learn_wcc(sim, node, &wcc);
 }
 
@@ -187,7 +187,7 @@ static void do_setattr(struct sim *sim, int node, const struct vfs_setattr *set)
                 if (set->size > m->data.size)
                         buf_put_zero(&m->data, set->size - m->data.size);
                 m->data.size = set->size;
-                m->written = true;
+                m->writes++;
         }
         if ((set->set & VFS_SET_MTIME) != 0)
                 expect(sim, wcc.after.mtime.sec == set->mtime.sec, "mtime is not what was set");
@@ -462,6 +462,17 @@ static void op_restore(struct sim *sim)
                 do_write(sim, node, 0, entry->data.data, entry->data.size);
         set.mode = entry->kind == ENTRY_EXEC ? 0755 : 0644;
         do_setattr(sim, node, &set);
+}
+
+void op_edit(struct sim *sim)
+{
+        int dir, name;
+
+        sim->doing = "editing";
+        if (chance(sim, 50))
+                op_write(sim);
+        else if (pick_free(sim, &dir, &name))
+                do_create(sim, dir, name, VFS_GUARDED, false);
 }
 
 void op_random(struct sim *sim)
