@@ -22,7 +22,7 @@ step 'set up'
 make_tree "$work/tree"
 head -c 300000 /dev/urandom >"$work/tree/mid.bin"
 mkdir "$work/tree/wide"
-(cd "$work/tree/wide" && seq 1 2500 | xargs touch)
+(cd "$work/tree/wide" && seq 1 800 | xargs touch)
 hif project create acme/app
 hif import acme/app "$work/tree" -m import
 

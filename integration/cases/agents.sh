@@ -1,0 +1,125 @@
+#!/bin/bash
+# Many agents at once: twenty mounts over one cache, landings from many sessions, from many daemons, and
+# on the same path.
+. "$(dirname "$0")/../lib.sh"
+
+mounts=20 # in one daemon
+agents=8  # that land at once
+rounds=5  # landings of each
+[ "$front" = fuse ] || rounds=3 # the guest has one processor
+
+at() { echo "$work/at/$1"; }
+
+daemon_rss() { awk '/^VmRSS/ { print $2 }' "/proc/$(daemon_pid)/status"; } # KiB
+
+step 'set up'
+make_tree "$work/tree"
+head -c 300000 /dev/urandom >"$work/tree/mid.bin"
+hif project create acme/app
+hif import acme/app "$work/tree" -m import
+mkdir "$work/at"
+
+step 'twenty mounts fetch once'
+for i in $(seq $mounts); do
+	hif mount "--$front" acme/app "$(at "$i")" --session "agent-$i" >/dev/null
+	[ "$i" != 1 ] || rss_first=$(daemon_rss)
+done
+rss_all=$(daemon_rss)
+echo "  memory: $rss_first KiB with one mount, $(((rss_all - rss_first) / (mounts - 1))) KiB for each other"
+expect "$(hif mount | wc -l)" $mounts
+for file in README mid.bin big.bin src/f7.c; do cmp "$work/tree/$file" "$(at 1)/$file"; done
+once="$(fetched blobs) $(fetched store_requests) $(fetched store_bytes)"
+rss_first=$(daemon_rss)
+for i in $(seq 2 $mounts); do
+	for file in README mid.bin big.bin src/f7.c; do cmp "$work/tree/$file" "$(at "$i")/$file"; done
+done
+expect "$(fetched blobs) $(fetched store_requests) $(fetched store_bytes)" "$once"
+rss_all=$(daemon_rss)
+echo "  memory: $rss_first KiB when one has read 9 MB, $(((rss_all - rss_first) / (mounts - 1))) KiB for each other"
+
+step 'edits stay apart'
+for i in $(seq $mounts); do echo "$i" >"$(at "$i")/own-$i"; done
+for i in $(seq $mounts); do expect "$(hif -C "$(at "$i")" status)" "A own-$i"; done
+
+work_and_land() { # work_and_land AGENT MOUNT: rounds landings, each of a file of its own
+	local round
+	for round in $(seq $rounds); do
+		mkdir -p "$2/work/$1"
+		echo "$1 $round" >"$2/work/$1/$round"
+		hif -C "$2" land --json "$1 does $round" | jq .position >>"$work/positions.$1" || return 1
+	done
+}
+
+at_once() { # at_once COMMAND: with each agent's number, all at the same time
+	local i jobs=()
+	for i in $(seq $agents); do
+		"$1" "$i" &
+		jobs+=($!)
+	done
+	for i in "${jobs[@]}"; do wait "$i" || fail "an agent failed"; done
+}
+
+all_landed() { # all_landed BEFORE AFTER: each landing has a position of its own, and nothing else is there
+	expect "$(cat "$work"/positions.* | sort -n)" "$(seq $(($1 + 1)) "$2")"
+	expect "$(hif log acme/app --json -n 0 | jq -r '.[].goal' | sort | uniq -d)" ''
+	rm "$work"/positions.*
+}
+
+agent_of_daemon() { work_and_land "session-$1" "$(at "$1")"; }
+
+step 'eight sessions of one daemon land at once'
+start=$(date +%s%N)
+at_once agent_of_daemon
+took=$((($(date +%s%N) - start) / 1000000))
+landed=$((agents * rounds))
+all_landed 1 $((1 + landed))
+echo "  $landed landings in $took ms"
+
+agent_alone() { # a daemon of its own
+	local at=$work/alone/$1/at
+	export HIF_STORE=file://$HOME/.local/share/hif/store HOME=$work/alone/$1 XDG_RUNTIME_DIR=$work/alone/$1/run
+	mkdir -p "$XDG_RUNTIME_DIR"
+	hif mount "--$front" acme/app "$at" >/dev/null
+	work_and_land "daemon-$1" "$at" || return 1
+	hif unmount "$at" >/dev/null
+	hif daemon stop >/dev/null
+}
+
+step 'eight daemons land at once'
+start=$(date +%s%N)
+at_once agent_alone
+took=$((($(date +%s%N) - start) / 1000000))
+all_landed $((1 + landed)) $((1 + 2 * landed))
+echo "  $landed landings in $took ms, with mounting"
+
+step 'what all have landed is there'
+hif mount "--$front" acme/app "$(at all)" --session all >/dev/null
+expect "$(cd "$(at all)/work" && find . -type f | wc -l)" $((2 * landed))
+for i in $(seq $agents); do
+	for round in $(seq $rounds); do
+		expect "$(cat "$(at all)/work/session-$i/$round")" "session-$i $round"
+		expect "$(cat "$(at all)/work/daemon-$i/$round")" "daemon-$i $round"
+	done
+	expect "$(cat "$(at all)/own-$i")" "$i"
+done
+
+overlap() { # sessions that stand at @1 still
+	local at status=0
+	at=$(at $((agents + $1)))
+	echo "changed by $1" >"$at/README"
+	hif -C "$at" land "overlap of $1" >"$work/said.$1" || status=$?
+	echo $status >"$work/status.$1"
+}
+
+step 'overlapping landings: one wins, the others are told whose it is'
+at_once overlap
+expect "$(cat "$work"/status.* | sort | uniq -c | tr -s ' ' | tr '\n' ';')" " 1 0; $((agents - 1)) 3;"
+winner=$(grep -lx 0 "$work"/status.*)
+winner=${winner##*.}
+expect "$(hif cat acme/app:README)" "changed by $winner"
+for i in $(seq $agents); do
+	[ "$i" != "$winner" ] || continue
+	expect_match "$(cat "$work/said.$i")" "README: you changed it, @[0-9]+ changed it \(Test <test@example.org>: overlap of $winner\)"
+	expect "$(cat "$(at $((agents + i)))/README")" "changed by $i"
+done
+hif daemon stop >/dev/null
