@@ -212,19 +212,6 @@ static void keep_shown(struct applying *ap)
         }
 }
 
-/* Links that were the base's to tell of carry their target from now on. */
-static void fill_links(struct applying *ap)
-{
-        const struct vfs_expanded *const *links = (const void *)ap->move->links.data;
-
-        for (size_t i = 0; i < ap->move->links.size / sizeof(*links); i++) {
-                const struct onode *row = overlay_node(ap->vfs->config.overlay, links[i]->node);
-
-                if (row != NULL && row->kind == ONODE_SYMLINK && row->target.size == 0)
-                        otx_node(ap->tx, links[i]->node)->target = links[i]->target;
-        }
-}
-
 /* --- nodes --------------------------------------------------------------------------------------
  */
 
@@ -460,7 +447,6 @@ static enum hif_err apply_rows(struct applying *ap)
         drop_names(ap);
         give_back(ap);
         keep_shown(ap);
-        fill_links(ap);
         apply_nodes(ap);
         if (ap->err == HIF_OK)
                 overlay_each_dirent(overlay, keep_named, ap);

@@ -260,7 +260,11 @@ static enum hif_err copy_runs(struct vfs *vfs, struct vfs_snapshot *snapshot)
 
         runs_put(&stored, vfs->runs.epoch, vfs->runs.by_rank, vfs->runs.count);
         snapshot->runs = arena_span(&snapshot->arena, buf_span(&stored));
-        return buf_failed(&stored) || snapshot->runs.data == NULL ? HIF_ENOMEM : HIF_OK;
+        snapshot->epochs = arena_span(
+            &snapshot->arena, span_of(vfs->epochs, (vfs->epoch + 1) * sizeof(*vfs->epochs)));
+        return buf_failed(&stored) || snapshot->runs.data == NULL || snapshot->epochs.data == NULL
+                   ? HIF_ENOMEM
+                   : HIF_OK;
 }
 
 enum hif_err vfs_snapshot_take(struct vfs *vfs, bool freeze, struct vfs_snapshot *out)

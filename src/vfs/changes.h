@@ -55,6 +55,7 @@ struct vfs_snapshot {
         size_t op_count;
         struct bloom bloom; /* of their paths */
         struct span runs;   /* the run table, as stored (runs.h) */
+        struct span epochs; /* struct vfs_base [epoch] */
         struct vfs_rows *rows;
         struct vfs_expanded *kept; /* by vfs_changes_expand: what shows below names that never land,
                                     * sorted by key; for vfs_move_plan */

@@ -120,13 +120,22 @@ static enum hif_err remove_name(struct expanding *ex, const struct odirent *row)
 
 static enum hif_err base_target(struct expanding *ex, uint64_t id, struct span *target)
 {
+        const struct hif_hash *tree = &ex->snapshot->base.tree;
         struct entry entry;
         uint64_t rank;
         enum hif_err err;
 
-        if (!runs_rank(&ex->runs, id, &rank))
-                return HIF_ECORRUPT;
-        err = tree_seek_rank(&ex->cursor, &ex->snapshot->base.tree, rank);
+        if (!runs_rank(&ex->runs, id, &rank)) {
+                /* No base has it any more: the one that it was first seen in still tells. */
+                const struct vfs_base *epochs = (const void *)ex->snapshot->epochs.data;
+
+                if (!nodeid_is_base(id) ||
+                    nodeid_epoch(id) >= ex->snapshot->epochs.size / sizeof(*epochs))
+                        return HIF_ECORRUPT;
+                tree = &epochs[nodeid_epoch(id)].tree;
+                rank = nodeid_rank(id);
+        }
+        err = tree_seek_rank(&ex->cursor, tree, rank);
         if (err != HIF_OK)
                 return err == HIF_ENOENT ? HIF_ECORRUPT : err;
         tree_cursor_entry(&ex->cursor, &entry);

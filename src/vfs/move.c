@@ -284,40 +284,61 @@ static enum hif_err facts_of(struct planning *plan, const struct odirent *row,
         return HIF_OK;
 }
 
-/* Does the row show, by another node, just what the old base has there? */
-static enum hif_err shows_base(struct planning *plan, const struct odirent *row, bool *same)
+/* Does the node hold just this entry's content? */
+static enum hif_err holds(struct planning *plan, const struct onode *node,
+                          const struct entry *entry, bool *same)
 {
-        const struct onode *node = vfs_rows_node(plan->snapshot->rows, row->child);
-        struct hif_hash hash;
+        struct hif_hash hash = node->base.hash;
         enum entry_kind kind;
         enum hif_err err = HIF_OK;
 
         *same = false;
-        if (row->child == NODEID_NONE || row->base_child == NODEID_NONE ||
-            !vfs_rows_lands(plan->snapshot->rows, row) || !vfs_rows_entry_kind(node, &kind) ||
-            kind != row->base.kind || kind == ENTRY_DIR || node->size != row->base.size)
+        if (!vfs_rows_entry_kind(node, &kind) || kind != entry->kind || kind == ENTRY_DIR ||
+            node->size != entry->size)
                 return HIF_OK;
-        hash = node->base.hash;
         if (kind == ENTRY_SYMLINK && node->target.size > 0)
                 hash = hash_of(HASH_BLOB, node->target);
         else if (kind != ENTRY_SYMLINK && (node->flags & ONODE_CONTENT) != 0 &&
                  node->size <= BODY_BLOB_MAX)
                 err = vfs_content_hash(plan->snapshot, vfs_rows_content(plan->snapshot->rows, node),
                                        &hash);
-        *same = hash_eq(&hash, &row->base.hash);
+        *same = hash_eq(&hash, &entry->hash);
         return err;
 }
 
+/* A name that a row gives, whose path the old base holds just so, and others changed: it is theirs.
+ */
 static enum hif_err judge_row(struct planning *plan, const struct odirent *row,
                               struct move_name *out)
 {
+        const struct vfs_rows *rows = plan->snapshot->rows;
+        CLEANUP(buf_free) struct buf path = {0};
+        struct entry old, entry;
+        uint64_t rank;
         enum hif_err err = facts_of(plan, row, out);
 
-        if (err != HIF_OK || row->base_child == NODEID_NONE ||
-            vfs_rows_carried(plan->snapshot->rows, row->dir) ||
-            (out->base_child != NODEID_NONE && entry_same(&out->base, &row->base)))
+        if (err != HIF_OK || row->child == NODEID_NONE || out->base_child == row->child ||
+            !vfs_rows_lands(rows, row))
                 return err;
-        return shows_base(plan, row, &out->plain);
+        err = vfs_rows_path(rows, row->dir, &path);
+        if (err != HIF_OK)
+                return err;
+        if (path.size > 0)
+                buf_put_u8(&path, '/');
+        buf_put_span(&path, row->name);
+        if (buf_failed(&path))
+                return HIF_ENOMEM;
+        err = find(plan, buf_span(&path), &entry, &rank);
+        if (err != HIF_OK && err != HIF_ENOENT)
+                return err;
+        out->plain = err == HIF_ENOENT;
+        err = tree_find(&plan->before, &plan->move->from.tree, buf_span(&plan->key), &old, NULL);
+        if (err == HIF_OK && !out->plain)
+                out->plain = !entry_same(&old, &entry);
+        if (err == HIF_OK && out->plain)
+                return holds(plan, vfs_rows_node(rows, row->child), &old, &out->plain);
+        out->plain = false;
+        return err == HIF_ENOENT ? HIF_OK : err;
 }
 
 static enum hif_err judge_rows(struct planning *plan)
@@ -346,11 +367,9 @@ static enum hif_err keep_item(struct planning *plan, const struct vfs_expanded *
         struct move_kept kept = {.item = item};
         uint64_t rank;
 
-        if (item->entry_kind == ENTRY_SYMLINK && !runs_rank(&plan->move->runs, item->node, &rank))
-                buf_put(&plan->move->links, &item, sizeof(item));
         buf_reset(&plan->key);
         key_from_path(&plan->key, path_parent(item->path));
-        if (buf_failed(&plan->key) || buf_failed(&plan->move->links))
+        if (buf_failed(&plan->key))
                 return HIF_ENOMEM;
         dir = find_item(snapshot->kept, snapshot->kept_count, buf_span(&plan->key));
         if (dir == NULL)
@@ -521,7 +540,6 @@ void vfs_move_free(struct vfs_move *move)
         runs_free(&move->runs);
         buf_free(&move->runs_stored);
         buf_free(&move->nodes);
-        buf_free(&move->links);
         map_free(&move->plain);
         buf_free(&move->names);
         buf_free(&move->others);

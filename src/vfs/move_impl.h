@@ -41,9 +41,7 @@ struct vfs_move {
         struct buf others;           /* struct move_name: those that others changed */
         struct buf nodes;            /* struct move_node */
         struct buf kept;             /* struct move_kept */
-        struct buf
-            links; /* const struct vfs_expanded *: links whose target no base tells any more */
-        struct map plain; /* nodes that were written and held what the old base has */
+        struct map plain;            /* nodes that were written and held what the old base has */
         struct buf
             changed; /* struct move_node: files that the move changed, under their new numbers */
         struct buf touched; /* struct vfs_touched */

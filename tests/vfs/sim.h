@@ -117,6 +117,7 @@ struct sim {
         struct mtree base, tail;
         struct vfs_base base_at, tail_at;
         struct pending pending;
+        bool kept_directories; /* which others had removed: they land again, with what is above */
         struct listing listings[LISTINGS];
         struct {
                 uint64_t id, since_ns;

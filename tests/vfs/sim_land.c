@@ -303,6 +303,7 @@ static void follow(struct sim *sim, const struct mtree *then, const struct mtree
                 if (ment_same(old, tree_get(merged, old->path)) || dir == 0 ||
                     sim->nodes[dir].child[name] != old->node)
                         continue;
+                sim->kept_directories |= holds_ours(&sim->nodes[old->node]);
                 if (holds_ours(&sim->nodes[old->node]) ||
                     sim->nodes[old->node].writes != old->writes)
                         continue; /* nothing that was written here is lost */
@@ -555,7 +556,8 @@ static bool apply_move(struct sim *sim, struct ours *ours, const struct vfs_base
                 sim->session_origin = to->position;
         }
         follow(sim, then, merged);
-        if (ours->have_intent || to->position > sim->base_at.position + (ours->expanded_count > 0))
+        if (sim->kept_directories || ours->have_intent ||
+            to->position > sim->base_at.position + (ours->expanded_count > 0))
                 forget_times(sim, then, tail);
         sim->base = *tail;
         sim->base_at = *to;
