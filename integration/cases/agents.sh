@@ -44,8 +44,8 @@ for i in $(seq $mounts); do expect "$(hif -C "$(at "$i")" status)" "A own-$i"; d
 work_and_land() { # work_and_land AGENT MOUNT: rounds landings, each of a file of its own
 	local round
 	for round in $(seq $rounds); do
-		mkdir -p "$2/work/$1"
-		echo "$1 $round" >"$2/work/$1/$round"
+		mkdir -p "$2/made/$1"
+		echo "$1 $round" >"$2/made/$1/$round"
 		hif -C "$2" land --json "$1 does $round" | jq .position >>"$work/positions.$1" || return 1
 	done
 }
@@ -94,11 +94,11 @@ echo "  $landed landings in $took ms, with mounting"
 
 step 'what all have landed is there'
 hif mount "--$front" acme/app "$(at all)" --session all >/dev/null
-expect "$(cd "$(at all)/work" && find . -type f | wc -l)" $((2 * landed))
+expect "$(cd "$(at all)/made" && find . -type f | wc -l)" $((2 * landed))
 for i in $(seq $agents); do
 	for round in $(seq $rounds); do
-		expect "$(cat "$(at all)/work/session-$i/$round")" "session-$i $round"
-		expect "$(cat "$(at all)/work/daemon-$i/$round")" "daemon-$i $round"
+		expect "$(cat "$(at all)/made/session-$i/$round")" "session-$i $round"
+		expect "$(cat "$(at all)/made/daemon-$i/$round")" "daemon-$i $round"
 	done
 	expect "$(cat "$(at all)/own-$i")" "$i"
 done
