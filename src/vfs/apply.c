@@ -74,6 +74,17 @@ static bool lost_base(const struct applying *ap, uint64_t id)
 /* --- names --------------------------------------------------------------------------------------
  */
 
+static bool holds_names(const struct applying *ap, uint64_t dir)
+{
+        const struct odirent *row =
+            overlay_dirent_seek(ap->vfs->config.overlay, dir, 0, (struct span){0});
+
+        for (; row != NULL; row = overlay_dirent_next(ap->vfs->config.overlay, row))
+                if (row->child != NODEID_NONE && !name_is_local(row->name))
+                        return true;
+        return false;
+}
+
 /* A row that gives way to what others made of the name: as the snapshot had it, of a node that was
  * not written since. */
 static bool gives_way(const struct applying *ap, const struct move_name *name,
@@ -83,8 +94,24 @@ static bool gives_way(const struct applying *ap, const struct move_name *name,
             vfs_rows_dirent(ap->move->rows, row->dir, row->hash60, row->name);
         const struct onode *node = overlay_node(ap->vfs->config.overlay, row->child);
 
-        return name != NULL && name->plain && then != NULL && row->seq <= ap->move->seq &&
-               then->child == row->child && node != NULL && node->data_seq <= ap->move->seq;
+        if (name == NULL || !name->plain || then == NULL || row->seq > ap->move->seq ||
+            then->child != row->child)
+                return false;
+        if (row->child == NODEID_NONE)
+                return true;
+        return node != NULL && (node->kind == ONODE_DIR ? !holds_names(ap, node->id)
+                                                        : node->data_seq <= ap->move->seq);
+}
+
+/* What others made of a name; NULL: they did not change it. */
+static const struct move_name *find_other(const struct applying *ap, const struct odirent *row)
+{
+        struct move_name key = {.dir = row->dir, .hash60 = row->hash60, .name = row->name};
+
+        if (ap->move->others.size == 0)
+                return NULL;
+        return bsearch(&key, ap->move->others.data, ap->move->others.size / sizeof(key),
+                       sizeof(key), vfs_move_compare_names);
 }
 
 /* A directory was made since the snapshot where others have landed one: what is in theirs would be
@@ -92,16 +119,12 @@ static bool gives_way(const struct applying *ap, const struct move_name *name,
 static bool hides(const struct applying *ap, const struct odirent *row)
 {
         const struct onode *node = overlay_node(ap->vfs->config.overlay, row->child);
-        struct move_name key = {.dir = row->dir, .hash60 = row->hash60, .name = row->name};
-        const struct move_name *theirs;
+        const struct move_name *theirs = find_other(ap, row);
         uint64_t rank;
 
         if (row->seq <= ap->move->seq || node == NULL || node->kind != ONODE_DIR ||
-            ap->move->others.size == 0 || runs_rank(&ap->vfs->runs, row->child, &rank) ||
-            runs_rank(ap->runs, row->child, &rank))
+            runs_rank(&ap->vfs->runs, row->child, &rank) || runs_rank(ap->runs, row->child, &rank))
                 return false;
-        theirs = bsearch(&key, ap->move->others.data, ap->move->others.size / sizeof(key),
-                         sizeof(key), vfs_move_compare_names);
         return theirs != NULL && theirs->base_child != NODEID_NONE &&
                theirs->base.kind == ENTRY_DIR;
 }
@@ -114,7 +137,7 @@ static bool refresh(void *arg, const struct odirent *row)
 
         if (gives_way(ap, name, row)) {
                 otx_dirent_del(ap->tx, row->dir, row->hash60, row->name);
-                if (row->child != name->base_child)
+                if (row->child != NODEID_NONE)
                         buf_put(&ap->dropped, row, sizeof(*row));
                 return !buf_failed(&ap->dropped);
         }
@@ -143,7 +166,9 @@ static void give_back(struct applying *ap)
                     NULL)
                         continue;
                 back.child = back.base_child;
-                if (back.child == name->base_child)
+                /* A name that never landed, and others have one now: that is theirs. */
+                if (back.child == name->base_child ||
+                    (back.child == NODEID_NONE && find_other(ap, &back) != NULL))
                         continue;
                 if (back.child != NODEID_NONE && ap->err == HIF_OK)
                         ap->err = map_put(&ap->shown, back.child, ap);
@@ -349,6 +374,16 @@ static void lose_name(struct applying *ap, uint64_t id, uint64_t dir, struct spa
                 ap->err = HIF_ENOMEM;
 }
 
+static void keep_home(struct applying *ap, const struct onode *node)
+{
+        struct odirent row = {.dir = node->parent,
+                              .hash60 = name_hash60(node->name),
+                              .name = node->name,
+                              .child = node->id};
+
+        keep_name(ap, &row);
+}
+
 /* A directory whose base is gone has attributes of its own. */
 static void keep_attrs(struct applying *ap, uint64_t id)
 {
@@ -373,17 +408,14 @@ static bool leave_home(void *arg, const struct onode *node)
 {
         struct applying *ap = arg;
 
-        if (moved_home(ap, node))
+        if (moved_home(ap, node) && is_written(ap, node))
+                keep_home(ap, node);
+        else if (moved_home(ap, node))
                 lose_name(ap, node->id, node->parent, node->name);
         if (!at_home(ap, node))
                 return true;
         if (is_written(ap, node) || map_get(&ap->kept, node->id) != NULL) {
-                struct odirent row = {.dir = node->parent,
-                                      .hash60 = name_hash60(node->name),
-                                      .name = node->name,
-                                      .child = node->id};
-
-                keep_name(ap, &row);
+                keep_home(ap, node);
                 if ((node->flags & ONODE_ATTRS) == 0)
                         keep_attrs(ap, node->id);
                 return true;

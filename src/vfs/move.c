@@ -293,8 +293,10 @@ static enum hif_err holds(struct planning *plan, const struct onode *node,
         enum hif_err err = HIF_OK;
 
         *same = false;
-        if (!vfs_rows_entry_kind(node, &kind) || kind != entry->kind || kind == ENTRY_DIR ||
-            node->size != entry->size)
+        if (!vfs_rows_entry_kind(node, &kind) || kind != entry->kind)
+                return HIF_OK;
+        *same = kind == ENTRY_DIR;
+        if (kind == ENTRY_DIR || node->size != entry->size)
                 return HIF_OK;
         if (kind == ENTRY_SYMLINK && node->target.size > 0)
                 hash = hash_of(HASH_BLOB, node->target);
@@ -317,8 +319,8 @@ static enum hif_err judge_row(struct planning *plan, const struct odirent *row,
         uint64_t rank;
         enum hif_err err = facts_of(plan, row, out);
 
-        if (err != HIF_OK || row->child == NODEID_NONE || out->base_child == row->child ||
-            !vfs_rows_lands(rows, row))
+        if (err != HIF_OK || out->base_child == row->child || !vfs_rows_alive(rows, row->dir) ||
+            (row->child != NODEID_NONE && !vfs_rows_lands(rows, row)))
                 return err;
         err = vfs_rows_path(rows, row->dir, &path);
         if (err != HIF_OK)
@@ -335,6 +337,10 @@ static enum hif_err judge_row(struct planning *plan, const struct odirent *row,
         err = tree_find(&plan->before, &plan->move->from.tree, buf_span(&plan->key), &old, NULL);
         if (err == HIF_OK && !out->plain)
                 out->plain = !entry_same(&old, &entry);
+        if (row->child == NODEID_NONE) {
+                out->plain = err == HIF_ENOENT && !out->plain;
+                return err == HIF_ENOENT ? HIF_OK : err;
+        }
         if (err == HIF_OK && out->plain)
                 return holds(plan, vfs_rows_node(rows, row->child), &old, &out->plain);
         out->plain = false;

@@ -12,7 +12,8 @@ struct move_name {
         struct span name;
         uint64_t base_child; /* NODEID_NONE: nothing */
         struct entry base;
-        bool plain; /* others changed it, and the snapshot's row showed what the old base has */
+        bool plain; /* others changed the path, and the snapshot showed there what the old base has
+                     */
 };
 
 /* A node whose content (as of the snapshot) is the base's now. */
