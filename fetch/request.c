@@ -1,6 +1,7 @@
 /* request.c - from queued flights to requests at a store, and what became of them. */
 #include "fetch/internal.h"
 
+#include "base/log.h"
 #include "fetch/plan.h"
 
 #include <assert.h>
@@ -199,6 +200,19 @@ static bool relocate(struct flight *flight)
         return false;
 }
 
+/* Who reads gets EIO and no reason: it is in the log. (The log itself limits how often.) */
+static void log_failure(struct fetch *fetch, const struct flight *flight, enum hif_err err)
+{
+        static const char *const kinds[] = {
+            [FETCH_NODE] = "tree node", [FETCH_BLOB] = "blob", [FETCH_CHUNKS] = "chunk list"};
+        char hex[HIF_HASH_HEX_SIZE];
+
+        hash_to_hex(&flight->want.hash, hex);
+        log_line(fetch->env->log, LOG_WARN, "fetch",
+                 "the %s %s could not be read from the store: %s", kinds[flight->want.kind], hex,
+                 hif_strerror(err));
+}
+
 /* With the lock held: a flight came back from the store with an error. Where next? A location gets
  * two tries when its bytes are wrong, then the object's own name gets as many. */
 static void store_failed(struct fetch *fetch, struct flight *flight, enum hif_err err,
@@ -229,6 +243,7 @@ static void store_failed(struct fetch *fetch, struct flight *flight, enum hif_er
          * just has no such range. */
         if (err == HIF_ENOENT && flight->pack_err && flight->pack_err != HIF_EINVAL)
                 err = flight->pack_err;
+        log_failure(fetch, flight, err);
         flight_fail(fetch, flight, err, todo);
 }
 
