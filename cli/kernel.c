@@ -15,6 +15,8 @@
 #include <unistd.h>
 
 #define REFRESH_TIMEOUT_MS 5000
+#define KILL_TIMEOUT_MS    1000
+#define FILES_TO_CLOSE     65536 /* where close_range(2) is missing: Linux before 5.9 */
 
 static int pidfd_open(pid_t pid)
 {
@@ -32,21 +34,36 @@ static enum hif_err reap(pid_t pid, uint64_t timeout_ms)
         do
                 ready = poll(&poll_fd, 1, (int)timeout_ms);
         while (ready < 0 && errno == EINTR);
-        close(poll_fd.fd);
         if (ready == 0) {
                 kill(pid, SIGKILL);
+                (void)poll(&poll_fd, 1, KILL_TIMEOUT_MS);
                 waitpid(pid, &status, WNOHANG);
+                close(poll_fd.fd);
                 return HIF_ETIMEDOUT;
         }
+        close(poll_fd.fd);
         if (waitpid(pid, &status, 0) != pid)
                 return HIF_EIO;
         return WIFEXITED(status) ? hif_err_from_errno(WEXITSTATUS(status)) : HIF_EIO;
 }
 
-/* Only async-signal-safe calls from here on: other threads' locks are frozen in the child. */
+/* Only async-signal-safe calls from here on: other threads' locks are frozen in the child. A child
+ * that hangs must not hold what the next daemon needs: the lock of daemon.lock, the listening
+ * sockets, the commands' connections. */
+static void close_all(void)
+{
+        if (syscall(SYS_close_range, 3, ~0u, 0) == 0)
+                return;
+        for (int fd = 3; fd < FILES_TO_CLOSE; fd++)
+                close(fd);
+}
+
 static void sync_child(const char *mount_point)
 {
-        int fd = open(mount_point, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        int fd;
+
+        close_all();
+        fd = open(mount_point, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
         _exit(fd < 0 || syncfs(fd) != 0 ? errno : 0);
 }
@@ -64,6 +81,7 @@ enum hif_err kernel_sync(const char *mount_point, uint64_t timeout_ms)
 
 static void refresh_child(char *const *paths, size_t count)
 {
+        close_all();
         for (size_t i = 0; i < count; i++) {
                 struct statx out;
 
@@ -168,7 +186,7 @@ void kernel_refresh(struct workspace *workspace, const struct vfs_move *move)
         size_t count;
         const struct vfs_touched *touched = vfs_move_touched(move, &count);
 
-        if (!workspace->mounted)
+        if (!front_is_mounted(workspace))
                 return;
         if (workspace->front == FRONT_FUSE)
                 refresh_fuse(workspace, move);
