@@ -345,7 +345,8 @@ static bool keep_written(void *arg, const struct onode *node)
 {
         struct applying *ap = arg;
 
-        if (is_written(ap, node) && at_home(ap, node) && !is_below_local(ap, node->parent))
+        if (is_written(ap, node) && (at_home(ap, node) || moved_home(ap, node)) &&
+            !is_below_local(ap, node->parent))
                 keep_above(ap, node->parent);
         return ap->err == HIF_OK;
 }
