@@ -60,7 +60,9 @@ static void serve_nfs(void *arg)
 static enum hif_err start_nfs(struct workspace *workspace, bool resume, struct hif_why *why)
 {
         struct serving serving = {.workspace = workspace};
-        enum hif_err err = listen_on(resume ? workspace->port : 0, &serving.fd, &workspace->port);
+        /* After a reboot, or an umount(8) while no daemon ran, there is nothing to come back to. */
+        bool there = resume && mount_nfs_is_there(workspace);
+        enum hif_err err = listen_on(there ? workspace->port : 0, &serving.fd, &workspace->port);
 
         if (err != HIF_OK)
                 return why_set(why, err, "port %u on loopback could not be opened: %s",
@@ -71,7 +73,7 @@ static enum hif_err start_nfs(struct workspace *workspace, bool resume, struct h
                 close(serving.fd);
                 return serving.err;
         }
-        return resume ? HIF_OK : mount_nfs(workspace, serving.export_path, why);
+        return there ? HIF_OK : mount_nfs(workspace, serving.export_path, why);
 }
 
 static void unmounted(void *arg)
@@ -151,7 +153,7 @@ enum hif_err front_unmount(struct workspace *workspace, bool force, struct hif_w
 {
         enum hif_err err = HIF_OK;
 
-        if (!workspace->mounted)
+        if (!front_is_mounted(workspace))
                 return HIF_OK;
         if (workspace->front == FRONT_NFS)
                 err = unmount_nfs(workspace->mount_point, force, why);
@@ -170,6 +172,13 @@ static void stop_servers(void *arg)
         fuse_server_free(workspace->fuse);
         workspace->nfs = NULL;
         workspace->fuse = NULL;
+}
+
+bool front_is_mounted(struct workspace *workspace)
+{
+        if (workspace->mounted && workspace->front == FRONT_NFS && !mount_nfs_is_there(workspace))
+                workspace->mounted = false;
+        return workspace->mounted;
 }
 
 void front_stop(struct workspace *workspace)

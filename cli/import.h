@@ -143,5 +143,8 @@ void import_state_close(struct import_state *state, bool done);
 /* Is the canonical path in a mount of ours? The mount point is the caller's to free. */
 HIF_MUST_USE enum hif_err mounts_find(struct env *env, const char *path, bool *found,
                                       char **mount_point);
+/* Is this source mounted at this very place, maybe below another mount? */
+HIF_MUST_USE enum hif_err mounts_hold(struct env *env, const char *source, const char *mount_point,
+                                      bool *found);
 
 #endif

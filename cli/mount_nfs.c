@@ -1,4 +1,5 @@
 /* mount_nfs.c - mount(2) with the kernel's own NFS client. */
+#include "cli/import.h"
 #include "cli/workspace_impl.h"
 
 #include <errno.h>
@@ -13,6 +14,8 @@
 #define NFS_OPTIONS                                                                                \
         "vers=3,proto=tcp,mountproto=tcp,nolock,noacl,hard,actimeo=600,timeo=600,retrans=2,"       \
         "rsize=1048576,wsize=1048576,sec=sys,addr=127.0.0.1,mountaddr=127.0.0.1"
+
+#define SOURCE_MAX (NFS_EXPORT_MAX + 16)
 
 bool mount_nfs_available(struct hif_why *why)
 {
@@ -37,13 +40,30 @@ void export_path_of(const struct workspace *workspace, char out[NFS_EXPORT_MAX])
         snprintf(out, NFS_EXPORT_MAX, "/s-%s", hex);
 }
 
+static void source_of(const char *export_path, char out[SOURCE_MAX])
+{
+        snprintf(out, SOURCE_MAX, "127.0.0.1:%s", export_path);
+}
+
+bool mount_nfs_is_there(const struct workspace *workspace)
+{
+        char export_path[NFS_EXPORT_MAX], source[SOURCE_MAX];
+        bool there;
+
+        export_path_of(workspace, export_path);
+        source_of(export_path, source);
+        return mounts_hold(&workspace->daemon->cli->env, source, workspace->mount_point, &there) !=
+                   HIF_OK ||
+               there;
+}
+
 enum hif_err mount_nfs(const struct workspace *workspace, const char *export_path,
                        struct hif_why *why)
 {
         unsigned long flags = MS_NOSUID | MS_NODEV | (workspace->read_only ? MS_RDONLY : 0);
-        char source[NFS_EXPORT_MAX + 16], options[512];
+        char source[SOURCE_MAX], options[512];
 
-        snprintf(source, sizeof(source), "127.0.0.1:%s", export_path);
+        source_of(export_path, source);
         snprintf(options, sizeof(options), "%s,port=%u,mountport=%u", NFS_OPTIONS, workspace->port,
                  workspace->port);
         if (mount(source, workspace->mount_point, "nfs", flags, options) == 0)

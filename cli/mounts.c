@@ -53,11 +53,18 @@ static bool holds(struct span mount_point, const char *path)
                (path[size] == '/' || path[size] == '\0');
 }
 
+/* What is looked for among the mounts. */
+struct search {
+        const char *path, *source;
+        struct buf best;
+        bool ours, held;
+};
+
 /* 36 35 98:0 /root /mount/point options tag:1 - type source options */
-static enum hif_err read_line(struct span line, const char *path, struct buf *best, bool *ours)
+static enum hif_err read_line(struct span line, struct search *search)
 {
         AUTO_BUF struct buf point = {0};
-        struct span type;
+        struct span type, source;
 
         for (int i = 0; i < 4; i++)
                 (void)next_field(&line);
@@ -67,21 +74,23 @@ static enum hif_err read_line(struct span line, const char *path, struct buf *be
         while (line.size > 0 && !span_eq(next_field(&line), span_str("-")))
                 continue;
         type = next_field(&line);
+        source = next_field(&line);
+        if (search->source != NULL && span_eq(source, span_str(search->source)) &&
+            span_eq(buf_span(&point), span_str(search->path)))
+                search->held = true;
         /* The longest holds the path; of equal ones the last lies on top. */
-        if (!holds(buf_span(&point), path) || point.size < best->size)
+        if (!holds(buf_span(&point), search->path) || point.size < search->best.size)
                 return HIF_OK;
-        *ours = is_ours(type, next_field(&line));
-        buf_reset(best);
-        buf_put_span(best, buf_span(&point));
-        return buf_failed(best) ? HIF_ENOMEM : HIF_OK;
+        search->ours = is_ours(type, source);
+        buf_reset(&search->best);
+        buf_put_span(&search->best, buf_span(&point));
+        return buf_failed(&search->best) ? HIF_ENOMEM : HIF_OK;
 }
 
-enum hif_err mounts_find(struct env *env, const char *path, bool *found, char **mount_point)
+static enum hif_err read_mounts(struct env *env, struct search *search)
 {
         AUTO_BUF struct buf info = {0};
-        AUTO_BUF struct buf best = {0};
         struct reader rd;
-        bool ours = false;
         enum hif_err err = env_read_file(env, "/proc/self/mountinfo", MOUNTINFO_MAX, &info);
 
         rd = rd_open(buf_span(&info));
@@ -89,17 +98,34 @@ enum hif_err mounts_find(struct env *env, const char *path, bool *found, char **
                 const uint8_t *end = memchr(rd.next, '\n', rd_left(&rd));
                 size_t n = end ? (size_t)(end - rd.next) : rd_left(&rd);
 
-                err = read_line(rd_span(&rd, n), path, &best, &ours);
+                err = read_line(rd_span(&rd, n), search);
                 if (end)
                         rd.next++;
         }
-        if (err != HIF_OK)
-                return err;
-        if (ours) {
-                *mount_point = strndup((const char *)best.data, best.size);
+        return err;
+}
+
+enum hif_err mounts_find(struct env *env, const char *path, bool *found, char **mount_point)
+{
+        struct search search = {.path = path};
+        enum hif_err err = read_mounts(env, &search);
+
+        *found = err == HIF_OK && search.ours;
+        if (*found) {
+                *mount_point = strndup((const char *)search.best.data, search.best.size);
                 if (!*mount_point)
-                        return HIF_ENOMEM;
+                        err = HIF_ENOMEM;
         }
-        *found = ours;
-        return HIF_OK;
+        buf_free(&search.best);
+        return err;
+}
+
+enum hif_err mounts_hold(struct env *env, const char *source, const char *mount_point, bool *found)
+{
+        struct search search = {.path = mount_point, .source = source};
+        enum hif_err err = read_mounts(env, &search);
+
+        *found = search.held;
+        buf_free(&search.best);
+        return err;
 }

@@ -57,16 +57,30 @@ static enum hif_err do_ping(struct request *request, json_t **result, struct hif
         return *result != NULL ? HIF_OK : HIF_ENOMEM;
 }
 
+/* Leave a workspace, and close it where its mount was taken away. */
+static void leave_if_mounted(struct daemon *daemon, struct workspace *workspace)
+{
+        struct hif_why why = {0};
+
+        if (!workspace_is_mounted(workspace) && workspace_unmount(workspace, false, &why) != HIF_OK)
+                log_line(daemon->cli->env.log, LOG_WARN, "daemon", "%s", why.text);
+        workspace_leave(workspace);
+}
+
 /* The same session at the same place: asking twice is no mistake. A daemon that has just come back
  * has mounted it by itself. */
 static bool is_mounted_there(struct daemon *daemon, const struct workspace_options *options)
 {
-        struct workspace *workspace =
-            workspace_enter_name(daemon, options->project, options->session);
-        bool there = workspace != NULL && workspace_is_at(workspace, options->mount_point);
+        struct workspace *workspace = workspace_enter_path(daemon, options->mount_point);
+        bool there;
 
         if (workspace != NULL)
-                workspace_leave(workspace);
+                leave_if_mounted(daemon, workspace);
+        workspace = workspace_enter_name(daemon, options->project, options->session);
+        there = workspace != NULL && workspace_is_mounted(workspace) &&
+                workspace_is_at(workspace, options->mount_point);
+        if (workspace != NULL)
+                leave_if_mounted(daemon, workspace);
         return there;
 }
 

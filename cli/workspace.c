@@ -187,17 +187,25 @@ static struct workspace *workspace_new(struct daemon *daemon,
         return workspace;
 }
 
+/* The workspace is entered; nobody finds it any more after delist, and the last to leave frees it.
+ */
+static void close_workspace(struct workspace *workspace)
+{
+        if (workspace->vfs != NULL)
+                front_stop(workspace);
+        close_parts(workspace);
+        workspace_delist(workspace);
+        workspace->closed = true;
+}
+
 static void abandon_mount(struct workspace *workspace)
 {
         struct hif_why ignored;
 
         if (workspace->mounted)
                 (void)!front_unmount(workspace, true, &ignored);
-        if (workspace->vfs != NULL)
-                front_stop(workspace);
-        close_parts(workspace);
-        workspace_delist(workspace);
-        workspace_free(workspace);
+        close_workspace(workspace);
+        workspace_leave(workspace);
 }
 
 enum hif_err workspace_mount(struct daemon *daemon, const struct workspace_options *options,
@@ -241,6 +249,7 @@ enum hif_err workspace_mount(struct daemon *daemon, const struct workspace_optio
                 return err;
         }
         *out = workspace;
+        workspace_leave(workspace);
         return HIF_OK;
 }
 
@@ -262,7 +271,8 @@ static enum hif_err resume_options(struct daemon *daemon, const char *dir,
         options->session = slash + 1;
         options->mount_point = records_text(*overlay, VALUE_MOUNT);
         options->store_url = records_text(*overlay, VALUE_STORE);
-        if (*project == NULL || options->mount_point == NULL || options->store_url == NULL)
+        if (*project == NULL || options->mount_point == NULL || options->store_url == NULL ||
+            records_options(*overlay, options) != HIF_OK)
                 return why_set(why, HIF_ECORRUPT, "'%s' was mounted, but its records are damaged",
                                dir);
         return HIF_OK;
@@ -299,27 +309,22 @@ enum hif_err workspace_resume(struct daemon *daemon, const char *dir, char **mou
                 abandon_mount(workspace);
                 return err;
         }
-        workspace->mounted = true;
+        err = records_store(workspace, false); /* the port may be another */
+        if (err != HIF_OK)
+                log_line(daemon->cli->env.log, LOG_WARN, "daemon",
+                         "where '%s' is served could not be recorded: %s", workspace->mount_point,
+                         hif_strerror(err));
         log_line(daemon->cli->env.log, LOG_INFO, "daemon", "%s is back at %s",
                  workspace->project_name, workspace->mount_point);
+        workspace_leave(workspace);
         return HIF_OK;
-}
-
-/* The workspace is entered; nobody finds it any more after delist, and the last to leave frees it.
- */
-static void close_workspace(struct workspace *workspace)
-{
-        front_stop(workspace);
-        close_parts(workspace);
-        workspace_delist(workspace);
-        workspace->closed = true;
 }
 
 enum hif_err workspace_unmount(struct workspace *workspace, bool force, struct hif_why *why)
 {
         enum hif_err err = HIF_OK;
 
-        if (workspace->mounted && workspace->front == FRONT_NFS && !workspace->read_only) {
+        if (front_is_mounted(workspace) && workspace->front == FRONT_NFS && !workspace->read_only) {
                 err = kernel_sync(workspace->mount_point, SYNC_TIMEOUT_MS);
                 if (err != HIF_OK && !force)
                         return why_set(why, err,

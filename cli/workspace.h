@@ -78,6 +78,8 @@ struct workspace *workspace_enter_name(struct daemon *daemon, const char *projec
 struct workspace *workspace_enter_any(struct daemon *daemon);
 void workspace_leave(struct workspace *workspace);
 bool workspace_is_at(const struct workspace *workspace, const char *mount_point);
+/* Is the mount there still? umount(8) tells no one. */
+bool workspace_is_mounted(struct workspace *workspace);
 const char *workspace_mount_point(const struct workspace *workspace);
 /* With daemon->lock held: the next in the list, and what it says of itself. */
 struct workspace *workspace_after(const struct workspace *workspace);

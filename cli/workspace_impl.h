@@ -6,6 +6,8 @@
 #include "fuse/fuse_server.h"
 #include "nfs/server.h"
 
+#include <stdatomic.h>
+
 /* Names of the overlay values that belong to the workspace. */
 #define VALUE_SESSION_ID "session.id"      /* 16 bytes */
 #define VALUE_ORIGIN     "session.origin"  /* u64 */
@@ -40,7 +42,7 @@ struct workspace {
         struct vfs *vfs;
         struct nfs_server *nfs;
         struct fuse_server *fuse;
-        bool mounted;
+        atomic_bool mounted; /* as far as is known: front_is_mounted looks */
 
         struct session_id session;
         uint64_t origin_position;
@@ -58,16 +60,20 @@ HIF_MUST_USE enum hif_err workspace_set(struct workspace *workspace, const struc
 
 /* --- workspace_list.c --- */
 
-/* Add to the daemon's list. HIF_EBUSY when the session, or the mount point, is taken. */
+/* Add to the daemon's list, entered: who finds it waits until it is open, or closed again.
+ * HIF_EBUSY when the session, or the mount point, is taken. */
 HIF_MUST_USE enum hif_err workspace_enlist(struct workspace *workspace, struct hif_why *why);
 void workspace_delist(struct workspace *workspace);
 void workspace_free(struct workspace *workspace); /* workspace.c; NULL is fine */
 
 /* --- workspace_records.c --- */
 
-/* What a session that was mounted before says of itself; and of the mount that a daemon before this
- * one made. HIF_ECORRUPT with a sentence. */
+/* What a session that was mounted before says of itself. HIF_ECORRUPT with a sentence. */
 HIF_MUST_USE enum hif_err records_load(struct workspace *workspace, struct hif_why *why);
+/* How a daemon before this one had mounted it: the options that opening depends on, and then where
+ * its server was. HIF_ECORRUPT. */
+HIF_MUST_USE enum hif_err records_options(const struct overlay *overlay,
+                                          struct workspace_options *out);
 HIF_MUST_USE enum hif_err records_resume(struct workspace *workspace, struct hif_why *why);
 /* Store what this mount is; first: and what the session is. */
 HIF_MUST_USE enum hif_err records_store(struct workspace *workspace, bool first);
@@ -86,6 +92,8 @@ HIF_MUST_USE enum hif_err front_start(struct workspace *workspace, bool resume, 
 HIF_MUST_USE enum hif_err front_unmount(struct workspace *workspace, bool force,
                                         struct hif_why *why);
 void front_stop(struct workspace *workspace);
+/* Is it there still? umount(8) asks no one. */
+bool front_is_mounted(struct workspace *workspace);
 
 /* --- mount_nfs.c --- */
 
@@ -94,6 +102,8 @@ HIF_MUST_USE enum hif_err mount_nfs(const struct workspace *workspace, const cha
                                     struct hif_why *why);
 HIF_MUST_USE enum hif_err unmount_nfs(const char *mount_point, bool force, struct hif_why *why);
 void export_path_of(const struct workspace *workspace, char out[NFS_EXPORT_MAX]);
+/* Does the kernel have this workspace's mount? True where that cannot be told. */
+bool mount_nfs_is_there(const struct workspace *workspace);
 
 /* --- mount_fuse.c --- */
 

@@ -320,7 +320,7 @@ enum hif_err workspace_land(struct workspace *workspace, const char *goal, bool 
                 return why_set(why, HIF_EROFS,
                                "'%s' is mounted read-only: there is nothing to land",
                                workspace->mount_point);
-        if (workspace->mounted && workspace->front == FRONT_NFS) {
+        if (front_is_mounted(workspace) && workspace->front == FRONT_NFS) {
                 err = kernel_sync(workspace->mount_point, FLUSH_TIMEOUT_MS);
                 if (err != HIF_OK)
                         return why_set(

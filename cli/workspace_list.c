@@ -3,12 +3,12 @@
 
 #include <string.h>
 
-/* HIF_EBUSY when the session, or the mount point, is taken. */
 enum hif_err workspace_enlist(struct workspace *workspace, struct hif_why *why)
 {
         struct daemon *daemon = workspace->daemon;
         enum hif_err err = HIF_OK;
 
+        pthread_mutex_lock(&workspace->lock); /* no one knows it: this does not wait */
         pthread_mutex_lock(&daemon->lock);
         for (struct workspace *other = daemon->first; other != NULL; other = other->next) {
                 if (strcmp(other->dir, workspace->dir) == 0)
@@ -23,10 +23,13 @@ enum hif_err workspace_enlist(struct workspace *workspace, struct hif_why *why)
                                       other->project_name, other->mount_point);
         }
         if (err == HIF_OK) {
+                workspace->users = 1;
                 workspace->next = daemon->first;
                 daemon->first = workspace;
         }
         pthread_mutex_unlock(&daemon->lock);
+        if (err != HIF_OK)
+                pthread_mutex_unlock(&workspace->lock);
         return err;
 }
 
@@ -137,6 +140,11 @@ void workspace_leave(struct workspace *workspace)
 bool workspace_is_at(const struct workspace *workspace, const char *mount_point)
 {
         return strcmp(workspace->mount_point, mount_point) == 0;
+}
+
+bool workspace_is_mounted(struct workspace *workspace)
+{
+        return front_is_mounted(workspace);
 }
 
 const char *workspace_mount_point(const struct workspace *workspace)

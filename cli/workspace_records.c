@@ -71,19 +71,26 @@ enum hif_err records_store(struct workspace *workspace, bool first)
 
 /* --- opening --- */
 
-/* The options of a mount that an earlier daemon made, from the overlay's values. */
+enum hif_err records_options(const struct overlay *overlay, struct workspace_options *out)
+{
+        struct span flags = overlay_value(overlay, VALUE_FLAGS);
+
+        if (flags.size != 1)
+                return HIF_ECORRUPT;
+        out->read_only = (flags.data[0] & FLAG_READ_ONLY) != 0;
+        out->power = (flags.data[0] & FLAG_POWER) != 0;
+        out->allow_other = (flags.data[0] & FLAG_ALLOW_OTHER) != 0;
+        return HIF_OK;
+}
+
 enum hif_err records_resume(struct workspace *workspace, struct hif_why *why)
 {
-        struct span flags = overlay_value(workspace->overlay, VALUE_FLAGS);
         struct span port = overlay_value(workspace->overlay, VALUE_PORT);
         struct span front = overlay_value(workspace->overlay, VALUE_FRONT);
 
-        if (flags.size != 1 || port.size != 2)
+        if (port.size != 2)
                 return why_set(why, HIF_ECORRUPT, "'%s' was mounted, but its records are damaged",
                                workspace->dir);
-        workspace->read_only = (flags.data[0] & FLAG_READ_ONLY) != 0;
-        workspace->power = (flags.data[0] & FLAG_POWER) != 0;
-        workspace->allow_other = (flags.data[0] & FLAG_ALLOW_OTHER) != 0;
         workspace->port = be16_get(port.data);
         workspace->front = span_eq(front, span_str("nfs")) ? FRONT_NFS : FRONT_FUSE;
         return HIF_OK;

@@ -1,0 +1,55 @@
+#!/bin/bash
+# Mounts that come and go by other hands than ours: at the same time, by umount(8), with a daemon that
+# is killed. None is said to be there that is not, and what it was mounted with stays.
+. "$(dirname "$0")/../lib.sh"
+
+at=$work/app
+
+step 'set up'
+mkdir "$work/tree"
+echo one >"$work/tree/one"
+hif project create acme/app
+hif import acme/app "$work/tree" -m import
+
+step 'commands find a workspace open or not at all'
+hif mount "--$front" acme/app "$at"
+pid=$(daemon_pid)
+for i in 1 2 3 4 5 6; do
+	hif unmount "$at"
+	for j in 1 2 3; do { hif -C "$at" status || hif mount; } >/dev/null 2>&1 & done
+	hif mount "--$front" acme/app "$at" >/dev/null
+	wait $(jobs -p)
+done
+expect "$(daemon_pid)" "$pid"
+expect "$(cat "$at/one")" one
+
+step 'what umount(8) took away is mounted again when it is asked for'
+echo edit >"$at/two"
+umount "$at"
+hif mount "--$front" acme/app "$at" >/dev/null
+expect "$(cat "$at/two")" edit
+umount "$at"
+hif mount "--$front" acme/app "$work/elsewhere" >/dev/null
+expect "$(cat "$work/elsewhere/two")" edit
+expect "$(hif -C "$work/elsewhere" status)" 'A two'
+hif unmount "$work/elsewhere"
+
+step 'a mount point that went with it keeps no session from being unmounted or landed'
+hif mount "--$front" acme/app "$at" >/dev/null
+umount "$at"
+rmdir "$at"
+hif -C "$at" land two
+hif unmount "$at"
+
+step 'also when no daemon saw it'
+hif mount "--$front" acme/app "$at" --allow-other >/dev/null
+echo edit >"$at/three"
+kill -9 "$(daemon_pid)"
+umount -l "$at"
+hif -C "$at" status >/dev/null
+expect "$(cat "$at/three")" edit
+
+step 'a mount that comes back serves whom it served'
+chmod 755 "$work"
+expect "$(setpriv --reuid 65534 --regid 65534 --clear-groups cat "$at/one")" one
+hif unmount "$at"
