@@ -203,9 +203,12 @@ void check_expanded(struct sim *sim, const struct vfs_snapshot *snapshot,
                     const struct mtree *expected);
 
 /* sim_land.c */
-void land_foreign(struct sim *sim);
 void land_ours(struct sim *sim);
 void move_to_tail(struct sim *sim);
+
+/* sim_others.c */
+void land_foreign(struct sim *sim);
+bool trees_same(const struct mtree *a, const struct mtree *b);
 struct vfs_base land_tree(struct sim *sim, const struct mtree *from, const struct vfs_base *at,
                           const struct mtree *to);
 
