@@ -23,6 +23,7 @@
 
 #define REQUESTS_MAX       64
 #define REQUEST_TIMEOUT_MS 10000
+#define SEND_TIMEOUT_S     30
 #define LOG_MODE           0600
 #define FILES_MAX          65536
 
@@ -86,6 +87,7 @@ static bool is_own_user(int fd)
 static void on_connection(struct loop_io *io, uint32_t events)
 {
         struct frame *frame = FROM_LISTENER(io);
+        const struct timeval patience = {.tv_sec = SEND_TIMEOUT_S};
         struct serving *serving;
         pthread_t thread;
         int fd = accept4(io->fd, NULL, NULL, SOCK_CLOEXEC);
@@ -93,6 +95,8 @@ static void on_connection(struct loop_io *io, uint32_t events)
         (void)events;
         if (fd < 0)
                 return;
+        /* A command that is stopped (^Z) must not stop a landing. */
+        (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
         serving = malloc(sizeof(*serving));
         if (serving == NULL || !is_own_user(fd) || atomic_load(&frame->requests) >= REQUESTS_MAX) {
                 log_line(frame->log, LOG_WARN, "daemon", "a control connection was refused");

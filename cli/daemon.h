@@ -15,6 +15,7 @@ struct request {
         struct daemon *daemon;
         int fd;
         json_t *args;            /* the request's object */
+        bool gone;               /* the command does not read what it is sent */
         void (*stop)(void *arg); /* make daemon_run return */
         void *stop_arg;
 };

@@ -183,8 +183,8 @@ static void send_progress(void *arg, const struct land_progress *progress)
             (json_int_t)progress->bytes_done, "bytes_total", (json_int_t)progress->bytes_total);
 
         /* Nobody has to watch: a command that went away does not stop a landing. */
-        if (message != NULL)
-                (void)!control_send(request->fd, message);
+        if (message != NULL && !request->gone)
+                request->gone = control_send(request->fd, message) != HIF_OK;
         json_decref(message);
 }
 
@@ -244,6 +244,33 @@ static const struct operation operations[] = {
     {"diff", do_diff}, {"land", do_land},   {"list", do_list},       {"stop", do_stop},
 };
 
+/* An error as a message; what a text quotes need not be UTF-8. */
+static void put_error(json_t *message, enum hif_err err, const char *text)
+{
+        AUTO_BUF struct buf clean = {0};
+
+        text_escape(&clean, span_str(text));
+        if (buf_failed(&clean))
+                buf_reset(&clean);
+        json_object_set_new(message, "error",
+                            json_pack("{s:s, s:s%}", "code", hif_err_name(err), "text",
+                                      clean.size > 0 ? (const char *)clean.data : "", clean.size));
+}
+
+static enum hif_err answer(struct request *request, const json_t *message)
+{
+        json_t *instead;
+        enum hif_err err = control_send(request->fd, message);
+
+        if (err != HIF_ELIMIT)
+                return err;
+        instead = json_object();
+        put_error(instead, err, "the answer is too large to be sent; ask for less at once");
+        err = control_send(request->fd, instead);
+        json_decref(instead);
+        return err;
+}
+
 void request_serve(struct request *request)
 {
         const char *name = text_of(request->args, "op");
@@ -258,14 +285,13 @@ void request_serve(struct request *request)
                 why_set(&why, err, "'%s' failed: %s", name != NULL ? name : "?", hif_strerror(err));
         message = json_object();
         if (err != HIF_OK)
-                json_object_set_new(
-                    message, "error",
-                    json_pack("{s:s, s:s}", "code", hif_err_name(err), "text", why.text));
+                put_error(message, err, why.text);
         if (result != NULL)
                 json_object_set_new(message, "result", result);
-        if (control_send(request->fd, message) != HIF_OK)
+        if (request->gone || answer(request, message) != HIF_OK)
                 log_line(request->daemon->cli->env.log, LOG_INFO, "daemon",
-                         "the command that asked for '%s' did not wait for the answer", name);
+                         "the command that asked for '%s' did not wait for the answer",
+                         name != NULL ? name : "?");
         json_decref(message);
 }
 
