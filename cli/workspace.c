@@ -81,6 +81,29 @@ static enum hif_err first_base(struct workspace *workspace, const struct workspa
         return err;
 }
 
+/* A session of the same name and project, but of another store, is another one; a store that was
+ * moved is the same. */
+static enum hif_err check_store(struct workspace *workspace, struct hif_why *why)
+{
+        AUTO_FREE char *made = records_text(workspace->overlay, VALUE_STORE);
+        struct vfs_base base = vfs_base(workspace->vfs);
+        struct slot_read slot = {0};
+        enum hif_err err;
+
+        if (made != NULL && strcmp(made, workspace->store_url) == 0)
+                return HIF_OK;
+        err = project_slot(&workspace->project, base.position, false, &slot, why);
+        if (err == HIF_OK && !hash_eq(&slot.hash, &base.slot))
+                err = HIF_ENOENT;
+        slot_read_free(&slot);
+        if (err != HIF_ENOENT)
+                return err;
+        return why_set(why, HIF_EEXIST,
+                       "session '%s' was begun in the store '%s', and '%s' does not have its base; "
+                       "choose a new name with --session",
+                       workspace->session_name, made != NULL ? made : "?", workspace->store_url);
+}
+
 struct opening {
         struct workspace *workspace;
         const struct vfs_base *first;
@@ -152,7 +175,7 @@ static enum hif_err open_parts(struct workspace *workspace, const struct workspa
         if (err != HIF_OK)
                 return err;
         loop_call(workspace->loop, open_vfs, &opening);
-        return opening.err;
+        return opening.err == HIF_OK && !*first ? check_store(workspace, why) : opening.err;
 }
 
 static struct workspace *workspace_new(struct daemon *daemon,

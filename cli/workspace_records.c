@@ -54,11 +54,11 @@ enum hif_err records_store(struct workspace *workspace, bool first)
             {VALUE_FRONT, span_str(workspace->front == FRONT_NFS ? "nfs" : "fuse")},
             {VALUE_FLAGS, span_of(&flags, 1)},
             {VALUE_PORT, span_of(port, sizeof(port))},
+            {VALUE_STORE, span_str(workspace->store_url)},
             {VALUE_SESSION_ID, span_of(workspace->session.bytes, SESSION_ID_SIZE)},
             {VALUE_ORIGIN, span_of(origin, sizeof(origin))},
             {VALUE_CREATED, span_of(created, sizeof(created))},
             {VALUE_PROJECT, span_str(workspace->project_name)},
-            {VALUE_STORE, span_str(workspace->store_url)},
             {VALUE_KEY, span_of(workspace->key, sizeof(workspace->key))},
         };
         struct env *env = &workspace->daemon->cli->env;
@@ -66,7 +66,7 @@ enum hif_err records_store(struct workspace *workspace, bool first)
         be16_put(port, workspace->port);
         be64_put(origin, workspace->origin_position);
         be64_put(created, hlc_next(0, env_wall_ns(env) / 1000000));
-        return workspace_set(workspace, values, first ? sizeof(values) / sizeof(values[0]) : 4);
+        return workspace_set(workspace, values, first ? sizeof(values) / sizeof(values[0]) : 5);
 }
 
 /* --- opening --- */

@@ -23,6 +23,12 @@ done
 expect "$(daemon_pid)" "$pid"
 expect "$(cat "$at/one")" one
 
+step 'what an error quotes may be cut within a character'
+long=$(printf 'ä%.0s' $(seq 600))
+for pad in '' x; do
+	fails_with 6 'is not in a mounted workspace|äää' hif -C "/$pad$long" status
+done
+
 step 'what umount(8) took away is mounted again when it is asked for'
 echo edit >"$at/two"
 umount "$at"
@@ -52,4 +58,17 @@ expect "$(cat "$at/three")" edit
 step 'a mount that comes back serves whom it served'
 chmod 755 "$work"
 expect "$(setpriv --reuid 65534 --regid 65534 --clear-groups cat "$at/one")" one
+hif unmount "$at"
+
+step 'a session belongs to the store in which it was begun, wherever that lies'
+store=$HOME/.local/share/hif/store
+hif --store "$work/other" project create acme/app
+hif --store "$work/other" import acme/app "$work/tree" -m other
+fails_with 1 'was begun in the store .*/store.*choose a new name' \
+	hif --store "$work/other" mount "--$front" acme/app "$at"
+mv "$store" "$work/moved"
+hif --store "$work/moved" mount "--$front" acme/app "$at"
+expect "$(cat "$at/three")" edit
+kill -9 "$(daemon_pid)"
+hif -C "$at" land three
 hif unmount "$at"
