@@ -478,13 +478,13 @@ void op_edit(struct sim *sim)
 void op_random(struct sim *sim)
 {
         uint64_t what = pick(sim, 100);
+        bool guarded = chance(sim, 50), cut = chance(sim, 50);
         int dir, name;
 
         sim->doing = "operating";
         if (what < 14) {
                 if (pick_free(sim, &dir, &name) || sim->nodes[dir].child[name] != 0)
-                        do_create(sim, dir, name, chance(sim, 50) ? VFS_GUARDED : VFS_UNCHECKED,
-                                  chance(sim, 50));
+                        do_create(sim, dir, name, guarded ? VFS_GUARDED : VFS_UNCHECKED, cut);
         } else if (what < 30) {
                 op_write(sim);
         } else if (what < 36) {

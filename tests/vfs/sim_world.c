@@ -91,9 +91,9 @@ static void boot(struct sim *sim)
 void world_open(struct sim *sim)
 {
         struct fetch_config fetch = {.ram_max = sim->ram_max, .no_timer = true};
-        struct overlay_config overlay = {.serial = true,
-                                         .log_segment_bytes = 16384u << pick(sim, 4),
-                                         .data_segment_bytes = 16384u << pick(sim, 4)};
+        uint32_t log = 16384u << pick(sim, 4), data = 16384u << pick(sim, 4);
+        struct overlay_config overlay = {
+            .serial = true, .log_segment_bytes = log, .data_segment_bytes = data};
         struct vfs_config config = {.env = sim->env, .dir = DIR, .uid = UID, .gid = UID};
         struct hif_why why = {""};
         bool fresh;
