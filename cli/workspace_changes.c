@@ -214,7 +214,8 @@ static void take(void *arg)
 {
         struct taking *taking = arg;
 
-        taking->err = vfs_snapshot_take(taking->workspace->vfs, false, taking->snapshot);
+        /* Frozen: what is read stays what it was while programs go on to write and remove. */
+        taking->err = vfs_snapshot_take(taking->workspace->vfs, true, taking->snapshot);
 }
 
 static void release(void *arg)

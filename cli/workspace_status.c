@@ -100,6 +100,11 @@ static void put_header(struct buf *out, const struct vfs_change *change)
                            (const char *)change->path.data);
 }
 
+static const void *text_in(const struct buf *content)
+{
+        return content->size > 0 ? content->data : (const void *)"";
+}
+
 /* The hunks, by libgit2; its own header line is cut, ours stands. */
 static enum hif_err put_hunks(struct buf *out, const struct vfs_change *change,
                               const struct buf *old, const struct buf *new)
@@ -111,18 +116,18 @@ static enum hif_err put_hunks(struct buf *out, const struct vfs_change *change,
         const char *hunks;
         enum hif_err err = HIF_OK;
 
-        if (git_libgit2_init() < 0) /* counted: once a call is cheap */
-                return HIF_ENOMEM;
-
         buf_put_span(&from, from_path);
         buf_put_u8(&from, 0);
         buf_put_span(&to, change->path);
         buf_put_u8(&to, 0);
         if (buf_failed(&from) || buf_failed(&to))
                 return HIF_ENOMEM;
-        if (git_patch_from_buffers(&patch, change->kind == VFS_ADDED ? NULL : old->data, old->size,
-                                   (const char *)from.data,
-                                   change->kind == VFS_DELETED ? NULL : new->data, new->size,
+        if (git_libgit2_init() < 0) /* counted: once a call is cheap */
+                return HIF_ENOMEM;
+        /* NULL is no file, which an empty one is not. */
+        if (git_patch_from_buffers(&patch, change->kind == VFS_ADDED ? NULL : text_in(old),
+                                   old->size, (const char *)from.data,
+                                   change->kind == VFS_DELETED ? NULL : text_in(new), new->size,
                                    (const char *)to.data, NULL) != 0 ||
             git_patch_to_buf(&text, patch) != 0) {
                 git_patch_free(patch);
@@ -195,6 +200,8 @@ enum hif_err workspace_diff(struct workspace *workspace, const json_t *paths, js
                         continue;
                 files++;
                 err = put_diff(workspace, &snapshot, &snapshot.changes[i], &text);
+                if (text.size > CONTROL_SIZE_MAX / 2) /* it cannot be sent */
+                        break;
         }
         changes_free(workspace, &snapshot);
         if (err == HIF_OK && buf_failed(&text))

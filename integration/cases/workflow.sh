@@ -37,6 +37,9 @@ R src/f2.c -> src/renamed.c'
 step 'diff'
 expect_match "$(hif diff README)" '\+more'
 expect_match "$(hif diff src/f4.c)" 'FILE FOUR'
+echo filled >src/nothing
+expect_match "$(hif diff src/nothing)" '--- a/src/nothing'
+: >src/nothing
 
 step 'edits survive unmount'
 cd /
@@ -64,7 +67,7 @@ expect "$(hif cat acme/app@1:README)" hello
 step 'a second mount sees what was landed'
 cd /
 # A file that was written anew with the same content is no change, and its new time does not land.
-touch -r "$work/tree/src/f5.c" "$work/copy/src/f5.c"
+for f in f5.c nothing; do touch -r "$work/tree/src/$f" "$work/copy/src/$f"; done
 hif mount "--$front" acme/app "$work/other" --session other
 same_tree "$work/copy" "$work/other"
 hif unmount "$work/other"
