@@ -246,7 +246,7 @@ enum hif_err workspace_mount(struct daemon *daemon, const struct workspace_optio
                 return err;
         }
         err = open_parts(workspace, options, &first, why);
-        if (err == HIF_OK && !first && options->at && !options->read_only &&
+        if (err == HIF_OK && !first && options->at &&
             vfs_base(workspace->vfs).position != options->at_position)
                 err = why_set(why, HIF_EEXIST,
                               "session '%s' stands at @%llu already; choose a new name with "

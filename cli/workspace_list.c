@@ -54,9 +54,10 @@ static bool path_is_below(const char *path, const char *dir)
         return strncmp(path, dir, size) == 0 && (path[size] == '/' || path[size] == '\0');
 }
 
-static struct workspace *enter(struct daemon *daemon,
-                               bool (*match)(const struct workspace *workspace, const void *arg),
-                               const void *arg)
+static struct workspace *try_enter(struct daemon *daemon,
+                                   bool (*match)(const struct workspace *workspace,
+                                                 const void *arg),
+                                   const void *arg, bool *closed)
 {
         struct workspace *found = NULL;
 
@@ -70,10 +71,25 @@ static struct workspace *enter(struct daemon *daemon,
         if (found == NULL)
                 return NULL;
         pthread_mutex_lock(&found->lock);
-        if (found->closed) { /* unmounted while we waited */
-                workspace_leave(found);
-                return NULL;
-        }
+        *closed = found->closed;
+        if (!*closed)
+                return found;
+        workspace_leave(found);
+        return NULL;
+}
+
+/* One that was unmounted while we waited may have made room for another. */
+static struct workspace *enter(struct daemon *daemon,
+                               bool (*match)(const struct workspace *workspace, const void *arg),
+                               const void *arg)
+{
+        struct workspace *found;
+        bool closed;
+
+        do {
+                closed = false;
+                found = try_enter(daemon, match, arg, &closed);
+        } while (closed);
         return found;
 }
 

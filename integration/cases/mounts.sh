@@ -72,3 +72,6 @@ expect "$(cat "$at/three")" edit
 kill -9 "$(daemon_pid)"
 hif -C "$at" land three
 hif unmount "$at"
+
+step 'a session that stands elsewhere is not shown as the position that was asked for'
+fails_with 1 "stands at @3 already" hif --store "$work/moved" mount "--$front" acme/app "$at" --at @1 --read-only
