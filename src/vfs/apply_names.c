@@ -194,6 +194,28 @@ static void keep_shown(struct applying *ap)
         }
 }
 
+/* What others put into a directory that was removed here since: it is gone, and a row says so. */
+static void hide_others(struct applying *ap)
+{
+        const struct overlay *overlay = ap->vfs->config.overlay;
+        const struct move_name *others = (const void *)ap->move->others.data;
+
+        for (size_t i = 0; i < ap->move->others.size / sizeof(*others); i++) {
+                const struct move_name *other = &others[i];
+                const struct onode *dir = overlay_node(overlay, other->dir);
+                struct odirent row = {.dir = other->dir,
+                                      .hash60 = other->hash60,
+                                      .name = other->name,
+                                      .base_child = other->base_child,
+                                      .base = other->base};
+
+                if (other->base_child != NODEID_NONE && dir != NULL &&
+                    (dir->flags & ONODE_REMOVED) != 0 &&
+                    overlay_dirent(overlay, row.dir, row.hash60, row.name) == NULL)
+                        otx_dirent_put(ap->tx, &row);
+        }
+}
+
 enum hif_err apply_names(struct applying *ap)
 {
         overlay_each_dirent(ap->vfs->config.overlay, refresh, ap);
@@ -202,5 +224,6 @@ enum hif_err apply_names(struct applying *ap)
         apply_drop_names(ap);
         give_back(ap);
         keep_shown(ap);
+        hide_others(ap);
         return ap->err;
 }

@@ -144,8 +144,8 @@ static enum hif_err move_landed(struct planning *plan, const struct vfs_expanded
         return err;
 }
 
-/* Without a landing, only what others have made of a path can be what we made of it. A directory
- * that was moved here keeps the base that it has. */
+/* Without a landing, only what others have made of a path can be what we made of it. What was moved
+ * here keeps the base that it has. */
 static enum hif_err may_adopt(struct planning *plan, const struct vfs_expanded *item,
                               const struct entry *entry, bool *may)
 {
@@ -156,7 +156,8 @@ static enum hif_err may_adopt(struct planning *plan, const struct vfs_expanded *
         *may = plan->move->landing;
         if (*may && entry->kind == ENTRY_DIR && item->path_from.size > 0)
                 return move_landed(plan, item, may);
-        if (*may || (entry->kind == ENTRY_DIR && runs_rank(&plan->old, item->node, &rank)))
+        if (*may || item->path_from.size > 0 ||
+            (entry->kind == ENTRY_DIR && runs_rank(&plan->old, item->node, &rank)))
                 return HIF_OK;
         err = tree_find(&plan->before, &plan->move->from.tree, buf_span(&plan->key), &old, NULL);
         *may = err == HIF_ENOENT || (err == HIF_OK && !entry_same(&old, entry));

@@ -117,7 +117,10 @@ struct sim {
         struct mtree base, tail;
         struct vfs_base base_at, tail_at;
         struct pending pending;
-        bool kept_directories; /* which others had removed: they land again, with what is above */
+        bool frozen; /* within a landing: a new directory may ask for another plan, which then knows
+                      * as little as after the death of its process */
+        bool kept; /* what others had removed: it lands again, and the time of what is above with it
+                    */
         struct listing listings[LISTINGS];
         struct {
                 uint64_t id, since_ns;
@@ -189,7 +192,7 @@ int name_of_text(const char *text, size_t size);
 
 /* sim_ops.c */
 void op_random(struct sim *sim);
-void op_edit(struct sim *sim); /* a write, or a new file */
+void op_edit(struct sim *sim); /* a write, a new file or directory */
 void listing_step(struct sim *sim, struct listing *listing);
 void listing_changed(struct sim *sim, int dir, int name);
 

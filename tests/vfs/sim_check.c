@@ -442,7 +442,9 @@ static void check_change(struct sim *sim, const struct vfs_snapshot *status,
         if (change->kind == VFS_DELETED) {
                 expect(sim, tree_get(&sim->base, entry.path) != NULL,
                        "D %s, which the base does not have", entry.path);
-                expect(sim, change->apart || !ment_same(wanted, tree_get(&sim->base, entry.path)),
+                expect(sim,
+                       change->apart || carried(sim, status, entry.path) ||
+                           !ment_same(wanted, tree_get(&sim->base, entry.path)),
                        "D %s, which is there", entry.path);
                 return;
         }

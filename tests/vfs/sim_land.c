@@ -87,10 +87,11 @@ static void follow(struct sim *sim, const struct mtree *then, const struct mtree
                 if (ment_same(old, tree_get(merged, old->path)) || dir == 0 ||
                     sim->nodes[dir].child[name] != old->node)
                         continue;
-                sim->kept_directories |= holds_ours(&sim->nodes[old->node]);
                 if (holds_ours(&sim->nodes[old->node]) ||
-                    sim->nodes[old->node].writes != old->writes)
-                        continue; /* nothing that was written here is lost */
+                    sim->nodes[old->node].writes != old->writes) {
+                        sim->kept = true; /* nothing that was written here is lost */
+                        continue;
+                }
                 tree_put(&gone, old);
                 sim_trace(sim, "  gone: %s", old->path);
                 if (sim->nodes[old->node].nlink == 1)
@@ -264,6 +265,7 @@ static void some_operations(struct sim *sim, bool edits)
 {
         const char *doing = sim->doing;
 
+        sim->frozen = true;
         for (uint64_t count = pick(sim, 5); count > 0; count--) {
                 world_turn(sim);
                 if (edits)
@@ -273,6 +275,7 @@ static void some_operations(struct sim *sim, bool edits)
                 sim->doing = "comparing while frozen";
                 check_all(sim);
         }
+        sim->frozen = false;
         sim->doing = doing;
 }
 
@@ -327,7 +330,7 @@ static bool apply_move(struct sim *sim, struct ours *ours, const struct vfs_base
                 return false;
         must_why(sim, err, why);
         if (busy)
-                some_operations(sim, ours->have_intent);
+                some_operations(sim, ours->have_intent || chance(sim, 30));
         sim->doing = "moving";
         err = vfs_move_apply(sim->vfs, move, values, 1);
         vfs_move_free(move);
@@ -340,7 +343,7 @@ static bool apply_move(struct sim *sim, struct ours *ours, const struct vfs_base
                 sim->session_origin = to->position;
         }
         follow(sim, then, merged);
-        if (sim->kept_directories || ours->have_intent ||
+        if (sim->kept || ours->have_intent ||
             to->position > sim->base_at.position + (ours->expanded_count > 0))
                 forget_times(sim, then, tail);
         sim->base = *tail;
@@ -439,7 +442,7 @@ static struct ours *ours_new(struct sim *sim)
 static void land_once(struct sim *sim, bool die)
 {
         struct ours *ours = ours_new(sim);
-        bool busy = chance(sim, 60);
+        bool busy = chance(sim, 60), edits = die || sim->pending.on || chance(sim, 30);
         struct mtree then, landing, landed;
         struct vfs_snapshot second;
         enum hif_err err;
@@ -453,7 +456,7 @@ static void land_once(struct sim *sim, bool die)
         must(sim, vfs_snapshot_take(sim->vfs, true, &ours->snapshot));
         expect(sim, vfs_snapshot_take(sim->vfs, true, &second) == HIF_EBUSY, "frozen twice");
         if (busy)
-                some_operations(sim, die || sim->pending.on);
+                some_operations(sim, edits);
         must(sim, vfs_changes_expand(&ours->snapshot, &ours->nodes.source, &ours->expanded,
                                      &ours->expanded_count));
         check_expanded(sim, &ours->snapshot, ours->expanded, ours->expanded_count, &sim->base,

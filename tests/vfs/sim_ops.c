@@ -223,11 +223,9 @@ static void op_truncate(struct sim *sim)
         do_setattr(sim, node, &set);
 }
 
-static void op_make(struct sim *sim)
+static void op_make(struct sim *sim, enum onode_kind kind)
 {
-        static const enum onode_kind kinds[] = {ONODE_DIR, ONODE_DIR, ONODE_SYMLINK, ONODE_FIFO};
         static const char *const targets[] = {"a", "../lib", "main.c", "nowhere/at/all"};
-        enum onode_kind kind = kinds[pick(sim, 4)];
         struct span target = span_str(targets[pick(sim, 4)]);
         struct vfs_setattr set = {.set = VFS_SET_MODE, .mode = kind == ONODE_DIR ? 0755 : 0777};
         int dir, name, node;
@@ -469,7 +467,9 @@ void op_edit(struct sim *sim)
         int dir, name;
 
         sim->doing = "editing";
-        if (chance(sim, 50))
+        if (chance(sim, 20))
+                op_make(sim, ONODE_DIR);
+        else if (chance(sim, 50))
                 op_write(sim);
         else if (pick_free(sim, &dir, &name))
                 do_create(sim, dir, name, VFS_GUARDED, false);
@@ -477,6 +477,7 @@ void op_edit(struct sim *sim)
 
 void op_random(struct sim *sim)
 {
+        static const enum onode_kind kinds[] = {ONODE_DIR, ONODE_DIR, ONODE_SYMLINK, ONODE_FIFO};
         uint64_t what = pick(sim, 100);
         bool guarded = chance(sim, 50), cut = chance(sim, 50);
         int dir, name;
@@ -492,7 +493,7 @@ void op_random(struct sim *sim)
         } else if (what < 44) {
                 op_setattr(sim);
         } else if (what < 53) {
-                op_make(sim);
+                op_make(sim, sim->frozen ? ONODE_SYMLINK : kinds[pick(sim, 4)]);
         } else if (what < 75) {
                 op_rename(sim);
         } else if (what < 81) {
