@@ -59,23 +59,17 @@ static enum hif_err land(struct cli *cli, const struct land_args *args, json_t *
         AUTO_FREE char *here = NULL;
         struct progress *progress;
         json_t *request;
-        int fd;
         enum hif_err err = cli_absolute(cli, ".", &here, why);
 
-        if (err == HIF_OK)
-                err = control_connect(cli, true, &fd, why);
         if (err != HIF_OK)
                 return err;
         request = json_pack("{s:s, s:s, s:s%, s:b}", "op", "land", "path", here, "goal", args->goal,
                             strlen(args->goal), "dry_run", args->dry_run);
-        if (request == NULL) {
-                close(fd);
+        if (request == NULL)
                 return why_set(why, HIF_EINVAL, "the goal is not valid UTF-8 text");
-        }
         progress = progress_begin(cli, args->dry_run ? "comparing" : "landing");
-        err = control_call(fd, request, 0, show_progress, progress, result, why);
+        err = control_ask(cli, request, show_progress, progress, result, why);
         progress_end(progress);
-        close(fd);
         return err;
 }
 

@@ -187,8 +187,11 @@ static enum hif_err call_daemon(struct cli *cli, bool start, json_t *request, js
                                 struct hif_why *why)
 {
         int fd;
-        enum hif_err err = control_connect(cli, start, &fd, why);
+        enum hif_err err;
 
+        if (start)
+                return control_ask(cli, request, NULL, NULL, result, why);
+        err = control_connect(cli, false, &fd, why);
         if (err != HIF_OK) {
                 json_decref(request);
                 return err;

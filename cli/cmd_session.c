@@ -115,18 +115,13 @@ static int cmd_session_status(struct cli *cli, int argc, char **argv)
         AUTO_FREE char *here = NULL;
         struct hif_why why = {0};
         json_t *result = NULL;
-        int fd;
         enum hif_err err;
 
         cli_parse(cli, &status_argp, argc, argv, NULL);
         err = cli_absolute(cli, ".", &here, &why);
         if (err == HIF_OK)
-                err = control_connect(cli, true, &fd, &why);
-        if (err != HIF_OK)
-                return cli_fail(cli, err, &why);
-        err = control_call(fd, json_pack("{s:s, s:s}", "op", "status", "path", here), 0, NULL, NULL,
-                           &result, &why);
-        close(fd);
+                err = control_ask(cli, json_pack("{s:s, s:s}", "op", "status", "path", here), NULL,
+                                  NULL, &result, &why);
         if (err != HIF_OK)
                 return cli_fail(cli, err, &why);
         if (cli->json)

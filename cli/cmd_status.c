@@ -12,19 +12,13 @@
 static enum hif_err ask(struct cli *cli, json_t *request, json_t **result, struct hif_why *why)
 {
         AUTO_FREE char *here = NULL;
-        int fd;
         enum hif_err err = cli_absolute(cli, ".", &here, why);
 
         if (err == HIF_OK && json_object_set_new(request, "path", json_string(here)) != 0)
                 err = HIF_ENOMEM;
         if (err == HIF_OK)
-                err = control_connect(cli, true, &fd, why);
-        if (err != HIF_OK) {
-                json_decref(request);
-                return err;
-        }
-        err = control_call(fd, request, 0, NULL, NULL, result, why);
-        close(fd);
+                return control_ask(cli, request, NULL, NULL, result, why);
+        json_decref(request);
         return err;
 }
 

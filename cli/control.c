@@ -294,9 +294,10 @@ static enum hif_err error_in(const json_t *message, struct hif_why *why)
         return why_set(why, HIF_EIO, "%s", text != NULL ? text : "the daemon failed");
 }
 
-enum hif_err control_call(int fd, json_t *request, uint64_t timeout_ms,
-                          void (*progress)(void *arg, const json_t *progress), void *arg,
-                          json_t **result, struct hif_why *why)
+/* *ended: the daemon closed the connection without an answer. */
+static enum hif_err call(int fd, json_t *request, uint64_t timeout_ms,
+                         void (*progress)(void *arg, const json_t *progress), void *arg,
+                         json_t **result, bool *ended, struct hif_why *why)
 {
         enum hif_err err = control_send(fd, request);
 
@@ -327,7 +328,38 @@ enum hif_err control_call(int fd, json_t *request, uint64_t timeout_ms,
                 return why_set(why, HIF_EUNREACHABLE,
                                "the daemon did not answer in time; "
                                "`hif daemon status` says how it does");
+        *ended = true;
         return why_set(why, HIF_EUNREACHABLE,
                        "the daemon ended during the request; run the command again, it starts "
                        "another");
+}
+
+enum hif_err control_call(int fd, json_t *request, uint64_t timeout_ms,
+                          void (*progress)(void *arg, const json_t *progress), void *arg,
+                          json_t **result, struct hif_why *why)
+{
+        bool ended;
+
+        return call(fd, request, timeout_ms, progress, arg, result, &ended, why);
+}
+
+enum hif_err control_ask(struct cli *cli, json_t *request,
+                         void (*progress)(void *arg, const json_t *progress), void *arg,
+                         json_t **result, struct hif_why *why)
+{
+        bool ended = true;
+        enum hif_err err = HIF_OK;
+
+        for (int tries = 0; tries < 2 && ended; tries++) {
+                int fd;
+
+                ended = false;
+                err = control_connect(cli, true, &fd, why);
+                if (err != HIF_OK)
+                        break;
+                err = call(fd, json_incref(request), 0, progress, arg, result, &ended, why);
+                close(fd);
+        }
+        json_decref(request);
+        return err;
 }

@@ -23,6 +23,13 @@ HIF_MUST_USE enum hif_err control_call(int fd, json_t *request, uint64_t timeout
                                        void (*progress)(void *arg, const json_t *progress),
                                        void *arg, json_t **result, struct hif_why *why);
 
+/* Both, starting a daemon if none runs, and once more if it ends before it has answered: it was
+ * about to end when we came, and all that a daemon does can be asked for again. request: taken
+ * over. */
+HIF_MUST_USE enum hif_err control_ask(struct cli *cli, json_t *request,
+                                      void (*progress)(void *arg, const json_t *progress),
+                                      void *arg, json_t **result, struct hif_why *why);
+
 /* Both sides. HIF_ENOENT: the peer has closed. HIF_ELIMIT, HIF_ECORRUPT: close it. */
 HIF_MUST_USE enum hif_err control_send(int fd, const json_t *message);
 HIF_MUST_USE enum hif_err control_receive(int fd, uint64_t timeout_ms, json_t **out);

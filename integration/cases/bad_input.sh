@@ -241,6 +241,8 @@ blob=$(hif ls --json acme/app mid.bin | jq -r '.[0].hash')
 list=$(hif ls --json acme/app big.bin | jq -r '.[0].hash')
 root=$(hif log --json acme/app -n 1 | jq -r '.[0].tree')
 with_damage blob "$(object blobs "$blob" '')" 1000 'mid\.bin'
+grep -q "blob $blob could not be read from the store: the data are corrupt" "$state/daemon.log" ||
+	fail 'nothing in the log'
 with_damage 'chunk list' "$(object blobs "$list" '')" 50 'big\.bin'
 chunk=$(find "$objects/blobs" -type f -size +400k ! -name "$blob" | head -n 1)
 with_damage chunk "$chunk" 1000 'big\.bin'
