@@ -3,4 +3,5 @@ BUILD_PACKAGES="build-essential cmake ninja-build pkg-config libzstd-dev libsqli
 	libjansson-dev libinih-dev libgit2-dev libssl-dev git ca-certificates"
 DEMO_PACKAGES="dpkg apt"
 TEST_PACKAGES="clang clang-format libclang-rt-14-dev libcmocka-dev libnfs-dev libtirpc-dev rpcsvc-proto
-	user-mode-linux busybox-static iproute2 util-linux procps jq sqlite3 zstd time"
+	user-mode-linux busybox-static iproute2 util-linux procps jq sqlite3 zstd time
+	ceph-mon ceph-osd radosgw ceph-common curl"
