@@ -90,6 +90,7 @@ static void print_landed(const json_t *result, bool dry_run)
 {
         long long position = (long long)json_integer_value(json_object_get(result, "position"));
         long long paths = (long long)json_integer_value(json_object_get(result, "paths"));
+        uint32_t member = (uint32_t)json_integer_value(json_object_get(result, "member"));
 
         if (dry_run) {
                 printf("Would land %lld path(s); nothing conflicts up to @%lld\n", paths, position);
@@ -97,6 +98,8 @@ static void print_landed(const json_t *result, bool dry_run)
         }
         printf("Landed session %s\n", json_string_value(json_object_get(result, "session")));
         printf("Landing position: %lld\n", position);
+        if (member > 0)
+                printf("Landed together with others, as @%lld.%u\n", position, member);
         if (json_is_true(json_object_get(result, "already_landed")))
                 printf(
                     "An earlier `hif land` had done it; edits made since are in a new session.\n");

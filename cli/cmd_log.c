@@ -85,12 +85,43 @@ static const char *path_kind_name(enum slot_path_kind kind)
         return "?";
 }
 
-static enum hif_err add_paths(json_t *object, const struct slot *slot)
+/* One line of the log: a landing, or a slot without one. */
+struct entry_view {
+        const struct slot *slot;
+        uint32_t index; /* of the landing */
+        struct slot_member landing;
+        const struct slot_path *paths;
+};
+
+static struct entry_view entry_at(const struct slot *slot, uint32_t index)
+{
+        struct entry_view view = {.slot = slot, .index = index};
+        uint32_t first = 0;
+
+        if (index < slot_landing_count(slot))
+                slot_landing_at(slot, index, &view.landing, &first);
+        else
+                view.landing = (struct slot_member){.session = slot->session,
+                                                    .base_position = slot->base_position,
+                                                    .wall_ns = slot->wall_ns,
+                                                    .author = slot->author,
+                                                    .goal = slot->goal};
+        if (slot->paths)
+                view.paths = slot->paths + first;
+        return view;
+}
+
+static uint32_t member_of(const struct entry_view *view)
+{
+        return view->slot->kind == SLOT_BATCH ? view->index + 1 : 0;
+}
+
+static enum hif_err add_paths(json_t *object, const struct entry_view *view)
 {
         json_t *paths = json_array();
 
-        for (uint32_t i = 0; i < slot->path_count; i++) {
-                const struct slot_path *path = &slot->paths[i];
+        for (uint32_t i = 0; i < view->landing.path_count; i++) {
+                const struct slot_path *path = &view->paths[i];
                 json_t *item = json_pack("{s:s}", "status", path_kind_name(path->kind));
 
                 if (!item)
@@ -103,26 +134,28 @@ static enum hif_err add_paths(json_t *object, const struct slot *slot)
         return json_object_set_new(object, "paths", paths) == 0 ? HIF_OK : HIF_ENOMEM;
 }
 
-static enum hif_err add_json(json_t *list, const struct slot_read *read, bool with_paths)
+static enum hif_err add_json(json_t *list, const struct entry_view *view, bool with_paths)
 {
-        const struct slot *slot = &read->slot;
+        const struct slot *slot = view->slot;
+        const struct slot_member *landing = &view->landing;
         char session[SESSION_ID_HEX_SIZE], tree[HIF_HASH_HEX_SIZE], when[TIME_TEXT_SIZE];
         json_t *object;
 
-        session_id_to_hex(&slot->session, session);
+        session_id_to_hex(&landing->session, session);
         hash_to_hex(&slot->tree, tree);
-        time_text((int64_t)(slot->wall_ns / 1000000000), (uint32_t)(slot->wall_ns % 1000000000),
-                  when);
-        object = json_pack("{s:I, s:s, s:s, s:I, s:s, s:s, s:I, s:I}", "position",
-                           (json_int_t)slot->position, "kind", slot_kind_name(slot->kind),
-                           "session", session, "base", (json_int_t)slot->base_position, "time",
-                           when, "tree", tree, "entries", (json_int_t)slot->tree_entries,
-                           "path_count", (json_int_t)slot->path_count);
+        time_text((int64_t)(landing->wall_ns / 1000000000),
+                  (uint32_t)(landing->wall_ns % 1000000000), when);
+        object = json_pack("{s:I, s:I, s:s, s:s, s:I, s:s, s:s, s:I, s:I}", "position",
+                           (json_int_t)slot->position, "member", (json_int_t)member_of(view),
+                           "kind", slot_kind_name(slot->kind), "session", session, "base",
+                           (json_int_t)landing->base_position, "time", when, "tree", tree,
+                           "entries", (json_int_t)slot->tree_entries, "path_count",
+                           (json_int_t)landing->path_count);
         if (!object || json_array_append_new(list, object) != 0)
                 return HIF_ENOMEM;
-        json_set_path(object, "author", slot->author);
-        json_set_path(object, "goal", slot->goal);
-        return with_paths ? add_paths(object, slot) : HIF_OK;
+        json_set_path(object, "author", landing->author);
+        json_set_path(object, "goal", landing->goal);
+        return with_paths ? add_paths(object, view) : HIF_OK;
 }
 
 /* Local time, as people read it. */
@@ -136,10 +169,10 @@ static void print_time(uint64_t wall_ns)
                 printf("  Time:    %s\n", text);
 }
 
-static void print_paths(const struct cli *cli, const struct slot *slot)
+static void print_paths(const struct cli *cli, const struct entry_view *view)
 {
-        for (uint32_t i = 0; i < slot->path_count; i++) {
-                const struct slot_path *path = &slot->paths[i];
+        for (uint32_t i = 0; i < view->landing.path_count; i++) {
+                const struct slot_path *path = &view->paths[i];
                 enum cli_color color = path->kind == SLOT_ADDED     ? COLOR_GREEN
                                        : path->kind == SLOT_REMOVED ? COLOR_RED
                                                                     : COLOR_YELLOW;
@@ -155,42 +188,67 @@ static void print_paths(const struct cli *cli, const struct slot *slot)
         }
 }
 
-static void print_slot(const struct cli *cli, const struct slot *slot, bool with_paths)
+static void print_entry(const struct cli *cli, const struct entry_view *view, bool with_paths)
 {
-        char session[SESSION_ID_HEX_SIZE];
+        const struct slot_member *landing = &view->landing;
+        uint64_t position = view->slot->position;
+        char session[SESSION_ID_HEX_SIZE], name[LANDING_NAME_SIZE];
 
-        session_id_to_hex(&slot->session, session);
-        printf("%s@%" PRIu64 "%s", cli_color(cli, COLOR_YELLOW), slot->position,
-               cli_color(cli, COLOR_NONE));
-        if (slot->kind == SLOT_VOID) {
+        session_id_to_hex(&landing->session, session);
+        landing_name(position, member_of(view), name);
+        printf("%s%s%s", cli_color(cli, COLOR_YELLOW), name, cli_color(cli, COLOR_NONE));
+        if (view->slot->kind == SLOT_VOID) {
                 printf("  (void: an attempt to land that was given up)\n");
                 return;
         }
         printf("  %s", cli_color(cli, COLOR_BOLD));
-        cli_print_text(slot->goal, 4);
-        if (slot->goal.size == 0)
-                printf("%s", slot->position == 0 ? "(project created)" : "(no goal)");
+        cli_print_text(landing->goal, 4);
+        if (landing->goal.size == 0)
+                printf("%s", position == 0 ? "(project created)" : "(no goal)");
         printf("%s\n", cli_color(cli, COLOR_NONE));
-        if (slot->position > 0)
+        if (position > 0)
                 printf("  Session: %s\n", session);
         printf("  Author:  ");
-        cli_print_text(slot->author, 11);
+        cli_print_text(landing->author, 11);
         printf("\n");
-        print_time(slot->wall_ns);
-        if (slot->position > 0)
-                printf("  Paths:   %u\n", slot->path_count);
+        print_time(landing->wall_ns);
+        if (position > 0)
+                printf("  Paths:   %u\n", landing->path_count);
         if (with_paths)
-                print_paths(cli, slot);
+                print_paths(cli, view);
+}
+
+/* The landings of one slot, the last first. */
+static enum hif_err show_slot(struct cli *cli, const struct args *args, const struct slot *slot,
+                              json_t *list, uint64_t *shown)
+{
+        uint32_t count = slot_landing_count(slot);
+        enum hif_err err = HIF_OK;
+
+        for (uint32_t left = count > 0 ? count : 1; err == HIF_OK && left > 0; left--) {
+                struct entry_view view = entry_at(slot, left - 1);
+
+                if (args->count > 0 && *shown == args->count)
+                        break;
+                if (!list && *shown > 0)
+                        printf("\n");
+                if (list)
+                        err = add_json(list, &view, args->paths);
+                else
+                        print_entry(cli, &view, args->paths);
+                ++*shown;
+        }
+        return err;
 }
 
 /* Slots are read backwards from the one that the view has. */
 static enum hif_err walk(struct cli *cli, const struct args *args, struct view *view, json_t *list,
                          struct hif_why *why)
 {
-        uint64_t position = view->slot.slot.position;
+        uint64_t position = view->slot.slot.position, shown = 0;
         enum hif_err err = HIF_OK;
 
-        for (uint64_t shown = 0; args->count == 0 || shown < args->count; shown++) {
+        while (args->count == 0 || shown < args->count) {
                 struct slot_read read;
 
                 err = project_slot(&view->project, position, args->paths, &read, why);
@@ -199,15 +257,10 @@ static enum hif_err walk(struct cli *cli, const struct args *args, struct view *
                                        position);
                 if (err != HIF_OK)
                         return err;
-                if (list)
-                        err = add_json(list, &read, args->paths);
-                else
-                        print_slot(cli, &read.slot, args->paths);
+                err = show_slot(cli, args, &read.slot, list, &shown);
                 slot_read_free(&read);
                 if (err != HIF_OK || position-- == 0)
                         return err;
-                if (!list && (args->count == 0 || shown + 1 < args->count))
-                        printf("\n");
         }
         return err;
 }

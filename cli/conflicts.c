@@ -12,9 +12,9 @@ json_t *conflicts_to_json(const struct land_result *result)
                 json_t *item;
 
                 session_id_to_hex(&conflict->session, id);
-                item = json_pack("{s:s, s:s, s:I, s:s}", "ours", conflict->ours, "theirs",
+                item = json_pack("{s:s, s:s, s:I, s:I, s:s}", "ours", conflict->ours, "theirs",
                                  conflict->theirs, "position", (json_int_t)conflict->position,
-                                 "session", id);
+                                 "member", (json_int_t)conflict->member, "session", id);
                 if (item) {
                         json_set_path(item, "path", conflict->path);
                         json_set_path(item, "author", conflict->author);
@@ -38,16 +38,17 @@ void conflicts_print(const json_t *conflicts, const char *since)
         json_array_foreach(conflicts, index, item)
         {
                 AUTO_BUF struct buf path = {0}, author = {0}, goal = {0};
+                char name[LANDING_NAME_SIZE];
 
                 json_get_path(item, "path", &path);
                 json_get_path(item, "author", &author);
                 json_get_path(item, "goal", &goal);
+                landing_name((uint64_t)json_integer_value(json_object_get(item, "position")),
+                             (uint32_t)json_integer_value(json_object_get(item, "member")), name);
                 fputs("  ", stdout);
                 cli_print_path(buf_span(&path));
-                printf(": you %s it, @%lld %s it (",
-                       json_string_value(json_object_get(item, "ours")),
-                       (long long)json_integer_value(json_object_get(item, "position")),
-                       json_string_value(json_object_get(item, "theirs")));
+                printf(": you %s it, %s %s it (", json_string_value(json_object_get(item, "ours")),
+                       name, json_string_value(json_object_get(item, "theirs")));
                 cli_print_path(buf_span(&author));
                 fputs(": ", stdout);
                 cli_print_path(buf_span(&goal));

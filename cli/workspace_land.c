@@ -296,12 +296,12 @@ static enum hif_err tell(const struct landing *landing, enum hif_err err, bool d
         char id[SESSION_ID_HEX_SIZE];
 
         session_id_to_hex(&landing->session.id, id);
-        *result = json_pack("{s:s, s:I, s:I, s:I, s:b, s:b, s:o}", "session", id, "position",
-                            (json_int_t)landing->result.position, "paths",
-                            (json_int_t)landing->result.paths, "attempts",
-                            (json_int_t)landing->result.attempts, "already_landed",
-                            landing->result.already_landed, "dry_run", dry_run, "conflicts",
-                            conflicts_to_json(&landing->result));
+        *result = json_pack(
+            "{s:s, s:I, s:I, s:I, s:I, s:b, s:b, s:o}", "session", id, "position",
+            (json_int_t)landing->result.position, "member", (json_int_t)landing->result.member,
+            "paths", (json_int_t)landing->result.paths, "attempts",
+            (json_int_t)landing->result.attempts, "already_landed", landing->result.already_landed,
+            "dry_run", dry_run, "conflicts", conflicts_to_json(&landing->result));
         return *result != NULL ? err : HIF_ENOMEM;
 }
 

@@ -1,4 +1,5 @@
-/* landing_list.c - what a landing touched and what it brought: in its slot, or in LIST objects. */
+/* landing_list.c - what a landing touched and what it brought, and the landings of a batch: in the
+ * slot, or in LIST objects. */
 #include "core/landing_list.h"
 
 #include "core/key.h"
@@ -118,14 +119,14 @@ enum hif_err slot_object_elements_get(struct span bytes, uint32_t count, struct 
 
 /*      0   4   "HIFI"
  *      4   1   version, 1
- *      5   1   kind: 1 paths, 2 objects
+ *      5   1   kind: 1 paths, 2 objects, 3 members
  *      6   2   zero
  *      8   4   count
  *     12   ..  count elements, to the end
  */
 #define LIST_VERSION 1
 
-enum list_kind { LIST_PATHS = 1, LIST_OBJECTS = 2 };
+enum list_kind { LIST_PATHS = 1, LIST_OBJECTS = 2, LIST_MEMBERS = 3 };
 
 static const char list_magic[4] = "HIFI";
 
@@ -190,6 +191,26 @@ enum hif_err slot_objects_get(struct span stored, struct arena *arena, struct sl
 
         if (!err)
                 err = slot_object_elements_get(rd_span(&rd, rd_left(&rd)), n, arena, objects);
+        if (!err)
+                *count = n;
+        return err;
+}
+
+void slot_members_put(struct buf *out, const struct slot_member *members, uint32_t count)
+{
+        put_list_header(out, LIST_MEMBERS, count);
+        slot_member_elements_put(out, members, count);
+}
+
+enum hif_err slot_members_get(struct span stored, struct arena *arena, struct slot_member **members,
+                              uint32_t *count)
+{
+        struct reader rd = rd_open(stored);
+        uint32_t n;
+        enum hif_err err = get_list_header(&rd, LIST_MEMBERS, &n);
+
+        if (!err)
+                err = slot_member_elements_get(rd_span(&rd, rd_left(&rd)), n, arena, members);
         if (!err)
                 *count = n;
         return err;

@@ -35,6 +35,9 @@
  *           5  objects         elements, object count of them
  *           6  objects list    32, HASH_LIST; instead of 5
  *           7  bloom           (bloom.h)
+ *        8008  members         4 count, so many elements (landing_member.c); a batch only
+ *        8009  members list    4 count, 32 HASH_LIST; instead of 8008
+ *        800a  refused         elements (landing_member.c)
  *
  * Fields of later versions, signatures among them, take further numbers. A reader passes over those
  * that it does not know, and refuses the slot if such a one has the bit 8000: it changes what the
@@ -51,6 +54,9 @@ enum field {
         FIELD_OBJECTS = 5,
         FIELD_OBJECTS_LIST = 6,
         FIELD_BLOOM = 7,
+        FIELD_MEMBERS = FIELD_CRITICAL | 8,
+        FIELD_MEMBERS_LIST = FIELD_CRITICAL | 9,
+        FIELD_REFUSED = FIELD_CRITICAL | 10,
 };
 
 static const char slot_magic[4] = "HIFL";
@@ -63,6 +69,30 @@ static bool list_valid(uint32_t count, const void *items, const struct hif_hash 
         bool in_slot = items != NULL, in_object = !hash_is_zero(list);
 
         return count > 0 ? in_slot != in_object : !in_object;
+}
+
+/* A batch has its members, which have what a single landing says in the slot itself. */
+static bool members_valid(const struct slot *slot)
+{
+        static const struct session_id no_session;
+
+        if ((slot->kind == SLOT_BATCH) != (slot->member_count > 0) ||
+            slot->member_count > SLOT_MEMBERS_MAX ||
+            !list_valid(slot->member_count, slot->members, &slot->members_list))
+                return false;
+        if (slot->kind != SLOT_BATCH)
+                return true;
+        return slot->tag == 0 && slot->base_position == 0 && slot->author.size == 0 &&
+               slot->goal.size == 0 && hash_is_zero(&slot->session_object) &&
+               session_id_eq(&slot->session, &no_session) &&
+               (!slot->members || slot_members_fit(slot));
+}
+
+static bool refused_valid(const struct slot *slot)
+{
+        return slot->refused_count == 0 ||
+               (slot->refused && slot->refused_count <= SLOT_REFUSED_MAX && slot->position > 0 &&
+                slot->kind <= SLOT_VOID);
 }
 
 static bool slot_valid(const struct slot *slot)
@@ -82,7 +112,8 @@ static bool slot_valid(const struct slot *slot)
         if (slot->kind == SLOT_VOID && (slot->path_count > 0 || slot->object_count > 0))
                 return false;
         return list_valid(slot->path_count, slot->paths, &slot->paths_list) &&
-               list_valid(slot->object_count, slot->objects, &slot->objects_list);
+               list_valid(slot->object_count, slot->objects, &slot->objects_list) &&
+               members_valid(slot) && refused_valid(slot);
 }
 
 /* --- writing --- */
@@ -133,18 +164,6 @@ static void put_field(struct buf *out, enum field type, struct span value)
         end_field(out, start);
 }
 
-/* The first SLOT_GOAL_MAX bytes, not ending within a UTF-8 sequence. */
-static struct span goal_cut(struct span goal)
-{
-        size_t size = SLOT_GOAL_MAX;
-
-        if (goal.size <= size)
-                return goal;
-        while (size > SLOT_GOAL_MAX - 4 && (goal.data[size] & 0xc0) == 0x80)
-                size--;
-        return span_of(goal.data, size);
-}
-
 static void put_lists(struct buf *out, const struct slot *slot)
 {
         size_t start;
@@ -166,24 +185,53 @@ static void put_lists(struct buf *out, const struct slot *slot)
         }
 }
 
+static void put_members(struct buf *out, const struct slot *slot)
+{
+        size_t start;
+
+        if (slot->member_count > 0) {
+                start = begin_field(out, slot->members ? FIELD_MEMBERS : FIELD_MEMBERS_LIST);
+                buf_put_u32(out, slot->member_count);
+                if (slot->members)
+                        slot_member_elements_put(out, slot->members, slot->member_count);
+                else
+                        buf_put(out, slot->members_list.bytes, HIF_HASH_SIZE);
+                end_field(out, start);
+        }
+        if (slot->refused_count > 0) {
+                start = begin_field(out, FIELD_REFUSED);
+                slot_refused_elements_put(out, slot->refused, slot->refused_count);
+                end_field(out, start);
+        }
+}
+
+static bool authors_fit(const struct slot *slot)
+{
+        for (uint32_t i = 0; slot->members && i < slot->member_count; i++)
+                if (slot->members[i].author.size > SESSION_AUTHOR_MAX)
+                        return false;
+        return slot->author.size <= SESSION_AUTHOR_MAX;
+}
+
 enum hif_err slot_put(struct buf *out, const struct slot *slot)
 {
         size_t start = out->size, field;
 
-        if (slot->author.size > SESSION_AUTHOR_MAX)
+        if (!authors_fit(slot))
                 return HIF_EINVAL;
         assert(slot_valid(slot));
         /* An empty filter would say no to every path. */
         assert(slot->bloom_absent || slot->bloom.bit_count > 0 || slot->path_count == 0);
         put_head(out, slot);
         put_field(out, FIELD_AUTHOR, slot->author);
-        put_field(out, FIELD_GOAL, goal_cut(slot->goal));
+        put_field(out, FIELD_GOAL, slot_goal_cut(slot->goal));
         put_lists(out, slot);
         if (!slot->bloom_absent && slot->bloom.bit_count > 0) {
                 field = begin_field(out, FIELD_BLOOM);
                 bloom_put(out, &slot->bloom);
                 end_field(out, field);
         }
+        put_members(out, slot);
         landing_check_put(out, start);
         if (buf_failed(out))
                 return HIF_ENOMEM;
@@ -271,6 +319,27 @@ static enum hif_err get_bloom(struct span value, struct arena *arena, struct blo
         return rd_done(&rd) && out->bit_count > 0 ? HIF_OK : HIF_ECORRUPT;
 }
 
+static enum hif_err get_members(struct span value, struct arena *arena, struct slot *slot)
+{
+        struct reader rd = rd_open(value);
+
+        slot->member_count = rd_u32(&rd);
+        if (slot->member_count == 0)
+                return HIF_ECORRUPT;
+        return slot_member_elements_get(rd_span(&rd, rd_left(&rd)), slot->member_count, arena,
+                                        &slot->members);
+}
+
+static enum hif_err get_members_list(struct span value, struct slot *slot)
+{
+        struct reader rd = rd_open(value);
+
+        if (slot->member_count > 0) /* 8008 was there, too */
+                return HIF_ECORRUPT;
+        slot->member_count = rd_u32(&rd);
+        return get_hash(rd_span(&rd, rd_left(&rd)), &slot->members_list);
+}
+
 static enum hif_err get_field(uint16_t type, struct span value, struct arena *arena,
                               struct slot *slot)
 {
@@ -289,6 +358,13 @@ static enum hif_err get_field(uint16_t type, struct span value, struct arena *ar
                 return get_hash(value, &slot->objects_list);
         case FIELD_BLOOM:
                 return get_bloom(value, arena, &slot->bloom);
+        case FIELD_MEMBERS:
+                return get_members(value, arena, slot);
+        case FIELD_MEMBERS_LIST:
+                return get_members_list(value, slot);
+        case FIELD_REFUSED:
+                return slot_refused_elements_get(value, arena, &slot->refused,
+                                                 &slot->refused_count);
         default:
                 return type & FIELD_CRITICAL ? HIF_EUNSUPPORTED : HIF_OK;
         }

@@ -83,7 +83,7 @@ void puts_free(struct puts *puts); /* drops what was not written */
 
 /* --- slots.c --- */
 
-/* Decode a slot that was read; takes `stored` on success. */
+/* Decode a slot that was read, with its members; takes `stored` on success. */
 HIF_MUST_USE enum hif_err slot_accept(const struct project *project, uint64_t position,
                                       struct buf *stored, struct slot_read *out,
                                       struct hif_why *why);
@@ -118,6 +118,9 @@ struct scan {
         uint64_t base_position;
         struct hif_hash base_slot;
 };
+
+/* Where landing `index` of a slot went, as told to whom it belongs: already_landed. */
+void land_result_of(const struct slot_read *read, uint32_t index, struct land_result *out);
 
 /* Go on to the tail, checking that every slot names the one before. found: the session is in
  * there, and where. */

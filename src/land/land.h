@@ -58,6 +58,7 @@ struct land_conflict {
         const char *ours; /* "changed", "added", "removed" ... */
         const char *theirs;
         uint64_t position; /* the landing that changed it on the other side */
+        uint32_t member;   /* as in land_result */
         struct session_id session;
         struct span author;
         struct span goal;
@@ -65,6 +66,7 @@ struct land_conflict {
 
 struct land_result {
         uint64_t position; /* where it landed; with HIF_ECONFLICT the position compared with */
+        uint32_t member;   /* which of the position's landings, from 1; 0: it landed alone */
         struct hif_hash slot_hash;
         struct hif_hash tree;
         uint32_t attempts; /* slots tried */

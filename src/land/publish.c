@@ -130,15 +130,15 @@ static enum hif_err encode_void(const struct project *project, const struct slot
 static enum hif_err judge(const struct land_intent *intent, const struct slot_read *there,
                           struct land_result *out, struct hif_why *why)
 {
-        if (memcmp(there->slot.landing_id, intent->landing_id, LANDING_ID_SIZE) != 0)
+        char name[LANDING_NAME_SIZE];
+        uint32_t index;
+
+        if (!slot_lands(&there->slot, &intent->session, &index))
                 return HIF_OK;
-        *out = (struct land_result){.position = there->slot.position,
-                                    .slot_hash = there->hash,
-                                    .tree = there->slot.tree,
-                                    .paths = there->slot.path_count,
-                                    .already_landed = true};
-        return why_set(why, HIF_EEXIST, "the session had landed, at @%" PRIu64,
-                       there->slot.position);
+        *out = (struct land_result){0};
+        land_result_of(there, index, out);
+        landing_name(out->position, out->member, name);
+        return why_set(why, HIF_EEXIST, "the session had landed, at %s", name);
 }
 
 enum hif_err land_give_up(const struct project *project, const struct land_intent *intent,

@@ -25,25 +25,35 @@ static enum hif_err check_link(struct scan *scan, const struct slot_read *read, 
         return HIF_OK;
 }
 
+void land_result_of(const struct slot_read *read, uint32_t index, struct land_result *out)
+{
+        struct slot_member member;
+
+        slot_landing_at(&read->slot, index, &member, NULL);
+        out->position = read->slot.position;
+        out->member = read->slot.kind == SLOT_BATCH ? index + 1 : 0;
+        out->slot_hash = read->hash;
+        out->tree = read->slot.tree;
+        out->paths = member.path_count;
+        out->already_landed = true;
+}
+
 /* One slot further. */
 static enum hif_err step(struct scan *scan, const struct slot_read *read, bool *found,
                          struct land_result *out, struct hif_why *why)
 {
         enum hif_err err = check_link(scan, read, why);
+        uint32_t index;
 
         if (err != HIF_OK)
                 return err;
         scan->position = read->slot.position;
         scan->hash = read->hash;
-        if (LAND_MUTATION == MUTATE_NO_ORIGIN_SCAN || read->slot.kind != SLOT_LANDING ||
-            !session_id_eq(&read->slot.session, &scan->session))
+        if (LAND_MUTATION == MUTATE_NO_ORIGIN_SCAN ||
+            !slot_lands(&read->slot, &scan->session, &index))
                 return HIF_OK;
         *found = true;
-        out->position = read->slot.position;
-        out->slot_hash = read->hash;
-        out->tree = read->slot.tree;
-        out->paths = read->slot.path_count;
-        out->already_landed = true;
+        land_result_of(read, index, out);
         return HIF_OK;
 }
 
@@ -102,11 +112,30 @@ enum hif_err land_find(const struct project *project, const struct session_id *s
 
 /* --- names for conflicts --- */
 
-/* The slot changed the path, or took away a directory above it. */
-static bool slot_touches(const struct slot *slot, struct span path)
+/* One landing of a slot. */
+struct part {
+        const struct slot *slot;
+        uint32_t index;
+        struct slot_member member;
+        const struct slot_path *paths; /* its own; NULL: none */
+};
+
+static struct part part_at(const struct slot *slot, uint32_t index)
 {
-        for (uint32_t i = 0; slot->paths && i < slot->path_count; i++) {
-                const struct slot_path *at = &slot->paths[i];
+        struct part part = {.slot = slot, .index = index};
+        uint32_t first;
+
+        slot_landing_at(slot, index, &part.member, &first);
+        if (slot->paths)
+                part.paths = slot->paths + first;
+        return part;
+}
+
+/* It changed the path, or took away a directory above it. */
+static bool part_touches(const struct part *part, struct span path)
+{
+        for (uint32_t i = 0; part->paths && i < part->member.path_count; i++) {
+                const struct slot_path *at = &part->paths[i];
                 bool from = at->path_from.size > 0;
 
                 if (span_eq(at->path, path) || (from && span_eq(at->path_from, path)) ||
@@ -117,40 +146,46 @@ static bool slot_touches(const struct slot *slot, struct span path)
         return false;
 }
 
-static bool changed_by(const struct slot *slot, const struct conflict_name *name)
+static bool changed_by(const struct part *part, const struct conflict_name *name)
 {
         if (name->tag.id != 0)
-                return slot->tag == name->tag.id && slot->position >= name->tag.position;
-        return slot_touches(slot, name->conflict->path);
+                return part->member.tag == name->tag.id &&
+                       part->slot->position >= name->tag.position;
+        return part_touches(part, name->conflict->path);
 }
 
-static enum hif_err take_name(const struct slot *slot, struct land_conflict *conflict,
+static enum hif_err take_name(const struct part *part, struct land_conflict *conflict,
                               struct arena *arena)
 {
-        conflict->position = slot->position;
-        conflict->session = slot->session;
-        conflict->author = arena_span(arena, slot->author);
-        conflict->goal = arena_span(arena, slot->goal);
-        if ((slot->author.size > 0 && !conflict->author.data) ||
-            (slot->goal.size > 0 && !conflict->goal.data))
+        const struct slot_member *member = &part->member;
+
+        conflict->position = part->slot->position;
+        conflict->member = part->slot->kind == SLOT_BATCH ? part->index + 1 : 0;
+        conflict->session = member->session;
+        conflict->author = arena_span(arena, member->author);
+        conflict->goal = arena_span(arena, member->goal);
+        if ((member->author.size > 0 && !conflict->author.data) ||
+            (member->goal.size > 0 && !conflict->goal.data))
                 return HIF_ENOMEM;
         return HIF_OK;
 }
 
-/* Give this slot's name to the conflicts that it made; how many are left without. */
+/* Give the names of this slot's landings to the conflicts that they made, the last one's first; how
+ * many are left without. */
 static enum hif_err name_from(const struct slot *slot, struct conflict_name *names, size_t count,
                               size_t *left, struct arena *arena)
 {
         enum hif_err err = HIF_OK;
 
-        *left = 0;
-        for (size_t i = 0; i < count && err == HIF_OK; i++) {
-                if (names[i].conflict->position != 0)
-                        continue;
-                if (changed_by(slot, &names[i]))
-                        err = take_name(slot, names[i].conflict, arena);
-                else
-                        ++*left;
+        for (uint32_t index = slot_landing_count(slot); index-- > 0 && *left > 0;) {
+                struct part part = part_at(slot, index);
+
+                for (size_t i = 0; i < count && err == HIF_OK; i++) {
+                        if (names[i].conflict->position != 0 || !changed_by(&part, &names[i]))
+                                continue;
+                        err = take_name(&part, names[i].conflict, arena);
+                        --*left;
+                }
         }
         return err;
 }
@@ -159,9 +194,11 @@ enum hif_err scan_name(const struct project *project, uint64_t from, uint64_t to
                        struct conflict_name *names, size_t count, struct arena *arena,
                        struct hif_why *why)
 {
-        size_t left = count;
+        size_t left = 0;
         enum hif_err err = HIF_OK;
 
+        for (size_t i = 0; i < count; i++)
+                left += names[i].conflict->position == 0;
         /* Backwards: the last one that changed a path is the one to talk to. */
         while (err == HIF_OK && left > 0 && to > from) {
                 struct slot_read read[SLOTS_BATCH];
@@ -173,7 +210,7 @@ enum hif_err scan_name(const struct project *project, uint64_t from, uint64_t to
                 for (size_t i = n; i-- > 0;) {
                         if (err == HIF_OK && left > 0)
                                 err = slot_load_lists(project, &read[i], why);
-                        if (err == HIF_OK && left > 0)
+                        if (err == HIF_OK)
                                 err = name_from(&read[i].slot, names, count, &left, arena);
                         slot_read_free(&read[i]);
                 }

@@ -11,25 +11,6 @@ void slot_read_free(struct slot_read *read)
         memset(read, 0, sizeof(*read));
 }
 
-enum hif_err slot_accept(const struct project *project, uint64_t position, struct buf *stored,
-                         struct slot_read *out, struct hif_why *why)
-{
-        struct slot_read read = {0};
-        enum hif_err err = slot_get(buf_span(stored), position, &read.arena, &read.slot);
-
-        if (err != HIF_OK) {
-                arena_free(&read.arena);
-                return why_set(why, err, "the record of @%" PRIu64 " in %s cannot be read: %s%s",
-                               position, store_url(project->store), hif_strerror(err),
-                               next_step(err));
-        }
-        read.hash = hash_of(HASH_SLOT, buf_span(stored));
-        read.stored = *stored;
-        *stored = (struct buf){0};
-        *out = read;
-        return HIF_OK;
-}
-
 /* The bytes of a list, verified, in the arena. */
 static enum hif_err list_get(const struct project *project, const struct hif_hash *hash,
                              struct arena *arena, struct span *out, struct hif_why *why)
@@ -47,6 +28,53 @@ static enum hif_err list_get(const struct project *project, const struct hif_has
         *out = arena_span(arena, buf_span(&stored));
         if (!out->data && stored.size > 0)
                 return why_set(why, HIF_ENOMEM, "out of memory");
+        return HIF_OK;
+}
+
+/* What a batch landed is never left out: whoever reads slots asks for it. */
+static enum hif_err load_members(const struct project *project, struct slot_read *read,
+                                 struct hif_why *why)
+{
+        struct slot *slot = &read->slot;
+        struct span bytes;
+        uint32_t count;
+        enum hif_err err;
+
+        if (slot->member_count == 0 || slot->members)
+                return HIF_OK;
+        err = list_get(project, &slot->members_list, &read->arena, &bytes, why);
+        if (err == HIF_OK)
+                err = slot_members_get(bytes, &read->arena, &slot->members, &count);
+        if (err == HIF_OK && (count != slot->member_count || !slot_members_fit(slot)))
+                err = HIF_ECORRUPT;
+        return err == HIF_OK
+                   ? err
+                   : why_set(why, err, "the landings of @%" PRIu64 " in %s cannot be read: %s%s",
+                             slot->position, store_url(project->store), hif_strerror(err),
+                             next_step(err));
+}
+
+enum hif_err slot_accept(const struct project *project, uint64_t position, struct buf *stored,
+                         struct slot_read *out, struct hif_why *why)
+{
+        struct slot_read read = {0};
+        enum hif_err err = slot_get(buf_span(stored), position, &read.arena, &read.slot);
+
+        if (err != HIF_OK) {
+                arena_free(&read.arena);
+                return why_set(why, err, "the record of @%" PRIu64 " in %s cannot be read: %s%s",
+                               position, store_url(project->store), hif_strerror(err),
+                               next_step(err));
+        }
+        err = load_members(project, &read, why);
+        if (err != HIF_OK) {
+                arena_free(&read.arena);
+                return err;
+        }
+        read.hash = hash_of(HASH_SLOT, buf_span(stored));
+        read.stored = *stored;
+        *stored = (struct buf){0};
+        *out = read;
         return HIF_OK;
 }
 

@@ -22,6 +22,15 @@ static void fuzz_slot(struct span stored)
         FUZZ_CHECK(second.bloom_absent == slot.bloom_absent);
         for (uint32_t i = 0; slot.paths && i < slot.path_count; i++)
                 (void)bloom_maybe(&slot.bloom, slot.paths[i].path);
+        if (slot.member_count > 0 && !slot.members)
+                return;
+        for (uint32_t i = 0; i < slot_landing_count(&slot); i++) {
+                struct slot_member member;
+                uint32_t first;
+
+                slot_landing_at(&slot, i, &member, &first);
+                FUZZ_CHECK((uint64_t)first + member.path_count <= slot.path_count);
+        }
 }
 
 /* With a checksum that matches: no mutation would get past it otherwise. */
@@ -42,6 +51,7 @@ static void fuzz_lists(struct span stored)
         AUTO_BUF struct buf again = {0};
         struct slot_path *paths;
         struct slot_object *objects;
+        struct slot_member *members;
         uint32_t count;
 
         if (slot_paths_get(stored, &arena, &paths, &count) == HIF_OK) {
@@ -49,6 +59,9 @@ static void fuzz_lists(struct span stored)
                 FUZZ_CHECK(span_eq(buf_span(&again), stored));
         } else if (slot_objects_get(stored, &arena, &objects, &count) == HIF_OK) {
                 slot_objects_put(&again, objects, count);
+                FUZZ_CHECK(span_eq(buf_span(&again), stored));
+        } else if (slot_members_get(stored, &arena, &members, &count) == HIF_OK) {
+                slot_members_put(&again, members, count);
                 FUZZ_CHECK(span_eq(buf_span(&again), stored));
         }
 }

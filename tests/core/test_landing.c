@@ -424,7 +424,7 @@ static void unknown_fields_are_passed_over(void **state)
         (void)state;
         assert_int_equal(decode_with_field(8, 64, 64), HIF_OK);
         assert_int_equal(decode_with_field(0x7fff, 1, 1), HIF_OK);
-        assert_int_equal(decode_with_field(0x8008, 64, 64), HIF_EUNSUPPORTED);
+        assert_int_equal(decode_with_field(0x800b, 64, 64), HIF_EUNSUPPORTED);
         assert_int_equal(decode_with_field(8, 0, 0), HIF_ECORRUPT);
         assert_int_equal(decode_with_field(8, 65, 64), HIF_ECORRUPT);
         assert_int_equal(decode_with_field(8, UINT32_MAX, 64), HIF_ECORRUPT);
