@@ -1,0 +1,43 @@
+/* Keys of a profile in the shared files. */
+#include "store/aws_source.h"
+
+#include <stdio.h>
+
+static enum hif_err keys_of(struct aws_chain *chain, const char *profile, struct aws_fetched *out,
+                            struct hif_why *why)
+{
+        const struct aws_profiles *profiles = &chain->profiles;
+        const char *id = aws_profiles_get(profiles, profile, "aws_access_key_id");
+        const char *secret = aws_profiles_get(profiles, profile, "aws_secret_access_key");
+
+        if (!id && !secret)
+                return HIF_ENOENT;
+        snprintf(out->source, sizeof(out->source), "the profile \"%.64s\" in %.300s", profile,
+                 aws_ini_get(profiles->credentials, profile, "aws_access_key_id")
+                     ? profiles->credentials_file
+                     : profiles->config_file);
+        if (!id || !secret)
+                return why_set(why, HIF_EDENIED, "%s has %s, but no %s", out->source,
+                               id ? "aws_access_key_id" : "aws_secret_access_key",
+                               id ? "aws_secret_access_key" : "aws_access_key_id");
+        out->expires_ns = 0;
+        return aws_key_set(&out->key, id, secret,
+                           aws_profiles_get(profiles, profile, "aws_session_token"), out->source,
+                           why);
+}
+
+enum hif_err aws_from_profile(struct aws_chain *chain, struct aws_fetched *out, struct hif_why *why)
+{
+        const char *profile = chain->settings->profile;
+        enum hif_err err = keys_of(chain, profile, out, why);
+
+        if (err != HIF_ENOENT)
+                return err;
+        if (aws_profiles_has(&chain->profiles, profile))
+                aws_tried(chain, "the profile \"%.64s\" has neither keys nor credential_process",
+                          profile);
+        else
+                aws_tried(chain, "there is no profile \"%.64s\" in %.200s", profile,
+                          chain->settings->credentials_file);
+        return HIF_ENOENT;
+}

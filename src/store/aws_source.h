@@ -1,0 +1,54 @@
+/* aws_source.h - one source of credentials, as the chain asks it. Inside aws_*.c only.
+ *
+ * A source is a function of type aws_source_fn:
+ *      HIF_OK        out is filled
+ *      HIF_ENOENT    it is not configured; what it looked for was added to chain->tried
+ *      HIF_EAGAIN    it is configured, and would have to wait, which chain->near_only forbids
+ *      anything else it is configured and failed, with a sentence that names the source and holds
+ *                    no secret */
+#ifndef HIF_STORE_AWS_SOURCE_H
+#define HIF_STORE_AWS_SOURCE_H
+
+#include "base/buf.h"
+#include "store/aws_creds.h"
+#include "store/aws_profile.h"
+
+#define AWS_SOURCE_SIZE 400
+
+struct aws_chain {
+        struct env *env;
+        const struct aws_settings *settings;
+        const struct aws_vars *vars;
+        bool near_only;
+        /* Asked often while waiting: true ends the wait with HIF_ECANCELED. */
+        bool (*stopped)(void *arg);
+        void *arg;
+
+        struct aws_profiles profiles; /* the chain's own, read once a round */
+        struct buf tried;             /* "; "-joined: what was not configured, and why */
+};
+
+struct aws_fetched {
+        struct aws_key key;           /* without generation */
+        uint64_t expires_ns;          /* wall clock; 0: never */
+        char source[AWS_SOURCE_SIZE]; /* for people */
+};
+
+typedef enum hif_err aws_source_fn(struct aws_chain *chain, struct aws_fetched *out,
+                                   struct hif_why *why);
+
+aws_source_fn aws_from_env;
+aws_source_fn aws_from_profile;
+
+/* Ask one after the other. HIF_EDENIED when none is configured; else as a source. */
+enum hif_err aws_chain_run(struct aws_chain *chain, struct aws_fetched *out, struct hif_why *why);
+
+/* Add to what was tried. */
+void aws_tried(struct aws_chain *chain, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+/* Fill a key; token may be NULL. HIF_EINVAL with a sentence when a part is empty, too long, or
+ * holds what no header may. */
+HIF_MUST_USE enum hif_err aws_key_set(struct aws_key *key, const char *id, const char *secret,
+                                      const char *token, const char *source, struct hif_why *why);
+
+#endif
