@@ -83,7 +83,7 @@ static enum hif_err node_sink_put(struct tree_sink *base, const struct hif_hash 
                 return err;
         }
         key = layout_node(&sink->land->project->layout, hash);
-        return puts_add(sink->puts, &key, hash, &body, sink->why);
+        return puts_add(sink->puts, &key, hash, &body, NULL, sink->why);
 }
 
 /* N reaches this content already: only the bit changed, or it was called something else. */
@@ -171,7 +171,7 @@ static enum hif_err put_session(struct land *land, struct puts *puts, struct hif
                 return HIF_OK;
         }
         key = layout_session(&land->project->layout, &session.id, hash);
-        return puts_add(puts, &key, hash, &body, why);
+        return puts_add(puts, &key, hash, &body, NULL, why);
 }
 
 static enum hif_err put_list(struct land *land, struct puts *puts, struct buf *body,
@@ -185,7 +185,7 @@ static enum hif_err put_list(struct land *land, struct puts *puts, struct buf *b
         }
         *hash = hash_of(HASH_LIST, buf_span(body));
         key = layout_list(&land->project->layout, hash);
-        return puts_add(puts, &key, hash, body, why);
+        return puts_add(puts, &key, hash, body, NULL, why);
 }
 
 static enum hif_err fill_bloom(const struct merge *merge, struct slot *slot)

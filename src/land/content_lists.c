@@ -42,9 +42,8 @@ static enum hif_err put_list(struct list_writer *writer, uint8_t depth, const st
                 buf_free(&body);
                 return HIF_ENOMEM;
         }
-        known_await(writer->known, known);
         key = layout_blob(&writer->project->layout, &out->hash);
-        return puts_add(writer->puts, &key, &out->hash, &body, writer->why);
+        return puts_add(writer->puts, &key, &out->hash, &body, known, writer->why);
 }
 
 /* One level up: a list for every BODY_LIST_MAX entries, in place. */

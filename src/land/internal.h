@@ -28,7 +28,8 @@ enum land_mutation {
 /* Bounds on what is in flight or in memory at once. */
 #define SLOTS_BATCH      32u          /* slots read together by a scan */
 #define PUTS_BATCH       64u          /* objects written together */
-#define PUTS_BYTES       (16u << 20)  /* ... or as many bytes */
+#define PUTS_BYTES       (8u << 20)   /* ... or as many bytes */
+#define PUTS_FLYING      4u           /* such batches in flight */
 #define PUT_REPEATS      6u           /* of one object or slot, before the outcome is "unknown" */
 #define LIST_SIZE_MAX    (1ull << 30) /* a path or object list that a slot names */
 #define NODE_CACHE_BYTES (64u << 20)  /* nodes kept by one landing */
@@ -55,31 +56,50 @@ HIF_MUST_USE enum hif_err object_put_own(const struct project *project, const ch
 
 void land_pause(struct env *env, struct land_hooks *hooks, bool local, uint32_t attempt);
 
-/* Content-named objects on their way to the store, written a batch at a time. */
+/* --- puts.c: content-named objects on their way to the store ---
+ *
+ * A batch is filled, sent off, and waited for only when PUTS_FLYING others are on their way:
+ * hashing and compressing go on meanwhile, and one slow answer holds up no one but the batch after
+ * next. What was not stored for certain is sent again, with pauses that grow: here and nowhere
+ * else. */
+
+struct known;
+struct known_set;
+struct journal;
+
 struct puts_item {
         struct layout_key key;
         struct buf body;
         struct hif_hash hash;
+        struct known *stored; /* what the journal says once it is there: a chain by `then` */
 };
 
-struct known_set;
+struct puts_batch {
+        struct puts_item items[PUTS_BATCH];
+        struct store_req reqs[PUTS_BATCH];
+        struct store_batch flight;
+        size_t count, bytes;
+};
 
 struct puts {
         const struct project *project;
         struct land_hooks *hooks;
-        struct puts_item items[PUTS_BATCH];
-        size_t count;
-        size_t bytes;
-        uint64_t objects_put, bytes_put;
+        struct journal *journal; /* may be NULL */
         struct known_set *known; /* takes every name that is stored for certain; may be NULL */
+        uint32_t flying_max;     /* 0: PUTS_FLYING */
+        struct puts_batch
+            *batches[PUTS_FLYING + 1]; /* a ring: those in flight, then the open one */
+        uint32_t first, flying;
+        uint64_t objects_put, bytes_put;
 };
 
-/* Takes the body, whatever the result; writes the batch out when it is full. */
+/* Takes the body, whatever the result; sends a batch off when it is full. */
 HIF_MUST_USE enum hif_err puts_add(struct puts *puts, const struct layout_key *key,
                                    const struct hif_hash *hash, struct buf *body,
-                                   struct hif_why *why);
+                                   struct known *stored, struct hif_why *why);
+/* Send what is left, and wait until all of it is stored, and the journal says so. */
 HIF_MUST_USE enum hif_err puts_flush(struct puts *puts, struct hif_why *why);
-void puts_free(struct puts *puts); /* drops what was not written */
+void puts_free(struct puts *puts); /* waits for what is in flight, drops the rest */
 
 /* --- slots.c --- */
 
@@ -161,25 +181,45 @@ struct known {
         enum known_kind kind;
         bool reached;        /* by base's tree: not new, not listed in the slot */
         bool pending;        /* its pack is still being filled: loc.pack is not known yet */
+        bool dropped;        /* its pack is not to be used any more: as if it were not known */
         struct pack_loc loc; /* PACKED */
         /* CHUNKS that this run cut: everything new below. */
         const struct slot_object *parts;
         uint32_t part_count;
-        struct known *awaiting; /* the next of those that go to the store with the next batch */
+        struct known *then; /* the next of those that are stored with the same object */
+};
+
+/* A pack that an earlier run of this session has put, or was about to. */
+struct known_pack {
+        struct hif_hash hash;
+        uint32_t count, seen; /* contents in it; those that the journal names */
+        uint64_t bytes;       /* of their frames */
+        bool own;             /* no one else can have made a pack of this name, or refer to it */
+        bool used, stale;     /* by the landing; not what is landed: see stage_packs.c */
+        struct known_member *members;
+        struct known_pack *next;
+};
+
+struct known_member {
+        struct hif_hash hash;
+        struct known_member *next;
 };
 
 struct known_set {
         struct arena arena;
         struct map map;
-        struct known *awaiting;
+        struct map packs_map;
+        struct known_pack *packs; /* the newest first */
 };
 
 struct known *known_find(const struct known_set *set, enum known_kind kind,
                          const struct hif_hash *hash);
 /* The record, new (zeroed but for hash and kind) or as it was; NULL: out of memory. */
 struct known *known_add(struct known_set *set, enum known_kind kind, const struct hif_hash *hash);
-/* The record goes to the store with the next batch: journal it after that. */
-void known_await(struct known_set *set, struct known *known);
+struct known_pack *known_pack_find(const struct known_set *set, const struct hif_hash *hash);
+struct known_pack *known_pack_add(struct known_set *set, const struct hif_hash *hash);
+HIF_MUST_USE enum hif_err known_pack_member(struct known_set *set, struct known_pack *pack,
+                                            const struct hif_hash *hash, uint32_t size);
 void known_free(struct known_set *set);
 
 /* --- journal.c --- */
@@ -199,9 +239,12 @@ HIF_MUST_USE enum hif_err journal_open(struct env *env, const char *path,
                                        const struct session_id *session, struct known_set *set,
                                        struct journal *out);
 void journal_add(struct journal *journal, const struct known *known);
+/* Before a pack is put: so that its contents count only when all of them are known, and that it is
+ * found again when the process dies meanwhile. */
+void journal_add_pack(struct journal *journal, const struct known_pack *pack);
+/* What was stored so far is named from elsewhere: none of it is this session's own any more. */
+void journal_add_shared(struct journal *journal);
 HIF_MUST_USE enum hif_err journal_flush(struct journal *journal);
-/* A batch was stored: everything that awaited it, but for packs still being filled. */
-HIF_MUST_USE enum hif_err journal_settle(struct journal *journal, struct known_set *set);
 void journal_close(struct journal *journal);
 
 /* --- stage_job.c: what runs on the pool --- */
@@ -244,6 +287,7 @@ struct stage_job {
 struct stage_shared {
         struct pool *pool;
         struct land_change *changes;
+        size_t change_count;
         struct land_reader *reader;
         struct known_set *known;
         pthread_mutex_t mutex;

@@ -1,19 +1,29 @@
 /* The journal of a landing.
  *
- *      file     "HIFJ" u32 version (1)  project id [16]  session id [16]  then records
- *      record   u8 kind  [3] 0  u32 frame offset  content hash [32]  pack hash [32]
- *               u32 frame size  [4] 0  u64 SipHash of the bytes before
+ *      file     "HIFJ" u32 version (2)  project id [16]  session id [16]  then records
+ *      record   u8 kind  [3] 0  u32 a  hash [32]  pack hash [32]  u32 b  [4] 0
+ *               u64 SipHash of the bytes before
  *
- * A record counts only if its check is right: a crash can tear the last one. It is written after
- * the store has what it names; losing it costs an upload, nothing else. */
+ *      kind                 a              b
+ *      1 packed content     frame offset   frame size
+ *      2 blob, 3 chunk list 0              0
+ *      5 pack               1: own         contents in it (pack hash 0)
+ *      6 shared             0              0 (hashes 0)
+ *
+ * A record counts only if its check is right: a crash can tear the last one, and nothing counts
+ * after it. A content's is written after the store has it; losing it costs an upload, nothing else.
+ * A pack's is written before the store is asked to take it: it tells how many contents are in
+ * there, so that a journal which lost some of their records is seen not to know the whole pack. */
 #include "land/internal.h"
 
 #include <fcntl.h>
 
-#define JOURNAL_VERSION     1u
+#define JOURNAL_VERSION     2u
 #define JOURNAL_HEADER_SIZE 40u
 #define JOURNAL_RECORD_SIZE 88u
 #define JOURNAL_SIZE_MAX    (1u << 30)
+
+enum { RECORD_PACK = 5, RECORD_SHARED = 6 };
 
 static const char journal_magic[4] = {'H', 'I', 'F', 'J'};
 
@@ -26,16 +36,23 @@ static void header_put(struct buf *out, const struct project *project,
         buf_put(out, session->bytes, SESSION_ID_SIZE);
 }
 
-static void record_put(struct buf *out, const struct known *known, struct sipkey check)
+/* One record, whatever its kind. */
+struct record {
+        uint8_t kind;
+        uint32_t a, b;
+        struct hif_hash hash, pack;
+};
+
+static void record_put(struct buf *out, const struct record *in, struct sipkey check)
 {
         AUTO_BUF struct buf record = {0};
 
-        buf_put_u8(&record, (uint8_t)known->kind);
+        buf_put_u8(&record, in->kind);
         buf_put_zero(&record, 3);
-        buf_put_u32(&record, known->loc.offset);
-        buf_put(&record, known->hash.bytes, HIF_HASH_SIZE);
-        buf_put(&record, known->loc.pack.bytes, HIF_HASH_SIZE);
-        buf_put_u32(&record, known->loc.size);
+        buf_put_u32(&record, in->a);
+        buf_put(&record, in->hash.bytes, HIF_HASH_SIZE);
+        buf_put(&record, in->pack.bytes, HIF_HASH_SIZE);
+        buf_put_u32(&record, in->b);
         buf_put_zero(&record, 4);
         if (buf_failed(&record)) {
                 out->failed = true;
@@ -45,27 +62,62 @@ static void record_put(struct buf *out, const struct known *known, struct sipkey
         buf_put_u64(out, siphash(check, record.data, record.size));
 }
 
+static enum hif_err content_get(const struct record *in, struct known_set *set)
+{
+        struct known *known = known_add(set, (enum known_kind)in->kind, &in->hash);
+        struct known_pack *pack;
+
+        if (!known)
+                return HIF_ENOMEM;
+        known->loc = (struct pack_loc){.pack = in->pack, .offset = in->a, .size = in->b};
+        if (in->kind != KNOWN_PACKED)
+                return HIF_OK;
+        pack = known_pack_add(set, &in->pack);
+        return pack ? known_pack_member(set, pack, &in->hash, in->b) : HIF_ENOMEM;
+}
+
+static enum hif_err pack_get(const struct record *in, struct known_set *set)
+{
+        struct known_pack *pack = known_pack_add(set, &in->hash);
+
+        if (!pack)
+                return HIF_ENOMEM;
+        pack->count = in->b;
+        pack->own = in->a == 1;
+        pack->members = NULL; /* those of this upload follow */
+        pack->seen = 0;
+        pack->bytes = 0;
+        return HIF_OK;
+}
+
 static enum hif_err record_get(struct reader *rd, struct sipkey check, struct known_set *set)
 {
         const uint8_t *start = rd->next;
-        struct known in = {0};
-        struct known *known;
+        struct record in = {0};
 
-        in.kind = (enum known_kind)rd_u8(rd);
+        in.kind = rd_u8(rd);
         (void)rd_span(rd, 3);
-        in.loc.offset = rd_u32(rd);
+        in.a = rd_u32(rd);
         rd_copy(rd, in.hash.bytes, HIF_HASH_SIZE);
-        rd_copy(rd, in.loc.pack.bytes, HIF_HASH_SIZE);
-        in.loc.size = rd_u32(rd);
+        rd_copy(rd, in.pack.bytes, HIF_HASH_SIZE);
+        in.b = rd_u32(rd);
         (void)rd_span(rd, 4);
-        if (rd_u64(rd) != siphash(check, start, JOURNAL_RECORD_SIZE - 8) ||
-            (in.kind != KNOWN_PACKED && in.kind != KNOWN_BLOB && in.kind != KNOWN_CHUNKS))
+        if (rd_u64(rd) != siphash(check, start, JOURNAL_RECORD_SIZE - 8))
                 return HIF_ECORRUPT;
-        known = known_add(set, in.kind, &in.hash);
-        if (!known)
-                return HIF_ENOMEM;
-        known->loc = in.loc;
-        return HIF_OK;
+        switch (in.kind) {
+        case KNOWN_PACKED:
+        case KNOWN_BLOB:
+        case KNOWN_CHUNKS:
+                return content_get(&in, set);
+        case RECORD_PACK:
+                return pack_get(&in, set);
+        case RECORD_SHARED:
+                for (struct known_pack *pack = set->packs; pack; pack = pack->next)
+                        pack->own = false;
+                return HIF_OK;
+        default:
+                return HIF_ECORRUPT;
+        }
 }
 
 /* Read what is there; *size is where the good part ends (0: not even the header). */
@@ -124,10 +176,31 @@ enum hif_err journal_open(struct env *env, const char *path, const struct projec
         return HIF_OK;
 }
 
-void journal_add(struct journal *journal, const struct known *known)
+static void add(struct journal *journal, const struct record *record)
 {
         if (journal->fd >= 0)
-                record_put(&journal->pending, known, journal->check);
+                record_put(&journal->pending, record, journal->check);
+}
+
+void journal_add(struct journal *journal, const struct known *known)
+{
+        add(journal, &(struct record){.kind = (uint8_t)known->kind,
+                                      .a = known->loc.offset,
+                                      .b = known->loc.size,
+                                      .hash = known->hash,
+                                      .pack = known->loc.pack});
+}
+
+void journal_add_pack(struct journal *journal, const struct known_pack *pack)
+{
+        add(journal,
+            &(struct record){
+                .kind = RECORD_PACK, .a = pack->own, .b = pack->count, .hash = pack->hash});
+}
+
+void journal_add_shared(struct journal *journal)
+{
+        add(journal, &(struct record){.kind = RECORD_SHARED});
 }
 
 enum hif_err journal_flush(struct journal *journal)
@@ -144,26 +217,6 @@ enum hif_err journal_flush(struct journal *journal)
                 journal->size += journal->pending.size;
         buf_reset(&journal->pending);
         return err;
-}
-
-enum hif_err journal_settle(struct journal *journal, struct known_set *set)
-{
-        struct known *left = NULL;
-
-        while (set->awaiting) {
-                struct known *known = set->awaiting;
-
-                set->awaiting = known->awaiting;
-                known->awaiting = NULL;
-                if (known->pending) {
-                        known->awaiting = left;
-                        left = known;
-                } else {
-                        journal_add(journal, known);
-                }
-        }
-        set->awaiting = left;
-        return journal_flush(journal);
 }
 
 void journal_close(struct journal *journal)

@@ -33,7 +33,8 @@ struct land_change {
         uint64_t size;
         bool have_hash; /* content known (renamed, or staged before): hash (and loc) are set, */
         struct hif_hash hash; /* nothing is read or uploaded. Content stored by no landing yet must
-                               * be in the journal of this one */
+                               * be in the journal of this one, and readable, as it may have to be
+                               * stored again */
         struct pack_loc loc;
         uint64_t content;      /* otherwise: the reader's name for the content */
         struct span path_from; /* for records only: renamed from; empty: not a rename */
@@ -98,6 +99,8 @@ struct land_hooks {
         /* The store's idea of the time, where it gives one (an HTTP Date): a clock that is further
          * off refuses to land. NULL, or false: not checked. */
         bool (*store_time)(struct land_hooks *hooks, uint64_t *wall_ns);
+        /* Stop staging: HIF_ECANCELED. What was stored so far is in the journal. NULL: never. */
+        bool (*cancelled)(struct land_hooks *hooks);
         uint64_t skew_max_ms;  /* 0: 5 minutes */
         uint32_t attempts_max; /* slots to try; 0: 64 */
 };
@@ -121,6 +124,22 @@ void land_free(struct land *land);
  * no location. */
 HIF_MUST_USE enum hif_err land_stage(struct land *land, struct land_change *changes, size_t count,
                                      struct land_reader *reader, struct hif_why *why);
+
+/* The same ahead of the landing, while the session goes on: the changes are those that have
+ * settled, in the order in which they shall lie in packs. Few requests at a time. Whoever lands
+ * then begins anew with the same journal: what is there is found by its hash, or given with
+ * have_hash. Not everything that was stored ahead is still in the session when it lands: a pack
+ * that holds anything else is not named by the slot; what is left of it is read once more and
+ * stored again. */
+HIF_MUST_USE enum hif_err land_stage_ahead(struct land *land, struct land_change *changes,
+                                           size_t count, struct land_reader *reader,
+                                           struct hif_why *why);
+/* After land_stage and a land_commit that has landed those changes: delete the packs that were put
+ * ahead and that the slot does not name. Best effort; the log tells of what stays. */
+void land_tidy(struct land *land);
+/* Before anything outside of this session names what was stored ahead: none of it is deleted any
+ * more. */
+HIF_MUST_USE enum hif_err land_share(struct land *land);
 
 /* Decide conflicts against the tail and land. `intent` is what an earlier run saved, or NULL.
  *      HIF_OK         landed: out says where

@@ -139,7 +139,7 @@ static enum hif_err create_tree(const struct project *project, struct hif_hash *
                 err = puts ? HIF_OK : HIF_ENOMEM;
                 if (puts) {
                         puts->project = project;
-                        err = puts_add(puts, &key, tree, &stored, why);
+                        err = puts_add(puts, &key, tree, &stored, NULL, why);
                         if (err == HIF_OK)
                                 err = puts_flush(puts, why);
                         puts_free(puts);

@@ -3,35 +3,13 @@
  * so that a pack holds neighbours and its bytes depend on the content alone. In memory at a time:
  * STAGE_JOBS jobs, one pack, one batch of uploads. */
 #include "core/layout.h"
-#include "land/internal.h"
+#include "land/stage_impl.h"
 
 #include <assert.h>
 #include <stdlib.h>
 
 #define PIECE_SIZE (1u << 20) /* of a large file, read at once */
 #define LOOK_AHEAD 1024u      /* changes looked up in base together */
-
-/* A change whose content waits in the open pack. */
-struct waiting {
-        size_t change;
-        struct known *known;
-};
-
-struct stage {
-        struct land *land;
-        struct hif_why *why;
-        struct stage_shared shared;
-        struct stage_job *jobs[STAGE_JOBS]; /* a ring, in order */
-        size_t first, count;
-        struct stage_job *filling; /* small files, not submitted yet */
-        struct pack_writer pack;
-        bool pack_open;
-        struct waiting *waiting;
-        size_t waiting_count, waiting_capacity;
-        struct chunk *chunks; /* of the large file that is being taken in */
-        size_t chunk_count, chunk_capacity;
-        struct puts puts;
-};
 
 static enum hif_err no_memory(struct stage *stage)
 {
@@ -62,91 +40,13 @@ static struct known *add_locked(struct stage *stage, enum known_kind kind,
         return known;
 }
 
-/* --- uploads --- */
-
-static enum hif_err settled(struct stage *stage)
-{
-        enum hif_err err;
-
-        if (stage->puts.count > 0)
-                return HIF_OK;
-        stage->land->progress.objects_put += stage->puts.objects_put;
-        stage->land->progress.bytes_put += stage->puts.bytes_put;
-        stage->puts.objects_put = stage->puts.bytes_put = 0;
-        err = journal_settle(&stage->land->journal, &stage->land->known);
-        if (err != HIF_OK)
-                return why_set(stage->why, err, "cannot write the journal of this landing: %s",
-                               hif_strerror(err));
-        return HIF_OK;
-}
-
 static enum hif_err upload(struct stage *stage, const struct layout_key *key,
-                           const struct hif_hash *hash, struct buf *body)
+                           const struct hif_hash *hash, struct buf *body, struct known *known)
 {
-        enum hif_err err = puts_add(&stage->puts, key, hash, body, stage->why);
+        enum hif_err err = puts_add(&stage->puts, key, hash, body, known, stage->why);
 
-        return err == HIF_OK ? settled(stage) : err;
-}
-
-/* Name the open pack, and tell everything that lies in it. */
-static enum hif_err close_pack(struct stage *stage)
-{
-        struct hif_hash name;
-        struct layout_key key;
-        enum hif_err err;
-
-        if (!stage->pack_open)
-                return HIF_OK;
-        err = pack_finish(&stage->pack, &name);
-        if (err != HIF_OK)
-                return err;
-        for (size_t i = 0; i < stage->waiting_count; i++) {
-                struct waiting *waiting = &stage->waiting[i];
-
-                waiting->known->loc.pack = name;
-                waiting->known->pending = false;
-                stage->shared.changes[waiting->change].loc = waiting->known->loc;
-                stage->shared.changes[waiting->change].have_hash = true;
-        }
-        stage->waiting_count = 0;
-        stage->pack_open = false;
-        key = layout_pack(&stage->land->project->layout, &name);
-        err = upload(stage, &key, &name, &stage->pack.bytes);
-        pack_free(&stage->pack);
+        stage_count_puts(stage);
         return err;
-}
-
-static enum hif_err wait_for_pack(struct stage *stage, size_t change, struct known *known)
-{
-        if (stage->waiting_count == stage->waiting_capacity) {
-                size_t capacity = stage->waiting_capacity ? stage->waiting_capacity * 2 : 256;
-                struct waiting *grown = realloc(stage->waiting, capacity * sizeof(*grown));
-
-                if (!grown)
-                        return no_memory(stage);
-                stage->waiting = grown;
-                stage->waiting_capacity = capacity;
-        }
-        stage->waiting[stage->waiting_count++] = (struct waiting){change, known};
-        return HIF_OK;
-}
-
-static enum hif_err add_frame(struct stage *stage, const struct stage_file *file, struct span frame,
-                              uint32_t *offset)
-{
-        uint32_t size = (uint32_t)stage->shared.changes[file->change].size;
-        enum hif_err err = HIF_ELIMIT;
-
-        if (stage->pack_open)
-                err = pack_add(&stage->pack, &file->hash, frame, size, offset);
-        if (err != HIF_ELIMIT)
-                return err;
-        err = close_pack(stage);
-        if (err != HIF_OK)
-                return err;
-        pack_begin(&stage->pack);
-        stage->pack_open = true;
-        return pack_add(&stage->pack, &file->hash, frame, size, offset);
 }
 
 /* --- taking results, in order --- */
@@ -170,14 +70,14 @@ static enum hif_err take_small(struct stage *stage, const struct stage_job *job,
         if (!known)
                 known = find_locked(stage, KNOWN_BLOB, &file->hash);
         if (known && known->pending)
-                return wait_for_pack(stage, file->change, known);
+                return stage_pack_wait(stage, file->change, known);
         if (known) {
                 done_with(stage, file->change, known);
                 return HIF_OK;
         }
         assert(file->frame_size > 0);
         frame = span_of(job->output.data + file->frame_offset, file->frame_size);
-        err = add_frame(stage, file, frame, &offset);
+        err = stage_pack_add(stage, file, frame, &offset);
         if (err != HIF_OK)
                 return err;
         known = add_locked(stage, KNOWN_PACKED, &file->hash);
@@ -186,8 +86,9 @@ static enum hif_err take_small(struct stage *stage, const struct stage_job *job,
         known->pending = true;
         known->loc.offset = offset;
         known->loc.size = file->frame_size;
-        known_await(&stage->land->known, known);
-        return wait_for_pack(stage, file->change, known);
+        known->then = stage->packed;
+        stage->packed = known;
+        return stage_pack_wait(stage, file->change, known);
 }
 
 /* A blob of its own; `known` is its record, new or not. */
@@ -204,9 +105,8 @@ static enum hif_err take_blob(struct stage *stage, struct stage_job *job, struct
         *out = known = add_locked(stage, KNOWN_BLOB, hash);
         if (!known)
                 return no_memory(stage);
-        known_await(&stage->land->known, known);
         key = layout_blob(&stage->land->project->layout, hash);
-        return upload(stage, &key, hash, &job->output);
+        return upload(stage, &key, hash, &job->output, known);
 }
 
 static enum hif_err take_chunk(struct stage *stage, struct stage_job *job)
@@ -241,7 +141,8 @@ static enum hif_err take_end(struct stage *stage, const struct stage_job *job)
                 return err;
         change->loc = (struct pack_loc){0};
         change->have_hash = true;
-        return settled(stage);
+        stage_count_puts(stage);
+        return HIF_OK;
 }
 
 /* The job's contents are read and hashed: they count now, as a pack may fill for long. */
@@ -459,8 +360,16 @@ static enum hif_err give(struct stage *stage, size_t index)
 
 /* --- the whole --- */
 
-static enum hif_err run(struct stage *stage, size_t count)
+static bool cancelled(const struct stage *stage)
 {
+        struct land_hooks *hooks = stage->land->hooks;
+
+        return hooks && hooks->cancelled && hooks->cancelled(hooks);
+}
+
+static enum hif_err run(struct stage *stage)
+{
+        size_t count = stage->shared.change_count;
         enum hif_err err = HIF_OK;
 
         for (size_t i = 0; i < count && err == HIF_OK; i++) {
@@ -469,17 +378,15 @@ static enum hif_err run(struct stage *stage, size_t count)
                 if (i % LOOK_AHEAD == 0)
                         err = stage_reach_base(stage->land, &stage->shared, i, ahead, stage->why);
                 if (err == HIF_OK)
-                        err = give(stage, i);
+                        err = cancelled(stage) ? HIF_ECANCELED : give(stage, i);
         }
         if (err == HIF_OK)
                 err = submit_small(stage);
         while (err == HIF_OK && stage->count > 0)
-                err = take_first(stage);
+                err = cancelled(stage) ? HIF_ECANCELED : take_first(stage);
         if (err == HIF_OK)
-                err = close_pack(stage);
-        if (err == HIF_OK)
-                err = puts_flush(&stage->puts, stage->why);
-        return err == HIF_OK ? settled(stage) : err;
+                err = stage_pack_close(stage);
+        return err;
 }
 
 static void count_work(struct land *land, const struct land_change *changes, size_t count)
@@ -500,7 +407,6 @@ static void stage_end(struct stage *stage)
         }
         if (stage->filling)
                 stage_job_release(stage->filling);
-        stage->land->known.awaiting = NULL; /* what was not stored is not journaled */
         pack_free(&stage->pack);
         free(stage->waiting);
         free(stage->chunks);
@@ -508,8 +414,22 @@ static void stage_end(struct stage *stage)
         stage_shared_free(&stage->shared);
 }
 
-enum hif_err land_stage(struct land *land, struct land_change *changes, size_t count,
-                        struct land_reader *reader, struct hif_why *why)
+/* For a landing: once all hashes are known, what lies in packs with other things in them goes into
+ * packs of its own. */
+static enum hif_err run_again(struct stage *stage)
+{
+        size_t again = 0;
+        enum hif_err err = stage_packs_judge(stage, &again);
+
+        if (err != HIF_OK || again == 0)
+                return err;
+        count_work(stage->land, stage->shared.changes, stage->shared.change_count);
+        land_report(stage->land);
+        return run(stage);
+}
+
+static enum hif_err stage_changes(struct land *land, struct land_change *changes, size_t count,
+                                  struct land_reader *reader, bool ahead, struct hif_why *why)
 {
         struct stage *stage;
         enum hif_err err = land_load_base(land, why);
@@ -521,20 +441,41 @@ enum hif_err land_stage(struct land *land, struct land_change *changes, size_t c
                 return why_set(why, HIF_ENOMEM, "out of memory");
         stage->land = land;
         stage->why = why;
+        stage->ahead = ahead;
         stage->puts.project = land->project;
         stage->puts.hooks = land->hooks;
+        stage->puts.journal = &land->journal;
+        stage->puts.flying_max = ahead ? 1 : 0;
         stage->shared.pool = land->pool;
         stage->shared.changes = changes;
+        stage->shared.change_count = count;
         stage->shared.reader = reader;
         stage->shared.known = &land->known;
         stage_shared_init(&stage->shared);
         count_work(land, changes, count);
         land_report(land);
-        err = run(stage, count);
+        err = run(stage);
+        if (err == HIF_OK && !ahead)
+                err = run_again(stage);
+        if (err == HIF_OK)
+                err = puts_flush(&stage->puts, why);
         if (err == HIF_ENOMEM)
                 (void)no_memory(stage);
+        stage_count_puts(stage);
         land_report(land);
         stage_end(stage);
         free(stage);
         return err;
+}
+
+enum hif_err land_stage(struct land *land, struct land_change *changes, size_t count,
+                        struct land_reader *reader, struct hif_why *why)
+{
+        return stage_changes(land, changes, count, reader, false, why);
+}
+
+enum hif_err land_stage_ahead(struct land *land, struct land_change *changes, size_t count,
+                              struct land_reader *reader, struct hif_why *why)
+{
+        return stage_changes(land, changes, count, reader, true, why);
 }

@@ -2,16 +2,8 @@
 #include "store/store.h"
 
 #include <assert.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* What store_run waits for. */
-struct store_batch {
-        pthread_mutex_t mutex;
-        pthread_cond_t done;
-        size_t left;
-};
 
 void store_list_free(struct store_list *list)
 {
@@ -308,29 +300,43 @@ static void submit_runs(struct store *store, struct store_batch *batch, struct s
         }
 }
 
-void store_run(struct store *store, struct store_req *reqs, size_t count)
+void store_batch_start(struct store *store, struct store_batch *batch, struct store_req *reqs,
+                       size_t count)
 {
-        struct store_batch batch = {
-            .mutex = PTHREAD_MUTEX_INITIALIZER, .done = PTHREAD_COND_INITIALIZER, .left = count};
-
+        pthread_mutex_init(&batch->mutex, NULL);
+        pthread_cond_init(&batch->done, NULL);
+        batch->left = count;
         for (size_t i = 0; i < count; i++)
                 assert(!reqs[i].done);
         if (store->ops->submit_batch) {
-                submit_runs(store, &batch, reqs, count);
-        } else {
-                for (size_t i = 0; i < count; i++) {
-                        reqs[i].batch = &batch;
-                        if (begin(store, &reqs[i]))
-                                store->ops->submit(store, &reqs[i]);
-                }
+                submit_runs(store, batch, reqs, count);
+                return;
         }
+        for (size_t i = 0; i < count; i++) {
+                reqs[i].batch = batch;
+                if (begin(store, &reqs[i]))
+                        store->ops->submit(store, &reqs[i]);
+        }
+}
+
+void store_batch_wait(struct store *store, struct store_batch *batch, struct store_req *reqs,
+                      size_t count)
+{
         if (store->ops->wait)
                 store->ops->wait(store, reqs, count);
         else
-                batch_wait(&batch);
-        assert(batch.left == 0);
-        pthread_cond_destroy(&batch.done);
-        pthread_mutex_destroy(&batch.mutex);
+                batch_wait(batch);
+        assert(batch->left == 0);
+        pthread_cond_destroy(&batch->done);
+        pthread_mutex_destroy(&batch->mutex);
+}
+
+void store_run(struct store *store, struct store_req *reqs, size_t count)
+{
+        struct store_batch batch;
+
+        store_batch_start(store, &batch, reqs, count);
+        store_batch_wait(store, &batch, reqs, count);
 }
 
 void store_close(struct store *store)

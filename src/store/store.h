@@ -33,6 +33,7 @@
 #include "base/env.h"
 #include "base/err.h"
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -156,6 +157,18 @@ HIF_MUST_USE enum hif_err store_list_add(struct store_list *list, const char *ke
 void store_submit(struct store *store, struct store_req *req);
 /* Submit a batch and wait for all of it; results are in the requests. */
 void store_run(struct store *store, struct store_req *reqs, size_t count);
+
+/* The two halves of store_run, for callers that have something else to do meanwhile: the batch and
+ * its requests stay in place until store_batch_wait returns. */
+struct store_batch {
+        pthread_mutex_t mutex;
+        pthread_cond_t done;
+        size_t left;
+};
+void store_batch_start(struct store *store, struct store_batch *batch, struct store_req *reqs,
+                       size_t count);
+void store_batch_wait(struct store *store, struct store_batch *batch, struct store_req *reqs,
+                      size_t count);
 void store_close(struct store *store); /* NULL is fine */
 const char *store_url(struct store *store);
 struct store_stats store_stats_get(struct store *store);

@@ -15,6 +15,12 @@ static void submit(struct store *store, struct store_req *req)
                                   .settled = req->settled};
 
         trips->requests++;
+        trips->deletes += req->op == STORE_DELETE;
+        if (req->op == STORE_PUT || req->op == STORE_PUT_NEW || req->op == STORE_PUT_MATCH) {
+                trips->puts++;
+                trips->contents +=
+                    strstr(req->key, "/packs/") != NULL || strstr(req->key, "/blobs/") != NULL;
+        }
         if (req->key) {
                 const char *name = strrchr(req->key, '/');
 

@@ -9,7 +9,9 @@ struct trips {
         struct store store; /* hand this one out */
         struct store *inner;
         uint64_t trips, requests;
-        uint64_t slots, heads; /* of the requests: for slots, for the head object */
+        uint64_t slots, heads;   /* of the requests: for slots, for the head object */
+        uint64_t puts, contents; /* of any kind; of packs and blobs */
+        uint64_t deletes;
 };
 
 /* inner stays the caller's. Needs no end. */
