@@ -2,6 +2,6 @@
 BUILD_PACKAGES="build-essential cmake ninja-build pkg-config libzstd-dev libsqlite3-dev libfuse3-dev fuse3
 	libjansson-dev libinih-dev libgit2-dev libssl-dev git ca-certificates"
 DEMO_PACKAGES="dpkg apt"
-TEST_PACKAGES="clang clang-format libclang-rt-14-dev libcmocka-dev libnfs-dev libtirpc-dev rpcsvc-proto
+TEST_PACKAGES="clang clang-format libclang-rt-14-dev libcmocka-dev gcovr libnfs-dev libtirpc-dev rpcsvc-proto
 	user-mode-linux busybox-static iproute2 util-linux procps jq sqlite3 zstd time
 	ceph-mon ceph-osd radosgw ceph-common curl"
