@@ -438,7 +438,7 @@ static void the_session_is_recorded(void **state)
         land(f);
         assert_int_equal(project_slot(&f->tp.project, 1, false, &slot, NULL), HIF_OK);
         key = layout_session(&f->tp.project.layout, &f->ts.session.id, &slot.slot.session_object);
-        assert_int_equal(session_get(store_mem_peek(f->tp.store, key.text), &arena, &read), HIF_OK);
+        assert_int_equal(session_get(tproject_peek(&f->tp, key.text), &arena, &read), HIF_OK);
         assert_int_equal(read.state, SESSION_LANDED);
         assert_true(span_eq(read.goal, span_str("a goal")));
         assert_memory_equal(&read.ops[0].hash, &hash, sizeof(hash));

@@ -224,7 +224,7 @@ static void a_missing_node_is_an_error(void **state)
         struct layout_key key = layout_node(&far->project.layout, &far->root);
         struct node_reader *reader = new_reader(far, 1 << 20);
 
-        assert_true(store_mem_drop(far->tp.store, key.text));
+        tproject_drop(&far->tp, key.text);
         assert_int_equal(node_reader_touch_range(reader, &far->root, span_str(""), span_str("")),
                          HIF_ECORRUPT);
         node_reader_free(reader);

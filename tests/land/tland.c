@@ -4,17 +4,23 @@
 
 #include <stdlib.h>
 
-void tproject_open(struct tproject *tp, const char *path, size_t threads)
+void tproject_open(struct tproject *tp, const char *url, size_t threads)
 {
         struct hif_why why = {.text = ""};
-        enum hif_err err;
+        enum hif_err err = HIF_OK;
 
         *tp = (struct tproject){.env = env_system(NULL)};
-        if (path)
-                err = store_dir_open(&tp->env, path, true, 0, &tp->store, &why);
-        else
-                err = store_mem_new(&tp->env, &tp->store);
-        assert_int_equal(err, HIF_OK);
+        if (!url) {
+                tp->place = place_new(&tp->env, place_asked() ? place_asked() : "memory");
+                tp->store = place_store(tp->place);
+        } else if (url[0] == '/') {
+                err = store_dir_open(&tp->env, url, true, 0, &tp->store, &why);
+        } else {
+                err = store_open(&tp->env, url, true, &tp->store, &why);
+        }
+        if (err != HIF_OK)
+                fail_msg("%s", why.text);
+        tp->far = strncmp(store_url(tp->store), "s3:", 3) == 0;
         assert_int_equal(pool_new(threads, "test", &tp->pool), HIF_OK);
         err = project_create(&tp->env, tp->store, "org/name", "A <a@b>", &tp->project, &why);
         if (err == HIF_EEXIST)
@@ -26,7 +32,11 @@ void tproject_open(struct tproject *tp, const char *path, size_t threads)
 void tproject_close(struct tproject *tp)
 {
         pool_free(tp->pool);
-        store_close(tp->store);
+        buf_free(&tp->peeked);
+        if (tp->place)
+                place_free(tp->place);
+        else
+                store_close(tp->store);
 }
 
 int tproject_setup(void **state)
@@ -363,6 +373,38 @@ void tproject_verify(struct tproject *tp)
         assert_int_equal(entries, slot.slot.tree_entries);
         node_reader_free(reader);
         slot_read_free(&slot);
+}
+
+struct span tproject_peek(struct tproject *tp, const char *key)
+{
+        struct store_req req = {.op = STORE_GET, .key = key};
+
+        store_run(tp->store, &req, 1);
+        if (req.result != HIF_OK)
+                fail_msg("%s: %s", key, hif_err_name(req.result));
+        buf_free(&tp->peeked);
+        tp->peeked = req.data;
+        return buf_span(&tp->peeked);
+}
+
+void tproject_drop(struct tproject *tp, const char *key)
+{
+        struct store_req req = {.op = STORE_DELETE, .key = key};
+
+        (void)tproject_peek(tp, key); /* it is there */
+        store_run(tp->store, &req, 1);
+        assert_int_equal(req.result, HIF_OK);
+}
+
+void tproject_flip(struct tproject *tp, const char *key, size_t bit)
+{
+        struct span stored = tproject_peek(tp, key);
+        struct store_req req = {.op = STORE_PUT, .key = key, .body = stored};
+
+        assert_true(bit / 8 < stored.size);
+        tp->peeked.data[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        store_run(tp->store, &req, 1);
+        assert_int_equal(req.result, HIF_OK);
 }
 
 size_t tproject_count(struct tproject *tp, const char *key_contains)

@@ -4,6 +4,7 @@
 
 #include "core/body.h"
 #include "land/land.h"
+#include "s3/place.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,14 +16,18 @@
 
 struct tproject {
         struct env env;
+        struct place *place; /* of the store; NULL: opened by URL */
         struct store *store;
+        bool far; /* over HTTP: not for a thousand requests more */
+        struct buf peeked;
         struct pool *pool;
         struct project project;
         uint64_t reads; /* bytes that land_stage asked for */
 };
 
-/* A project in a memory store (path NULL) or in a directory. */
-void tproject_open(struct tproject *tp, const char *path, size_t threads);
+/* A project in a place of its own (url NULL): memory, unless HIF_TEST_STORE asks for another back
+ * end. Or in a store that others open, too: a directory's path, or a URL. */
+void tproject_open(struct tproject *tp, const char *url, size_t threads);
 void tproject_close(struct tproject *tp);
 int tproject_setup(void **state); /* cmocka: *state is a struct tproject in memory */
 int tproject_teardown(void **state);
@@ -73,6 +78,10 @@ bool tproject_has(struct tproject *tp, uint64_t position, const char *path);
 void tproject_expect(struct tproject *tp, const char *path, const char *content); /* at the tail */
 void tproject_expect_bytes(struct tproject *tp, const char *path, struct span content);
 void tproject_verify(struct tproject *tp); /* the tail's tree is well-formed */
+/* An object of the store: its bytes, until the next look; gone; with one bit changed. */
+struct span tproject_peek(struct tproject *tp, const char *key);
+void tproject_drop(struct tproject *tp, const char *key);
+void tproject_flip(struct tproject *tp, const char *key, size_t bit);
 size_t tproject_count(struct tproject *tp, const char *key_contains);
 
 /* The one conflict of a list of one. */

@@ -1,0 +1,33 @@
+/* place.h - a fresh place for a test's store, on the back end of one's choice.
+ *
+ *      memory       store_mem
+ *      directory    a new directory in TMPDIR
+ *      s3           the S3 server of the tests (HIF_TEST_S3, AWS_*: see integration/s3/with_s3.sh)
+ *      s3-faults    the same through a fault proxy of its own
+ *      s3-dialect   through a proxy that makes another server of it: 409 for a lost race, tags
+ * without quotes
+ *
+ * Any problem fails the test. */
+#ifndef HIF_TESTS_S3_PLACE_H
+#define HIF_TESTS_S3_PLACE_H
+
+#include "s3/s3fault.h"
+#include "store/store.h"
+
+struct place;
+
+/* What the environment asks for (HIF_TEST_STORE), or NULL. */
+const char *place_asked(void);
+
+struct place *place_new(struct env *env, const char *kind);
+void place_free(struct place *place); /* closes the store and ends the proxy; NULL is fine */
+struct store *place_store(struct place *place);
+const char *place_url(struct place *place); /* for another store_open; NULL: memory has none */
+
+/* NULL where there is none. */
+struct s3fault *place_proxy(struct place *place);
+/* A line for the proxy; returns the reply's last word: a rule's id, a count. */
+const char *place_say(struct place *place, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+#endif
