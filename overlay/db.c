@@ -12,6 +12,8 @@ static const char schema[] =
     " PRIMARY KEY(dir, hash60, name)) WITHOUT ROWID;"
     "CREATE TABLE IF NOT EXISTS ops(n INTEGER PRIMARY KEY, seq INTEGER NOT NULL,"
     " row BLOB NOT NULL);"
+    "CREATE TABLE IF NOT EXISTS notes(n INTEGER PRIMARY KEY, seq INTEGER NOT NULL,"
+    " row BLOB NOT NULL);"
     "CREATE TABLE IF NOT EXISTS vals(name BLOB PRIMARY KEY, row BLOB NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE IF NOT EXISTS replies(n INTEGER PRIMARY KEY, row BLOB NOT NULL);"
     "CREATE TABLE IF NOT EXISTS state(name TEXT PRIMARY KEY, value INTEGER NOT NULL)"
@@ -25,6 +27,8 @@ static const char *const sql_of[DB_STATEMENT_COUNT] = {
     [DB_DIRENT_DEL] = "DELETE FROM dirents WHERE dir = ?1 AND hash60 = ?2 AND name = ?3",
     [DB_OP_PUT] = "INSERT INTO ops(seq, row) VALUES(?1, ?2)",
     [DB_OPS_DROP] = "DELETE FROM ops WHERE seq <= ?1",
+    [DB_NOTE_PUT] = "INSERT INTO notes(seq, row) VALUES(?1, ?2)",
+    [DB_NOTES_DROP] = "DELETE FROM notes WHERE seq <= ?1",
     [DB_VALUE_PUT] = "INSERT OR REPLACE INTO vals VALUES(?1, ?2)",
     [DB_VALUE_DEL] = "DELETE FROM vals WHERE name = ?1",
     [DB_REPLY_PUT] = "INSERT INTO replies(row) VALUES(?1)",

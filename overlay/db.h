@@ -16,6 +16,8 @@ enum db_statement {
         DB_DIRENT_DEL,
         DB_OP_PUT,
         DB_OPS_DROP,
+        DB_NOTE_PUT,
+        DB_NOTES_DROP,
         DB_VALUE_PUT,
         DB_VALUE_DEL,
         DB_REPLY_PUT,

@@ -84,11 +84,9 @@ static enum hif_err load_state(struct fold *fold)
 static enum hif_err load_rows(struct fold *fold, struct rows *rows)
 {
         static const char *const queries[] = {
-            "SELECT row FROM nodes",
-            "SELECT row FROM dirents ORDER BY dir, hash60, name",
-            "SELECT row FROM ops ORDER BY n",
-            "SELECT row FROM vals",
-            "SELECT row FROM replies ORDER BY n",
+            "SELECT row FROM nodes",          "SELECT row FROM dirents ORDER BY dir, hash60, name",
+            "SELECT row FROM ops ORDER BY n", "SELECT row FROM notes ORDER BY n",
+            "SELECT row FROM vals",           "SELECT row FROM replies ORDER BY n",
         };
         enum hif_err err = db_state(&fold->db, "ids", &rows->ids_next);
 
@@ -180,7 +178,7 @@ static enum hif_err fold_reset(struct fold *fold)
 {
         fold_forget(fold);
         return db_exec(&fold->db, "DELETE FROM nodes; DELETE FROM dirents; DELETE FROM ops;"
-                                  "DELETE FROM vals; DELETE FROM replies;");
+                                  "DELETE FROM notes; DELETE FROM vals; DELETE FROM replies;");
 }
 
 static enum hif_err fold_node(struct fold *fold, uint64_t seq, const struct item *item)
@@ -221,6 +219,12 @@ static enum hif_err fold_item(struct fold *fold, uint64_t seq, const struct item
                 return db_run(&fold->db, DB_OP_PUT, key, 1, (struct span[]){buf_span(blob)}, 1);
         case ITEM_OPS_DROP:
                 return db_run(&fold->db, DB_OPS_DROP, &item->number, 1, NULL, 0);
+        case ITEM_NOTE:
+                key[0] = item->note.seq != 0 ? item->note.seq : seq;
+                put_note(blob, &item->note, key[0]);
+                return db_run(&fold->db, DB_NOTE_PUT, key, 1, (struct span[]){buf_span(blob)}, 1);
+        case ITEM_NOTES_DROP:
+                return db_run(&fold->db, DB_NOTES_DROP, &item->number, 1, NULL, 0);
         case ITEM_VALUE:
                 if (item->value.size == 0)
                         return db_run(&fold->db, DB_VALUE_DEL, NULL, 0, &item->name, 1);

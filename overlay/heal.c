@@ -70,6 +70,10 @@ static void heal_rows(struct heal *heal)
                 put_op(&heal->body, &rows->ops[i]->op, rows->ops[i]->seq);
                 heal_limit(heal);
         }
+        for (size_t i = 0; i < rows->notes.count; i++) {
+                put_note(&heal->body, &rows->notes.rows[i]->note, rows->notes.rows[i]->note.seq);
+                heal_limit(heal);
+        }
         for (size_t i = 0; i < rows->value_count; i++) {
                 put_value(&heal->body, rows->values[i].name, rows->values[i].value);
                 heal_limit(heal);

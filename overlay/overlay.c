@@ -378,6 +378,22 @@ const struct bloom *overlay_bloom(const struct overlay *overlay)
         return rows_bloom((struct rows *)(uintptr_t)&overlay->rows);
 }
 
+size_t overlay_note_count(const struct overlay *overlay)
+{
+        return overlay->rows.notes.count;
+}
+
+size_t overlay_note_bytes(const struct overlay *overlay)
+{
+        return overlay->rows.notes.bytes;
+}
+
+struct onote overlay_note(const struct overlay *overlay, size_t index)
+{
+        assert(index < overlay->rows.notes.count);
+        return overlay->rows.notes.rows[index]->note;
+}
+
 /* --- content --- */
 
 enum hif_err overlay_read(struct overlay *overlay, const struct opiece *piece, bool wait, void *out)

@@ -1,10 +1,10 @@
 /* overlay.h - a session's local edits: rows in RAM, a log that makes them survive, data files.
  *
- * The overlay knows nothing of the base tree; vfs merges the two. It holds four kinds of rows:
- * nodes, directory entries, session operations, and named values. A transaction changes any number
- * of rows at once: its record is in the log's shared mapping before it is applied, which survives
- * `kill -9`; overlay_sync makes it survive a power cut. Records have numbers (seq), rising by one;
- * after a crash the state is that of a prefix of them, which includes everything that was
+ * The overlay knows nothing of the base tree; vfs merges the two. It holds five kinds of rows:
+ * nodes, directory entries, session operations, notes, and named values. A transaction changes any
+ * number of rows at once: its record is in the log's shared mapping before it is applied, which
+ * survives `kill -9`; overlay_sync makes it survive a power cut. Records have numbers (seq), rising
+ * by one; after a crash the state is that of a prefix of them, which includes everything that was
  * acknowledged (I9). A job thread folds old records into SQLite, so that opening costs what is
  * there and not what happened. docs/durability.md tells the whole story.
  *
@@ -158,6 +158,11 @@ void otx_dirent_del(struct otx *tx, uint64_t dir, uint64_t hash60, struct span n
 void otx_op(struct otx *tx, const struct session_op *op);
 /* Drop the operations recorded up to and including seq: they were landed. */
 void otx_ops_drop(struct otx *tx, uint64_t through_seq);
+/* Append to what was said and decided; role and text are borrowed until commit. */
+struct onote;
+void otx_note(struct otx *tx, const struct onote *note);
+/* Drop the notes up to and including seq: they were landed. */
+void otx_notes_drop(struct otx *tx, uint64_t through_seq);
 /* Small named values: session, base, epochs, intent ... An empty value deletes. */
 void otx_value(struct otx *tx, const char *name, struct span value);
 
@@ -184,6 +189,25 @@ struct span overlay_value(const struct overlay *overlay, const char *name);
 size_t overlay_op_count(const struct overlay *overlay);
 void overlay_op(const struct overlay *overlay, size_t index, struct session_op *out, uint64_t *seq);
 const struct bloom *overlay_bloom(const struct overlay *overlay);
+
+/* --- notes: what was said and decided since the last otx_notes_drop, oldest first --- */
+
+/* Part of the format. */
+enum onote_kind {
+        ONOTE_MESSAGE = 1,  /* of the conversation, by `role` */
+        ONOTE_DECISION = 2, /* role is empty */
+};
+
+struct onote {
+        enum onote_kind kind;
+        struct span role, text;
+        uint64_t seq; /* of its record; otx_note takes no notice of it */
+};
+
+size_t overlay_note_count(const struct overlay *overlay);
+size_t overlay_note_bytes(const struct overlay *overlay); /* of all roles and texts */
+/* Borrowed until the next commit. */
+struct onote overlay_note(const struct overlay *overlay, size_t index);
 
 /* --- content --- */
 

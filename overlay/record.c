@@ -151,6 +151,11 @@ void put_ops_drop(struct buf *out, uint64_t through)
         put_numbers(out, ITEM_OPS_DROP, &through, 1);
 }
 
+void put_notes_drop(struct buf *out, uint64_t through)
+{
+        put_numbers(out, ITEM_NOTES_DROP, &through, 1);
+}
+
 void put_ids(struct buf *out, uint64_t next)
 {
         put_numbers(out, ITEM_IDS, &next, 1);
@@ -205,6 +210,16 @@ void put_op(struct buf *out, const struct session_op *op, uint64_t seq)
         p = wbytes(p, op->hash.bytes, HIF_HASH_SIZE);
         p = wbytes(w32(p, (uint32_t)op->path.size), op->path.data, op->path.size);
         item_end(out, ITEM_OP, 0, 0, wbytes(p, op->path2.data, op->path2.size));
+}
+
+void put_note(struct buf *out, const struct onote *note, uint64_t seq)
+{
+        uint8_t *p = item_begin(out, 8 + 1 + 2 + note->role.size + note->text.size);
+
+        if (p == NULL)
+                return;
+        p = wname(w8(w64(p, seq), (uint8_t)note->kind), note->role);
+        item_end(out, ITEM_NOTE, 0, 0, wbytes(p, note->text.data, note->text.size));
 }
 
 void put_value(struct buf *out, struct span name, struct span value)
@@ -388,6 +403,19 @@ static void rop(struct reader *rd, struct item *out)
         out->op.path2 = rd_span(rd, rd_left(rd));
 }
 
+static void rnote(struct reader *rd, struct onote *out)
+{
+        uint8_t kind;
+
+        out->seq = rd_u64(rd);
+        kind = rd_u8(rd);
+        if (kind != ONOTE_MESSAGE && kind != ONOTE_DECISION)
+                rd->bad = true;
+        out->kind = (enum onote_kind)kind;
+        out->role = rname(rd);
+        out->text = rd_span(rd, rd_left(rd));
+}
+
 static enum hif_err item_payload(struct reader *rd, uint8_t kind, uint8_t flags, struct item *out)
 {
         out->kind = (enum item_kind)kind;
@@ -420,7 +448,11 @@ static enum hif_err item_payload(struct reader *rd, uint8_t kind, uint8_t flags,
         case ITEM_OP:
                 rop(rd, out);
                 break;
+        case ITEM_NOTE:
+                rnote(rd, &out->note);
+                break;
         case ITEM_OPS_DROP:
+        case ITEM_NOTES_DROP:
         case ITEM_IDS:
                 out->number = rd_u64(rd);
                 break;

@@ -22,7 +22,8 @@
  * u8, hash [32], path size u32, path, path2 OPS_DROP      through u64 VALUE         name size u16,
  * name, value REPLY         key u64, node u64, xid u32, proc u32 IDS           next u64: numbers
  * below it may have been given out RESET         no row is left: the first item of a log written
- * from memory
+ * from memory NOTE          seq u64 (0: the record's), kind u8, role size u16, role, text
+ * NOTES_DROP through u64
  *
  *      entry: kind u8, size u64, hash [32], mtime (i64, u32), tag (u64, u64),
  *             pack [32], offset u32, frame size u32
@@ -49,6 +50,8 @@ enum item_kind {
         ITEM_REPLY = 11,
         ITEM_IDS = 12,
         ITEM_RESET = 13,
+        ITEM_NOTE = 14,
+        ITEM_NOTES_DROP = 15,
 };
 
 enum node_fields {
@@ -75,10 +78,11 @@ struct item {
         struct odirent dirent; /* PUT_DIRENT, DEL_DIRENT */
         uint64_t id;           /* every item of a node */
         struct oextent extent; /* EXTENT */
-        uint64_t number;       /* CUT: size; OPS_DROP: through; IDS: next; OP: seq */
+        uint64_t number;       /* CUT: size; OPS_DROP, NOTES_DROP: through; IDS: next; OP: seq */
         struct session_op op;
         struct span name, value; /* VALUE */
         struct overlay_reply reply;
+        struct onote note;
 };
 
 /* Take the next item. HIF_ECORRUPT; HIF_EUNSUPPORTED for a kind of a newer version. */
@@ -99,6 +103,8 @@ void put_drop_extents(struct buf *out, uint64_t id);
 void put_op(struct buf *out, const struct session_op *op, uint64_t seq);
 void put_ops_drop(struct buf *out, uint64_t through);
 void put_value(struct buf *out, struct span name, struct span value);
+void put_note(struct buf *out, const struct onote *note, uint64_t seq);
+void put_notes_drop(struct buf *out, uint64_t through);
 void put_reply(struct buf *out, const struct overlay_reply *reply);
 void put_ids(struct buf *out, uint64_t next);
 void put_reset(struct buf *out);

@@ -20,6 +20,7 @@ void rows_free(struct rows *rows)
         idmap_free(&rows->nodes);
         dirents_free(&rows->dirents);
         free(rows->ops);
+        notes_free(&rows->notes);
         free(rows->values);
         bloom_free(&rows->bloom);
         slab_release(&rows->slab);
@@ -427,6 +428,11 @@ enum hif_err rows_apply_item(struct rows *rows, uint64_t seq, const struct item 
                 return op_add(rows, seq, item);
         case ITEM_OPS_DROP:
                 return ops_drop(rows, item->number);
+        case ITEM_NOTE:
+                return notes_add(&rows->notes, &rows->slab, seq, &item->note);
+        case ITEM_NOTES_DROP:
+                notes_drop(&rows->notes, &rows->slab, item->number);
+                return HIF_OK;
         case ITEM_VALUE:
                 return value_put(rows, item->name, item->value);
         case ITEM_REPLY:

@@ -25,6 +25,17 @@ struct op_row {
         struct session_op op; /* paths follow in the same allocation */
 };
 
+struct note_row {
+        struct onote note; /* role and text follow in the same allocation */
+};
+
+/* Oldest first. */
+struct notes {
+        struct note_row **rows;
+        size_t count, capacity;
+        size_t bytes; /* of roles and texts */
+};
+
 struct value_row {
         struct span name, value; /* owned */
 };
@@ -49,6 +60,7 @@ struct rows {
         size_t bloom_done;      /* of them, until rows_bloom */
         size_t components;      /* of all paths of all operations */
         size_t bloom_items_max; /* components that it is large enough for */
+        struct notes notes;
         struct value_row *values;
         size_t value_count, value_capacity;
         struct replies replies;
@@ -87,6 +99,14 @@ const struct bloom *rows_bloom(struct rows *rows);
 
 struct value_row *rows_value(const struct rows *rows, struct span name);
 const struct overlay_reply *replies_find(const struct replies *replies, uint64_t key);
+
+/* notes.c */
+size_t note_size(const struct onote *note); /* of its row in the slab */
+HIF_MUST_USE enum hif_err notes_reserve(struct notes *notes, size_t more);
+HIF_MUST_USE enum hif_err notes_add(struct notes *notes, struct slab *slab, uint64_t seq,
+                                    const struct onote *note);
+void notes_drop(struct notes *notes, struct slab *slab, uint64_t through);
+void notes_free(struct notes *notes); /* the slab keeps the rows */
 
 /* extents.c */
 HIF_MUST_USE enum hif_err extents_put(struct rows *rows, struct node_row *row,

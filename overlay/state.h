@@ -39,7 +39,7 @@ struct otx {
         struct buf nodes, rest;
         uint64_t *dirs; /* reserved in dirents.per_dir */
         size_t dir_count, dir_capacity;
-        size_t puts, name_bytes, ops, components, values, cost;
+        size_t puts, name_bytes, ops, components, notes, values, cost;
 };
 
 enum sync_state {

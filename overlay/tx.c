@@ -205,6 +205,20 @@ void otx_ops_drop(struct otx *tx, uint64_t through_seq)
         put_ops_drop(&tx->rest, through_seq);
 }
 
+void otx_note(struct otx *tx, const struct onote *note)
+{
+        assert(tx->open && note->role.size <= RECORD_NAME_MAX);
+        tx->notes++;
+        tx->cost += slab_cost(note_size(note));
+        put_note(&tx->rest, note, 0);
+}
+
+void otx_notes_drop(struct otx *tx, uint64_t through_seq)
+{
+        assert(tx->open);
+        put_notes_drop(&tx->rest, through_seq);
+}
+
 void otx_value(struct otx *tx, const char *name, struct span value)
 {
         struct span key = span_str(name);
@@ -310,6 +324,8 @@ static enum hif_err tx_reserve(struct otx *tx, size_t *reserved)
         if (err == HIF_OK)
                 err = rows_reserve_ops(rows, tx->ops, tx->components);
         if (err == HIF_OK)
+                err = notes_reserve(&rows->notes, tx->notes);
+        if (err == HIF_OK)
                 err = rows_reserve_values(rows, tx->values);
         if (err == HIF_OK)
                 err = slab_reserve(
@@ -332,7 +348,8 @@ static void tx_end(struct otx *tx)
         while (tx->block_count > 4)
                 free(tx->blocks[--tx->block_count]);
         tx->node_count = tx->dir_count = 0;
-        tx->puts = tx->name_bytes = tx->ops = tx->components = tx->values = tx->cost = 0;
+        tx->puts = tx->name_bytes = tx->ops = tx->components = tx->notes = tx->values = tx->cost =
+            0;
         tx->open = false;
 }
 

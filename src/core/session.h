@@ -16,6 +16,9 @@
 #define SESSION_ROLE_MAX   64
 #define SESSION_TEXT_MAX   (1u << 20) /* of a decision, of a message */
 #define SESSION_SIZE_MAX   (1u << 30) /* of the stored bytes */
+/* What one session may say and decide in all, as it is kept in memory while it is open. */
+#define SESSION_NOTES_MAX       100000u
+#define SESSION_NOTES_BYTES_MAX (32u << 20)
 
 /* The last position that there can be: keys hold 12 digits. */
 #define POSITION_MAX 999999999999ull

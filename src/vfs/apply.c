@@ -111,6 +111,8 @@ static enum hif_err commit(struct applying *ap, const struct vfs_value *values, 
         apply_times(ap->vfs, ap->tx, ap->move);
         if (ap->move->landing)
                 otx_ops_drop(ap->tx, ap->move->seq);
+        if (ap->move->landing)
+                otx_notes_drop(ap->tx, ap->move->seq);
         return otx_commit(ap->tx, &seq);
 }
 

@@ -78,6 +78,7 @@ void model_free(struct model *model)
         free(model->states);
         free(model->writes);
         free(model->op_seqs);
+        free(model->note_seqs);
 }
 
 /* --- changes --- */
@@ -85,7 +86,17 @@ void model_free(struct model *model)
 void model_begin(struct model *model)
 {
         state_copy(&model->next, latest(model));
-        model->next_ops = 0;
+        model->next_ops = model->next_notes = 0;
+}
+
+static void append_seqs(uint64_t **seqs, size_t *capacity, size_t *end, size_t *more, uint64_t seq)
+{
+        if (*end + *more > *capacity) {
+                *capacity = (*end + *more) * 2 + 64;
+                *seqs = must(realloc(*seqs, *capacity * sizeof(uint64_t)));
+        }
+        for (; *more > 0; (*more)--)
+                (*seqs)[(*end)++] = seq;
 }
 
 void model_commit(struct model *model, uint64_t seq)
@@ -98,15 +109,9 @@ void model_commit(struct model *model, uint64_t seq)
                 state_free(latest(model));
                 model->count--;
         }
-        if (next->op_end + model->next_ops > model->op_capacity) {
-                model->op_capacity = (next->op_end + model->next_ops) * 2 + 64;
-                model->op_seqs =
-                    must(realloc(model->op_seqs, model->op_capacity * sizeof(uint64_t)));
-        }
-        while (model->next_ops > 0) {
-                model->op_seqs[next->op_end++] = seq;
-                model->next_ops--;
-        }
+        append_seqs(&model->op_seqs, &model->op_capacity, &next->op_end, &model->next_ops, seq);
+        append_seqs(&model->note_seqs, &model->note_capacity, &next->note_end, &model->next_notes,
+                    seq);
         if (model->count == model->capacity) {
                 model->capacity *= 2;
                 model->states =
@@ -227,6 +232,19 @@ void model_ops_drop(struct model *model, uint64_t through)
 
         while (next->op_first < next->op_end && model->op_seqs[next->op_first] <= through)
                 next->op_first++;
+}
+
+void model_note(struct model *model)
+{
+        model->next_notes++;
+}
+
+void model_notes_drop(struct model *model, uint64_t through)
+{
+        struct mstate *next = &model->next;
+
+        while (next->note_first < next->note_end && model->note_seqs[next->note_first] <= through)
+                next->note_first++;
 }
 
 void model_about_to_write(struct model *model, uint64_t id, uint64_t offset, const uint8_t *bytes,
@@ -380,6 +398,28 @@ static bool entries_match(const struct mstate *state, struct overlay *overlay, c
         return what[0] == '\0';
 }
 
+static bool notes_match(const struct model *model, const struct mstate *state,
+                        const struct overlay *overlay, char *what, size_t what_size)
+{
+        size_t count = state->note_end - state->note_first;
+
+        if (overlay_note_count(overlay) != count) {
+                snprintf(what, what_size, "%zu notes, not %zu", overlay_note_count(overlay), count);
+                return false;
+        }
+        for (size_t i = 0; i < count; i++) {
+                struct onote note = overlay_note(overlay, i);
+
+                if (note.seq != model->note_seqs[state->note_first + i] ||
+                    !span_eq(note.role, span_str("agent")) ||
+                    !span_eq(note.text, span_str("said"))) {
+                        snprintf(what, what_size, "note %zu is wrong", i);
+                        return false;
+                }
+        }
+        return true;
+}
+
 bool model_matches(const struct model *model, struct overlay *overlay, uint64_t seq, char *what,
                    size_t what_size)
 {
@@ -411,7 +451,8 @@ bool model_matches(const struct model *model, struct overlay *overlay, uint64_t 
                          state->op_end - state->op_first);
                 return false;
         }
-        return entries_match(state, overlay, what, what_size);
+        return notes_match(model, state, overlay, what, what_size) &&
+               entries_match(state, overlay, what, what_size);
 }
 
 /* Take the overlay's bytes of all files; they were compared before. Where they differ, a write that

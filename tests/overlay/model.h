@@ -27,7 +27,8 @@ struct mstate {
         struct mfile *files[MODEL_FILES];
         struct mentry entries[MODEL_FILES];
         char values[MODEL_VALUES][16];
-        size_t op_first, op_end; /* in model.op_seqs */
+        size_t op_first, op_end;     /* in model.op_seqs */
+        size_t note_first, note_end; /* in model.note_seqs */
 };
 
 /* A write that may show in an older state, as it may have lain in the same place. */
@@ -42,12 +43,12 @@ struct model {
         struct mstate *states; /* the synced one, then each record since */
         size_t count, capacity;
         uint64_t newest, synced;
-        uint64_t *op_seqs;
-        size_t op_capacity;
+        uint64_t *op_seqs, *note_seqs;
+        size_t op_capacity, note_capacity;
         struct mwrite *writes;
         size_t write_count, write_capacity;
         struct mstate next; /* being made */
-        size_t next_ops;
+        size_t next_ops, next_notes;
         bool trace; /* every change to stderr */
 };
 
@@ -67,6 +68,8 @@ void model_truncate(struct model *model, uint64_t id, uint64_t size);
 void model_mode(struct model *model, uint64_t id, uint16_t mode);
 void model_value(struct model *model, const char *name, const char *value);
 void model_ops_drop(struct model *model, uint64_t through);
+void model_note(struct model *model);
+void model_notes_drop(struct model *model, uint64_t through);
 
 void model_about_to_write(struct model *model, uint64_t id, uint64_t offset, const uint8_t *bytes,
                           size_t size);

@@ -292,6 +292,23 @@ static void op_ops_drop(struct run *run, struct otx *tx)
         model_ops_drop(&run->model, through);
 }
 
+static void op_note(struct run *run, struct otx *tx)
+{
+        struct onote note = {
+            .kind = ONOTE_MESSAGE, .role = span_str("agent"), .text = span_str("said")};
+
+        otx_note(tx, &note);
+        model_note(&run->model);
+}
+
+static void op_notes_drop(struct run *run, struct otx *tx)
+{
+        uint64_t through = run->model.newest - pick(run, 5) % (run->model.newest + 1);
+
+        otx_notes_drop(tx, through);
+        model_notes_drop(&run->model, through);
+}
+
 /* One transaction of a few changes; an error must come from what the run did to the machine. */
 static void transaction(struct run *run)
 {
@@ -301,7 +318,7 @@ static void transaction(struct run *run)
 
         model_begin(&run->model);
         for (uint64_t i = 1 + pick(run, 3); i > 0 && err == HIF_OK; i--) {
-                switch (pick(run, 12)) {
+                switch (pick(run, 14)) {
                 case 0:
                 case 1:
                         op_create(run, tx);
@@ -320,6 +337,12 @@ static void transaction(struct run *run)
                         break;
                 case 6:
                         op_ops_drop(run, tx);
+                        break;
+                case 7:
+                        op_note(run, tx);
+                        break;
+                case 8:
+                        op_notes_drop(run, tx);
                         break;
                 default:
                         err = op_write(run, tx);

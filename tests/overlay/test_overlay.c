@@ -115,6 +115,51 @@ static void values_survive_kill(void **state)
         assert_int_equal(overlay_value(t->overlay, "intent").size, 0);
 }
 
+static void note(struct otx *tx, enum onote_kind kind, const char *role, const char *text)
+{
+        struct onote note = {.kind = kind, .role = span_str(role), .text = span_str(text)};
+
+        otx_note(tx, &note);
+}
+
+/* Notes come back in the order in which they were made, those up to a landing are dropped, and a
+ * text of the largest size is one record. */
+static void notes_survive_kill_and_are_dropped_up_to_a_record(void **state)
+{
+        struct toverlay *t = *state;
+        struct otx *tx = otx_begin(t->overlay);
+        char *large = malloc(SESSION_TEXT_MAX + 1);
+        struct onote got;
+        uint64_t first;
+
+        note(tx, ONOTE_MESSAGE, "user", "why");
+        note(tx, ONOTE_DECISION, "", "because");
+        first = t_commit(tx);
+        memset(large, 'x', SESSION_TEXT_MAX);
+        large[SESSION_TEXT_MAX] = '\0';
+        tx = otx_begin(t->overlay);
+        note(tx, ONOTE_MESSAGE, "agent", large);
+        t_commit(tx);
+        toverlay_kill(t);
+        assert_int_equal(overlay_note_count(t->overlay), 3);
+        assert_int_equal(overlay_note_bytes(t->overlay), 4 + 3 + 7 + 5 + SESSION_TEXT_MAX);
+        got = overlay_note(t->overlay, 1);
+        assert_int_equal(got.kind, ONOTE_DECISION);
+        assert_int_equal(got.role.size, 0);
+        assert_true(span_eq(got.text, span_str("because")));
+        assert_true(got.seq == first);
+        tx = otx_begin(t->overlay);
+        otx_notes_drop(tx, first);
+        t_commit(tx);
+        toverlay_kill(t);
+        assert_int_equal(overlay_note_count(t->overlay), 1);
+        got = overlay_note(t->overlay, 0);
+        assert_true(span_eq(got.role, span_str("agent")));
+        assert_true(span_eq(got.text, span_str(large)));
+        assert_int_equal(overlay_note_bytes(t->overlay), 5 + SESSION_TEXT_MAX);
+        free(large);
+}
+
 /* Of the replies the newest OVERLAY_REPLIES_MAX are kept, also over a restart. */
 static void newest_replies_are_kept(void **state)
 {
@@ -247,6 +292,7 @@ int main(void)
             TEST(aborted_transaction_leaves_nothing),
             TEST(all_node_fields_survive_kill),
             TEST(values_survive_kill),
+            TEST(notes_survive_kill_and_are_dropped_up_to_a_record),
             TEST(newest_replies_are_kept),
             TEST(numbers_are_never_reused),
             TEST(operations_are_dropped_up_to_a_record),
