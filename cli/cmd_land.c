@@ -30,10 +30,6 @@ static error_t parse_land(int key, char *arg, struct argp_state *state)
                         return ARGP_ERR_UNKNOWN;
                 args->goal = arg;
                 return 0;
-        case ARGP_KEY_END:
-                if (args->goal == NULL)
-                        argp_error(state, "what for? Say in a sentence what the session achieves");
-                return 0;
         default:
                 return ARGP_ERR_UNKNOWN;
         }
@@ -42,9 +38,10 @@ static error_t parse_land(int key, char *arg, struct argp_state *state)
 static const struct argp land_argp = {
     .options = land_options,
     .parser = parse_land,
-    .args_doc = "GOAL",
+    .args_doc = "[GOAL]",
     .doc = "Publish the session of the workspace in which you stand (or -C DIR) as the project's "
-           "next position. Work goes on in a new session on top of it."};
+           "next position, with GOAL in the log (by default: what `hif session start` said). Work "
+           "goes on in a new session on top of it."};
 
 static void show_progress(void *arg, const json_t *progress)
 {
@@ -58,13 +55,15 @@ static enum hif_err land(struct cli *cli, const struct land_args *args, json_t *
 {
         AUTO_FREE char *here = NULL;
         struct progress *progress;
+        const char *goal;
         json_t *request;
         enum hif_err err = cli_absolute(cli, ".", &here, why);
 
         if (err != HIF_OK)
                 return err;
-        request = json_pack("{s:s, s:s, s:s%, s:b}", "op", "land", "path", here, "goal", args->goal,
-                            strlen(args->goal), "dry_run", args->dry_run);
+        goal = args->goal != NULL ? args->goal : "";
+        request = json_pack("{s:s, s:s, s:s%, s:b}", "op", "land", "path", here, "goal", goal,
+                            strlen(goal), "dry_run", args->dry_run);
         if (request == NULL)
                 return why_set(why, HIF_EINVAL, "the goal is not valid UTF-8 text");
         progress = progress_begin(cli, args->dry_run ? "comparing" : "landing");
@@ -116,6 +115,8 @@ int cmd_land(struct cli *cli, int argc, char **argv)
         err = land(cli, &args, &result, &why);
         if (err == HIF_ECONFLICT && result != NULL)
                 return report_conflict(cli, result);
+        if (err == HIF_EINVAL && args.goal == NULL) /* nobody has said what for */
+                return cli_usage(cli, "%s", why.text);
         if (err != HIF_OK)
                 return cli_fail(cli, err, &why);
         if (cli->json)

@@ -1,5 +1,6 @@
 /* hif mount, hif unmount. */
 #include "base/cleanup.h"
+#include "cli/cmd_session.h"
 #include "cli/commands.h"
 #include "cli/control.h"
 #include "cli/import.h"
@@ -14,12 +15,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define SESSION_NAME_MAX 64
-
 /* --- mount --- */
 
 struct mount_args {
-        const char *project, *dir, *session, *at, *durability, *front;
+        const char *project, *dir, *session, *at, *durability, *front, *goal;
         bool read_only, allow_other;
 };
 
@@ -97,7 +96,7 @@ static const struct argp mount_argp = {
     .doc = "Mount a project as a writable directory. Edits are kept in a session, which survives "
            "unmounting and can be landed. Without arguments: list what is mounted."};
 
-static bool session_name_valid(const char *name)
+bool session_name_valid(const char *name)
 {
         size_t size =
             strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-");
@@ -241,7 +240,9 @@ static enum hif_err ask_to_mount(struct cli *cli, const struct mount_args *args,
                             "allow_other", args->allow_other);
         if (request == NULL ||
             (args->at != NULL &&
-             json_object_set_new(request, "at", json_integer((json_int_t)position)) != 0)) {
+             json_object_set_new(request, "at", json_integer((json_int_t)position)) != 0) ||
+            (args->goal != NULL &&
+             json_object_set_new(request, "goal", json_string(args->goal)) != 0)) {
                 json_decref(request);
                 return HIF_ENOMEM;
         }
@@ -262,6 +263,17 @@ static enum hif_err mount_project(struct cli *cli, const struct mount_args *args
         if (err != HIF_OK && made)
                 (void)rmdir(named);
         return err;
+}
+
+enum hif_err mount_session(struct cli *cli, const char *project, const char *dir,
+                           const char *session, const char *goal, json_t **result,
+                           struct hif_why *why)
+{
+        struct mount_args args = {.project = project, .dir = dir, .session = session, .goal = goal};
+        uint64_t position = 0;
+        enum hif_err err = check_args(cli, &args, &position, why);
+
+        return err == HIF_OK ? mount_project(cli, &args, position, result, why) : err;
 }
 
 static void print_mount(const json_t *mount)

@@ -1,12 +1,26 @@
-/* hif session list, status, abandon. */
+/* hif session: list, status, abandon; the others have files of their own. */
+#include "cli/cmd_session.h"
 #include "base/cleanup.h"
-#include "cli/commands.h"
 #include "cli/control.h"
 #include "core/layout.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+enum hif_err session_ask(struct cli *cli, json_t *request, json_t **result, struct hif_why *why)
+{
+        AUTO_FREE char *here = NULL;
+        enum hif_err err = cli_absolute(cli, ".", &here, why);
+
+        if (err == HIF_OK && json_object_set_new(request, "path", json_string(here)) != 0)
+                err = HIF_ENOMEM;
+        if (err != HIF_OK) {
+                json_decref(request);
+                return err;
+        }
+        return control_ask(cli, request, NULL, NULL, result, why);
+}
 
 /* --- the sessions that this machine holds, by their summaries --- */
 
@@ -50,7 +64,7 @@ static bool list_one(void *arg, const char *name)
         return true;
 }
 
-static enum hif_err list_sessions(struct cli *cli, json_t **out)
+enum hif_err sessions_here(struct cli *cli, json_t **out)
 {
         AUTO_FREE char *root = NULL;
         struct listing listing = {.cli = cli, .sessions = json_array()};
@@ -66,9 +80,9 @@ static enum hif_err list_sessions(struct cli *cli, json_t **out)
         return err == HIF_ENOENT ? HIF_OK : err;
 }
 
-static const char *text_of(const json_t *session, const char *name)
+const char *json_text(const json_t *object, const char *name)
 {
-        const char *text = json_string_value(json_object_get(session, name));
+        const char *text = json_string_value(json_object_get(object, name));
 
         return text != NULL ? text : "";
 }
@@ -77,11 +91,16 @@ static void print_session(const json_t *session)
 {
         bool mounted = json_is_true(json_object_get(session, "mounted"));
 
-        printf("%s  %s  base @%lld  %s%s\n", text_of(session, "project"),
-               text_of(session, "session"),
+        printf("%s  %s  base @%lld  %s%s\n", json_text(session, "project"),
+               json_text(session, "session"),
                (long long)json_integer_value(json_object_get(session, "base")),
                mounted ? "mounted at " : "not mounted",
-               mounted ? text_of(session, "mount_point") : "");
+               mounted ? json_text(session, "mount_point") : "");
+        if (json_text(session, "goal")[0] != '\0') {
+                printf("    ");
+                cli_print_text(span_str(json_text(session, "goal")), 4);
+                printf("\n");
+        }
 }
 
 static const struct argp list_argp = {.doc = "List this machine's sessions."};
@@ -93,7 +112,7 @@ static int cmd_list(struct cli *cli, int argc, char **argv)
         enum hif_err err;
 
         cli_parse(cli, &list_argp, argc, argv, NULL);
-        err = list_sessions(cli, &sessions);
+        err = sessions_here(cli, &sessions);
         if (err != HIF_OK) {
                 json_decref(sessions);
                 return cli_fail(cli, err, NULL);
@@ -112,27 +131,28 @@ static const struct argp status_argp = {
 
 static int cmd_session_status(struct cli *cli, int argc, char **argv)
 {
-        AUTO_FREE char *here = NULL;
         struct hif_why why = {0};
         json_t *result = NULL;
         enum hif_err err;
 
         cli_parse(cli, &status_argp, argc, argv, NULL);
-        err = cli_absolute(cli, ".", &here, &why);
-        if (err == HIF_OK)
-                err = control_ask(cli, json_pack("{s:s, s:s}", "op", "status", "path", here), NULL,
-                                  NULL, &result, &why);
+        err = session_ask(cli, json_pack("{s:s}", "op", "status"), &result, &why);
         if (err != HIF_OK)
                 return cli_fail(cli, err, &why);
         if (cli->json)
                 return cli_print_json(cli, result);
-        printf("session %s (%s) of %s\n", text_of(result, "session"), text_of(result, "id"),
-               text_of(result, "project"));
+        printf("session %s (%s) of %s\n", json_text(result, "session"), json_text(result, "id"),
+               json_text(result, "project"));
         printf("base @%lld, %zu change(s)\n",
                (long long)json_integer_value(json_object_get(result, "base")),
                json_array_size(json_object_get(result, "changes")));
-        printf("mounted at %s through %s\n", text_of(result, "mount_point"),
-               text_of(result, "front_end"));
+        if (json_text(result, "goal")[0] != '\0') {
+                printf("goal: ");
+                cli_print_text(span_str(json_text(result, "goal")), 6);
+                printf("\n");
+        }
+        printf("mounted at %s through %s\n", json_text(result, "mount_point"),
+               json_text(result, "front_end"));
         json_decref(result);
         return cli_finish(cli, EXIT_DONE);
 }
@@ -253,7 +273,11 @@ static int cmd_abandon(struct cli *cli, int argc, char **argv)
 }
 
 static const struct command subcommands[] = {
-    {"list", "list this machine's sessions", cmd_list},
+    {"start", "give a session its goal", cmd_session_start},
+    {"note", "append to its conversation", cmd_session_note},
+    {"decide", "append a decision", cmd_session_decide},
+    {"list", "list sessions", cmd_list},
+    {"show", "show a session with all it holds", cmd_session_show},
     {"status", "show the session in which you stand", cmd_session_status},
     {"abandon", "give a session up", cmd_abandon},
     {0}};

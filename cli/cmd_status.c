@@ -1,9 +1,9 @@
 /* hif status, hif diff. */
 #include "base/cleanup.h"
+#include "cli/base64.h"
 #include "cli/commands.h"
 #include "cli/control.h"
 
-#include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -138,25 +138,6 @@ static void print_diff(const struct cli *cli, const char *text, size_t size)
         }
 }
 
-static enum hif_err decode(const char *base64, char **text, size_t *size)
-{
-        size_t length = strlen(base64), padding = 0;
-        int decoded;
-
-        *text = malloc(length + 4);
-        if (*text == NULL)
-                return HIF_ENOMEM;
-        decoded =
-            EVP_DecodeBlock((unsigned char *)*text, (const unsigned char *)base64, (int)length);
-        if (decoded < 0)
-                return HIF_ECORRUPT;
-        while (padding < 2 && padding < length && base64[length - 1 - padding] == '=')
-                padding++;
-        *size = (size_t)decoded - padding;
-        (*text)[*size] = '\0';
-        return HIF_OK;
-}
-
 /* Arguments are paths where we stand; the workspace's own start at its root. */
 static enum hif_err paths_in_workspace(struct cli *cli, const json_t *paths, json_t **out,
                                        struct hif_why *why)
@@ -182,8 +163,7 @@ int cmd_diff(struct cli *cli, int argc, char **argv)
         struct diff_args args = {.paths = json_array()};
         struct hif_why why = {0};
         json_t *result = NULL, *paths = NULL;
-        AUTO_FREE char *text = NULL;
-        size_t size = 0;
+        AUTO_BUF struct buf text = {0};
         enum hif_err err;
 
         cli_parse(cli, &diff_argp, argc, argv, &args);
@@ -197,10 +177,10 @@ int cmd_diff(struct cli *cli, int argc, char **argv)
                 return cli_fail(cli, err, &why);
         if (cli->json)
                 return cli_print_json(cli, result);
-        err = decode(json_string_value(json_object_get(result, "diff_base64")), &text, &size);
+        err = base64_from_json(json_object_get(result, "diff_base64"), &text);
         json_decref(result);
         if (err != HIF_OK)
                 return cli_fail(cli, err, NULL);
-        print_diff(cli, text, size);
+        print_diff(cli, text.size > 0 ? (const char *)text.data : "", text.size);
         return cli_finish(cli, EXIT_DONE);
 }

@@ -1,4 +1,5 @@
 /* requests.c - what commands may ask of the daemon: one function a request, in a table. */
+#include "cli/requests.h"
 #include "cli/daemon.h"
 
 #include "base/cleanup.h"
@@ -13,7 +14,7 @@ static const char *text_of(const json_t *args, const char *name)
         return json_string_value(json_object_get(args, name));
 }
 
-static enum hif_err missing(struct hif_why *why, const char *name)
+enum hif_err request_missing(struct hif_why *why, const char *name)
 {
         return why_set(why, HIF_EINVAL,
                        "the request lacks '%s'; is the daemon of another version? "
@@ -21,13 +22,12 @@ static enum hif_err missing(struct hif_why *why, const char *name)
                        name);
 }
 
-/* The workspace that a request names by a path in it. */
-static enum hif_err enter_path(struct request *request, struct workspace **out, struct hif_why *why)
+enum hif_err request_enter(struct request *request, struct workspace **out, struct hif_why *why)
 {
         const char *path = text_of(request->args, "path");
 
         if (path == NULL)
-                return missing(why, "path");
+                return request_missing(why, "path");
         *out = workspace_enter_path(request->daemon, path);
         if (*out == NULL && daemon_unresumed(request->daemon, path, why)) {
                 daemon_resume(request->daemon);
@@ -95,6 +95,7 @@ static enum hif_err do_mount(struct request *request, json_t **result, struct hi
             .store_url = text_of(args, "store"),
             .at = at != NULL,
             .at_position = (uint64_t)json_integer_value(at),
+            .goal = text_of(args, "goal"),
             .read_only = json_is_true(json_object_get(args, "read_only")),
             .power = json_is_true(json_object_get(args, "power")),
             .allow_other = json_is_true(json_object_get(args, "allow_other")),
@@ -105,7 +106,7 @@ static enum hif_err do_mount(struct request *request, json_t **result, struct hi
 
         if (options.project == NULL || options.session == NULL || options.mount_point == NULL ||
             options.store_url == NULL || front == NULL)
-                return missing(why, "project");
+                return request_missing(why, "project");
         options.front_end = strcmp(front, "nfs") == 0    ? FRONT_NFS
                             : strcmp(front, "fuse") == 0 ? FRONT_FUSE
                                                          : FRONT_AUTO;
@@ -132,7 +133,7 @@ static enum hif_err do_mount(struct request *request, json_t **result, struct hi
 static enum hif_err do_unmount(struct request *request, json_t **result, struct hif_why *why)
 {
         struct workspace *workspace;
-        enum hif_err err = enter_path(request, &workspace, why);
+        enum hif_err err = request_enter(request, &workspace, why);
 
         if (err != HIF_OK)
                 return err;
@@ -153,7 +154,7 @@ static enum hif_err do_unmount(struct request *request, json_t **result, struct 
 static enum hif_err do_status(struct request *request, json_t **result, struct hif_why *why)
 {
         struct workspace *workspace;
-        enum hif_err err = enter_path(request, &workspace, why);
+        enum hif_err err = request_enter(request, &workspace, why);
 
         if (err != HIF_OK)
                 return err;
@@ -165,7 +166,7 @@ static enum hif_err do_status(struct request *request, json_t **result, struct h
 static enum hif_err do_diff(struct request *request, json_t **result, struct hif_why *why)
 {
         struct workspace *workspace;
-        enum hif_err err = enter_path(request, &workspace, why);
+        enum hif_err err = request_enter(request, &workspace, why);
 
         if (err != HIF_OK)
                 return err;
@@ -192,7 +193,7 @@ static enum hif_err do_land(struct request *request, json_t **result, struct hif
 {
         const char *goal = text_of(request->args, "goal");
         struct workspace *workspace;
-        enum hif_err err = enter_path(request, &workspace, why);
+        enum hif_err err = request_enter(request, &workspace, why);
 
         if (err != HIF_OK)
                 return err;
@@ -240,8 +241,17 @@ struct operation {
 };
 
 static const struct operation operations[] = {
-    {"ping", do_ping}, {"mount", do_mount}, {"unmount", do_unmount}, {"status", do_status},
-    {"diff", do_diff}, {"land", do_land},   {"list", do_list},       {"stop", do_stop},
+    {"ping", do_ping},
+    {"mount", do_mount},
+    {"unmount", do_unmount},
+    {"status", do_status},
+    {"diff", do_diff},
+    {"land", do_land},
+    {"list", do_list},
+    {"stop", do_stop},
+    {"session_start", do_session_start},
+    {"session_note", do_session_note},
+    {"session_show", do_session_show},
 };
 
 /* An error as a message; what a text quotes need not be UTF-8. */

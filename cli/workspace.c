@@ -259,7 +259,7 @@ enum hif_err workspace_mount(struct daemon *daemon, const struct workspace_optio
         /* The values come after the mount, which decides the front end; a crash before them leaves
          * a mount that no daemon knows, and `hif mount` says so. */
         if (err == HIF_OK)
-                err = records_store(workspace, first);
+                err = records_store(workspace, first, options->goal);
         if (err == HIF_OK)
                 err = records_mark_mounted(workspace, true);
         if (err == HIF_OK)
@@ -332,7 +332,7 @@ enum hif_err workspace_resume(struct daemon *daemon, const char *dir, char **mou
                 abandon_mount(workspace);
                 return err;
         }
-        err = records_store(workspace, false); /* the port may be another */
+        err = records_store(workspace, false, NULL); /* the port may be another */
         if (err != HIF_OK)
                 log_line(daemon->cli->env.log, LOG_WARN, "daemon",
                          "where '%s' is served could not be recorded: %s", workspace->mount_point,

@@ -45,6 +45,7 @@ struct workspace_options {
         const char *store_url;
         bool at; /* a new session starts at this position instead of the head */
         uint64_t at_position;
+        const char *goal; /* of a new session; NULL: none yet */
         bool read_only;
         enum front_end front_end;
         bool power; /* durability */

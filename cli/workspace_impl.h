@@ -12,7 +12,8 @@
 #define VALUE_SESSION_ID "session.id"      /* 16 bytes */
 #define VALUE_ORIGIN     "session.origin"  /* u64 */
 #define VALUE_CREATED    "session.created" /* hlc, u64 */
-#define VALUE_LAST       "session.last"    /* the position that landed last, u64 */
+#define VALUE_GOAL       "session.goal"
+#define VALUE_LAST       "session.last" /* the position that landed last, u64 */
 #define VALUE_PROJECT    "project"
 #define VALUE_STORE      "store"
 #define VALUE_MOUNT      "mount.point"
@@ -75,8 +76,8 @@ HIF_MUST_USE enum hif_err records_load(struct workspace *workspace, struct hif_w
 HIF_MUST_USE enum hif_err records_options(const struct overlay *overlay,
                                           struct workspace_options *out);
 HIF_MUST_USE enum hif_err records_resume(struct workspace *workspace, struct hif_why *why);
-/* Store what this mount is; first: and what the session is. */
-HIF_MUST_USE enum hif_err records_store(struct workspace *workspace, bool first);
+/* Store what this mount is; first: and what the session is, with its goal (NULL: none yet). */
+HIF_MUST_USE enum hif_err records_store(struct workspace *workspace, bool first, const char *goal);
 /* A value as text; NULL: not set, or out of memory. The caller's to free. */
 char *records_text(const struct overlay *overlay, const char *name);
 /* The file that makes the next daemon bring the mount back. */

@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "cli/conflicts.h"
 #include "cli/workspace_changes.h"
+#include "cli/workspace_session.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -88,6 +89,9 @@ static void take_snapshot(void *arg)
         if (landing->err == HIF_OK)
                 landing->err = vfs_snapshot_take(landing->workspace->vfs, true, &landing->snapshot);
         landing->snapshot_taken = landing->err == HIF_OK;
+        if (landing->err == HIF_OK)
+                landing->err = session_load_notes(landing->workspace->overlay,
+                                                  &landing->snapshot.arena, &landing->session);
 }
 
 static void free_snapshot(void *arg)
@@ -141,26 +145,28 @@ static enum hif_err list_changes(struct landing *landing, struct hif_why *why)
         return HIF_OK;
 }
 
+/* Goal, decisions and conversation are there from the snapshot on. */
 static void describe_session(struct landing *landing, const char *goal)
 {
         struct workspace *workspace = landing->workspace;
         uint64_t now_ms = env_wall_ns(&workspace->daemon->cli->env) / 1000000;
         struct span created = overlay_value(workspace->overlay, VALUE_CREATED);
 
-        landing->session = (struct session){
-            .id = workspace->session,
-            .state = SESSION_LANDED,
-            .origin = workspace->origin_position,
-            .base_position = landing->snapshot.base.position,
-            .base_slot = landing->snapshot.base.slot,
-            .author = span_str(workspace->daemon->cli->config.author),
-            .created = created.size == 8 ? be64_get(created.data) : hlc_next(0, now_ms),
-            .updated = hlc_next(0, now_ms),
-            .goal = span_str(goal),
-            .ops = landing->snapshot.ops,
-            .op_count = (uint32_t)landing->snapshot.op_count,
-            .bloom = landing->snapshot.bloom,
-        };
+        struct session *session = &landing->session;
+
+        session->id = workspace->session;
+        session->state = SESSION_LANDED;
+        session->origin = workspace->origin_position;
+        session->base_position = landing->snapshot.base.position;
+        session->base_slot = landing->snapshot.base.slot;
+        session->author = span_str(workspace->daemon->cli->config.author);
+        session->created = created.size == 8 ? be64_get(created.data) : hlc_next(0, now_ms);
+        session->updated = hlc_next(0, now_ms);
+        if (goal[0] != '\0')
+                session->goal = span_str(goal);
+        session->ops = landing->snapshot.ops;
+        session->op_count = (uint32_t)landing->snapshot.op_count;
+        session->bloom = landing->snapshot.bloom;
 }
 
 /* --- the move to the new base --- */
@@ -184,6 +190,7 @@ static void apply_move(void *arg)
             {VALUE_CREATED, span_of(created, sizeof(created))},
             {VALUE_LAST, span_of(last, sizeof(last))},
             {VALUE_INTENT, {0}},
+            {VALUE_GOAL, {0}},
         };
 
         be64_put(origin, landing->result.position);
@@ -332,6 +339,10 @@ enum hif_err workspace_land(struct workspace *workspace, const char *goal, bool 
         fetch_nodes_blocking_init(&landing.nodes, workspace->origin);
         loop_call(workspace->loop, take_snapshot, &landing);
         err = landing.err;
+        if (err == HIF_OK && goal[0] == '\0' && landing.session.goal.size == 0)
+                err = why_set(why, HIF_EINVAL,
+                              "what for? Say in a sentence what the session achieves: `hif land "
+                              "GOAL`, or beforehand `hif session start GOAL`");
         if (err == HIF_OK)
                 err = run(&landing, goal, dry_run, why);
         if (err == HIF_OK || err == HIF_ECONFLICT)

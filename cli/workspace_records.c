@@ -43,7 +43,7 @@ enum hif_err records_load(struct workspace *workspace, struct hif_why *why)
 }
 
 /* A session's first values, and those of this mount. */
-enum hif_err records_store(struct workspace *workspace, bool first)
+enum hif_err records_store(struct workspace *workspace, bool first, const char *goal)
 {
         uint8_t origin[8], created[8], port[2];
         uint8_t flags = (uint8_t)((workspace->read_only ? FLAG_READ_ONLY : 0) |
@@ -60,6 +60,7 @@ enum hif_err records_store(struct workspace *workspace, bool first)
             {VALUE_CREATED, span_of(created, sizeof(created))},
             {VALUE_PROJECT, span_str(workspace->project_name)},
             {VALUE_KEY, span_of(workspace->key, sizeof(workspace->key))},
+            {VALUE_GOAL, goal != NULL ? span_str(goal) : (struct span){0}},
         };
         struct env *env = &workspace->daemon->cli->env;
 
@@ -117,6 +118,20 @@ enum hif_err records_mark_mounted(struct workspace *workspace, bool mounted)
         return err == HIF_ENOENT ? HIF_OK : err;
 }
 
+struct describing {
+        const struct workspace *workspace;
+        json_t *out;
+};
+
+/* Values are the loop's to read. */
+static void describe_goal(void *arg)
+{
+        struct describing *describing = arg;
+
+        json_set_path(describing->out, "goal",
+                      overlay_value(describing->workspace->overlay, VALUE_GOAL));
+}
+
 enum hif_err workspace_describe(struct workspace *workspace, json_t **out)
 {
         char id[SESSION_ID_HEX_SIZE];
@@ -128,7 +143,11 @@ enum hif_err workspace_describe(struct workspace *workspace, json_t **out)
                          "base", (json_int_t)base.position, "mount_point", workspace->mount_point,
                          "front_end", workspace->front == FRONT_NFS ? "nfs" : "fuse", "store",
                          workspace->store_url, "read_only", workspace->read_only);
-        return *out != NULL ? HIF_OK : HIF_ENOMEM;
+        if (*out == NULL)
+                return HIF_ENOMEM;
+        loop_call(workspace->loop, describe_goal,
+                  &(struct describing){.workspace = workspace, .out = *out});
+        return HIF_OK;
 }
 
 enum hif_err workspace_describe_locked(struct workspace *workspace, json_t **out)
@@ -160,5 +179,3 @@ enum hif_err workspace_summary(struct workspace *workspace, const char *state)
                 return HIF_ENOMEM;
         return env_write_file(&workspace->daemon->cli->env, path, text, strlen(text), 0600);
 }
-
-/* --- mounting --- */

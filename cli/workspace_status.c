@@ -2,10 +2,10 @@
 #include "cli/workspace_changes.h"
 
 #include "base/cleanup.h"
+#include "cli/base64.h"
 #include "cli/control.h"
 
 #include <git2.h>
-#include <openssl/evp.h>
 #include <stdlib.h>
 
 #define DIFF_FILE_MAX (16u << 20)
@@ -169,21 +169,6 @@ static enum hif_err put_diff(struct workspace *workspace, const struct vfs_snaps
         return err == HIF_OK ? put_hunks(out, change, &old, &new) : err;
 }
 
-/* Bytes of any kind as a JSON string. */
-static json_t *json_base64(struct span bytes)
-{
-        size_t size = (bytes.size + 2) / 3 * 4 + 1;
-        char *text = malloc(size);
-        json_t *value = NULL;
-
-        if (text != NULL && bytes.size <= CONTROL_SIZE_MAX / 2) {
-                EVP_EncodeBlock((unsigned char *)text, bytes.data, (int)bytes.size);
-                value = json_string(text);
-        }
-        free(text);
-        return value;
-}
-
 enum hif_err workspace_diff(struct workspace *workspace, const json_t *paths, json_t **result,
                             struct hif_why *why)
 {
@@ -209,7 +194,7 @@ enum hif_err workspace_diff(struct workspace *workspace, const json_t *paths, js
         if (err != HIF_OK)
                 return changes_why(workspace, err, "compared", why);
         buf_put_u8(&text, 0); /* never a NULL pointer */
-        encoded = json_base64(span_of(text.data, text.size - 1));
+        encoded = base64_to_json(span_of(text.data, text.size - 1));
         if (encoded == NULL)
                 return why_set(why, HIF_ELIMIT, "the difference is over %u MiB; name fewer paths",
                                CONTROL_SIZE_MAX / 2 >> 20);

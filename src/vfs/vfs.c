@@ -8,6 +8,25 @@
 #define HYDRATE_BYTES_MAX  (4ull << 30)
 #define EPOCH_SIZE         (8 + 2 * HIF_HASH_SIZE)
 
+static void get_epoch(struct reader *rd, struct vfs_base *out)
+{
+        out->position = rd_u64(rd);
+        rd_copy(rd, out->slot.bytes, HIF_HASH_SIZE);
+        rd_copy(rd, out->tree.bytes, HIF_HASH_SIZE);
+}
+
+enum hif_err vfs_base_stored(const struct overlay *overlay, struct vfs_base *out)
+{
+        struct span stored = overlay_value(overlay, VALUE_EPOCHS);
+        struct reader rd;
+
+        if (stored.size == 0 || stored.size % EPOCH_SIZE != 0)
+                return HIF_ECORRUPT;
+        rd = rd_open(span_of(stored.data + stored.size - EPOCH_SIZE, EPOCH_SIZE));
+        get_epoch(&rd, out);
+        return HIF_OK;
+}
+
 static enum hif_err load_epochs(struct vfs *vfs, struct hif_why *why)
 {
         struct span stored = overlay_value(vfs->config.overlay, VALUE_EPOCHS);
@@ -23,11 +42,8 @@ static enum hif_err load_epochs(struct vfs *vfs, struct hif_why *why)
         vfs->epochs = calloc(count, sizeof(*vfs->epochs));
         if (vfs->epochs == NULL)
                 return HIF_ENOMEM;
-        for (size_t i = 0; i < count; i++) {
-                vfs->epochs[i].position = rd_u64(&rd);
-                rd_copy(&rd, vfs->epochs[i].slot.bytes, HIF_HASH_SIZE);
-                rd_copy(&rd, vfs->epochs[i].tree.bytes, HIF_HASH_SIZE);
-        }
+        for (size_t i = 0; i < count; i++)
+                get_epoch(&rd, &vfs->epochs[i]);
         vfs->epoch = (uint32_t)count - 1;
         return HIF_OK;
 }

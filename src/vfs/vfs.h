@@ -57,6 +57,8 @@ HIF_MUST_USE enum hif_err vfs_open(const struct vfs_config *config, const struct
  * fetched may go on: free the origin afterwards, and the loop after that. */
 void vfs_close(struct vfs *vfs);
 struct vfs_base vfs_base(const struct vfs *vfs);
+/* Where a session stands whose overlay is not open for a mount. HIF_ECORRUPT. */
+HIF_MUST_USE enum hif_err vfs_base_stored(const struct overlay *overlay, struct vfs_base *out);
 struct overlay *vfs_overlay(struct vfs *vfs);
 struct loop *vfs_loop(struct vfs *vfs);
 

@@ -1,0 +1,32 @@
+/* cmd_session.h - what the files of `hif session` share. */
+#ifndef HIF_CLI_CMD_SESSION_H
+#define HIF_CLI_CMD_SESSION_H
+
+#include "cli/commands.h"
+
+command_fn cmd_session_start;
+command_fn cmd_session_note;
+command_fn cmd_session_decide;
+command_fn cmd_session_show;
+
+/* --- cmd_session.c --- */
+
+/* The summaries of this machine's sessions, each with "mounted" and "directory" added; the caller's
+ * to decref, also on errors. */
+HIF_MUST_USE enum hif_err sessions_here(struct cli *cli, json_t **out);
+/* The string of a field, or "". */
+const char *json_text(const json_t *object, const char *name);
+/* Send a request (taken over) about the workspace in which we stand, or -C DIR. */
+HIF_MUST_USE enum hif_err session_ask(struct cli *cli, json_t *request, json_t **result,
+                                      struct hif_why *why);
+
+/* --- cmd_mount.c --- */
+
+/* As `hif mount PROJECT DIR --session SESSION`; goal: of a new session, or NULL. */
+HIF_MUST_USE enum hif_err mount_session(struct cli *cli, const char *project, const char *dir,
+                                        const char *session, const char *goal, json_t **result,
+                                        struct hif_why *why);
+#define SESSION_NAME_MAX 64
+bool session_name_valid(const char *name);
+
+#endif
