@@ -6,7 +6,10 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-static aws_source_fn *const sources[] = {aws_from_env, aws_from_profile};
+#define TOKEN_FILE_MAX (16u << 10)
+
+static aws_source_fn *const sources[] = {aws_from_env, aws_from_web_identity, aws_from_profile,
+                                         aws_from_container, aws_from_imds};
 
 void aws_tried(struct aws_chain *chain, const char *format, ...)
 {
@@ -55,6 +58,28 @@ enum hif_err aws_key_set(struct aws_key *key, const char *id, const char *secret
                 memcpy(parts[i].to, parts[i].text, size + 1);
         }
         return HIF_OK;
+}
+
+enum hif_err aws_token_read(struct env *env, const char *path, char **out, struct hif_why *why)
+{
+        AUTO_WIPE_BUF struct buf bytes = {0};
+        enum hif_err err = HIF_ENOMEM;
+        size_t start = 0, end;
+
+        if (buf_reserve(&bytes, TOKEN_FILE_MAX))
+                err = env_read_file(env, path, TOKEN_FILE_MAX, &bytes);
+        if (err != HIF_OK)
+                return why_set(why, HIF_EDENIED, "cannot read the token in %.300s: %s", path,
+                               hif_strerror(err));
+        end = bytes.size;
+        while (end > 0 && bytes.data[end - 1] <= 0x20)
+                end--;
+        while (start < end && bytes.data[start] <= 0x20)
+                start++;
+        if (start == end || memchr(bytes.data + start, 0, end - start))
+                return why_set(why, HIF_EDENIED, "there is no token in %.300s", path);
+        *out = strndup((const char *)bytes.data + start, end - start);
+        return *out ? HIF_OK : why_set(why, HIF_ENOMEM, "out of memory");
 }
 
 void aws_key_wipe(struct aws_key *key)

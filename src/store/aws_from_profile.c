@@ -1,4 +1,4 @@
-/* Keys of a profile in the shared files. */
+/* Keys of a profile in the shared files, or of the program that it names. */
 #include "store/aws_source.h"
 
 #include <stdio.h>
@@ -29,10 +29,14 @@ static enum hif_err keys_of(struct aws_chain *chain, const char *profile, struct
 enum hif_err aws_from_profile(struct aws_chain *chain, struct aws_fetched *out, struct hif_why *why)
 {
         const char *profile = chain->settings->profile;
+        const char *process;
         enum hif_err err = keys_of(chain, profile, out, why);
 
         if (err != HIF_ENOENT)
                 return err;
+        process = aws_profiles_get(&chain->profiles, profile, "credential_process");
+        if (process)
+                return aws_from_process(chain, profile, process, out, why);
         if (aws_profiles_has(&chain->profiles, profile))
                 aws_tried(chain, "the profile \"%.64s\" has neither keys nor credential_process",
                           profile);

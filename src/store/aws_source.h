@@ -38,7 +38,14 @@ typedef enum hif_err aws_source_fn(struct aws_chain *chain, struct aws_fetched *
                                    struct hif_why *why);
 
 aws_source_fn aws_from_env;
+aws_source_fn aws_from_web_identity;
 aws_source_fn aws_from_profile;
+aws_source_fn aws_from_container;
+aws_source_fn aws_from_imds;
+
+/* The profile's credential_process, for aws_from_profile. */
+enum hif_err aws_from_process(struct aws_chain *chain, const char *profile, const char *command,
+                              struct aws_fetched *out, struct hif_why *why);
 
 /* Ask one after the other. HIF_EDENIED when none is configured; else as a source. */
 enum hif_err aws_chain_run(struct aws_chain *chain, struct aws_fetched *out, struct hif_why *why);
@@ -50,5 +57,10 @@ void aws_tried(struct aws_chain *chain, const char *format, ...)
  * holds what no header may. */
 HIF_MUST_USE enum hif_err aws_key_set(struct aws_key *key, const char *id, const char *secret,
                                       const char *token, const char *source, struct hif_why *why);
+
+/* The token that is a file's only content, without blanks around it; for wipe_text. HIF_EDENIED
+ * with a sentence. */
+HIF_MUST_USE enum hif_err aws_token_read(struct env *env, const char *path, char **out,
+                                         struct hif_why *why);
 
 #endif

@@ -5,7 +5,7 @@
 #include "store/aws_settings.h"
 #include "tstore.h"
 
-#define TAWS_VARS_MAX 32
+#define TAWS_VARS_MAX 64
 
 struct taws {
         struct env env;
