@@ -3,39 +3,27 @@
 
 #include "base/cleanup.h"
 #include "cli/conflicts.h"
-#include "cli/workspace_changes.h"
-#include "cli/workspace_session.h"
+#include "cli/workspace_work.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-
-#define FLUSH_TIMEOUT_MS 120000
 
 /* One landing. */
 struct landing {
         struct workspace *workspace;
         struct land_hooks hooks; /* first use: back to this by container */
-        struct land_reader reader;
-        struct vfs_snapshot snapshot;
-        bool snapshot_taken;
-        struct vfs_expanded *expanded;
-        size_t expanded_count;
-        struct land_change *changes;
-        size_t change_count;
-        struct session session;
+        struct work work;
         struct land_intent intent; /* of an earlier run */
         uint64_t intent_seq;
         bool have_intent;
         struct land *land;
         struct land_result result;
-        struct fetch_nodes_blocking nodes;
         void (*progress)(void *arg, const struct land_progress *progress);
         void *arg;
         enum hif_err err;
 };
 
-#define FROM_HOOKS(ptr)  ((struct landing *)((char *)(ptr)-offsetof(struct landing, hooks)))
-#define FROM_READER(ptr) ((struct landing *)((char *)(ptr)-offsetof(struct landing, reader)))
+#define FROM_HOOKS(ptr) ((struct landing *)((char *)(ptr)-offsetof(struct landing, hooks)))
 
 /* --- the intent --- */
 
@@ -49,7 +37,7 @@ static enum hif_err save_intent(struct land_hooks *hooks, const struct land_inte
         buf_put_u64(&value, intent->tag);
         buf_put(&value, intent->session.bytes, SESSION_ID_SIZE);
         buf_put_u64(&value, intent->position);
-        buf_put_u64(&value, landing->snapshot.seq);
+        buf_put_u64(&value, landing->work.snapshot.seq);
         buf_put(&value, intent->slot.data, intent->slot.size);
         if (buf_failed(&value))
                 return HIF_ENOMEM;
@@ -57,7 +45,7 @@ static enum hif_err save_intent(struct land_hooks *hooks, const struct land_inte
         return workspace_set(landing->workspace, &stored, 1);
 }
 
-static enum hif_err load_intent(struct landing *landing)
+static enum hif_err get_intent(struct landing *landing)
 {
         struct span value = overlay_value(landing->workspace->overlay, VALUE_INTENT);
         struct reader rd = rd_open(value);
@@ -79,94 +67,12 @@ static enum hif_err load_intent(struct landing *landing)
         return HIF_OK;
 }
 
-/* --- what is landed --- */
-
-static void take_snapshot(void *arg)
+/* Values are the loop's to read. */
+static void load_intent(void *arg)
 {
         struct landing *landing = arg;
 
-        landing->err = load_intent(landing);
-        if (landing->err == HIF_OK)
-                landing->err = vfs_snapshot_take(landing->workspace->vfs, true, &landing->snapshot);
-        landing->snapshot_taken = landing->err == HIF_OK;
-        if (landing->err == HIF_OK)
-                landing->err = session_load_notes(landing->workspace->overlay,
-                                                  &landing->snapshot.arena, &landing->session);
-}
-
-static void free_snapshot(void *arg)
-{
-        struct landing *landing = arg;
-
-        vfs_snapshot_free(&landing->snapshot);
-}
-
-static enum hif_err read_content(struct land_reader *reader, uint64_t content, uint64_t offset,
-                                 void *out, size_t size)
-{
-        struct landing *landing = FROM_READER(reader);
-
-        return vfs_content_read(&landing->snapshot, landing->expanded[content].content, offset, out,
-                                size);
-}
-
-/* The paths to land, without the ignored ones. */
-static enum hif_err list_changes(struct landing *landing, struct hif_why *why)
-{
-        enum hif_err err = vfs_changes_expand(&landing->snapshot, &landing->nodes.source,
-                                              &landing->expanded, &landing->expanded_count);
-
-        if (err == HIF_OK)
-                err = changes_skip_ignored(landing->workspace, &landing->snapshot,
-                                           landing->expanded, landing->expanded_count, why);
-        if (err != HIF_OK)
-                return err;
-        landing->changes = calloc(landing->expanded_count + 1, sizeof(*landing->changes));
-        if (landing->changes == NULL)
-                return HIF_ENOMEM;
-        for (size_t i = 0; i < landing->expanded_count; i++) {
-                const struct vfs_expanded *item = &landing->expanded[i];
-
-                if (item->skip)
-                        continue;
-                landing->changes[landing->change_count++] =
-                    (struct land_change){.kind = item->remove ? LAND_REMOVE : LAND_PUT,
-                                         .path = item->path,
-                                         .entry_kind = item->entry_kind,
-                                         .mtime = item->mtime,
-                                         .target = item->target,
-                                         .size = item->size,
-                                         .have_hash = item->have_hash,
-                                         .hash = item->hash,
-                                         .loc = item->loc,
-                                         .content = i,
-                                         .path_from = item->path_from};
-        }
-        return HIF_OK;
-}
-
-/* Goal, decisions and conversation are there from the snapshot on. */
-static void describe_session(struct landing *landing, const char *goal)
-{
-        struct workspace *workspace = landing->workspace;
-        uint64_t now_ms = env_wall_ns(&workspace->daemon->cli->env) / 1000000;
-        struct span created = overlay_value(workspace->overlay, VALUE_CREATED);
-
-        struct session *session = &landing->session;
-
-        session->id = workspace->session;
-        session->state = SESSION_LANDED;
-        session->origin = workspace->origin_position;
-        session->base_position = landing->snapshot.base.position;
-        session->base_slot = landing->snapshot.base.slot;
-        session->author = span_str(workspace->daemon->cli->config.author);
-        session->created = created.size == 8 ? be64_get(created.data) : hlc_next(0, now_ms);
-        session->updated = hlc_next(0, now_ms);
-        if (goal[0] != '\0')
-                session->goal = span_str(goal);
-        session->ops = landing->snapshot.ops;
-        session->op_count = (uint32_t)landing->snapshot.op_count;
-        session->bloom = landing->snapshot.bloom;
+        landing->err = get_intent(landing);
 }
 
 /* --- the move to the new base --- */
@@ -211,10 +117,11 @@ static enum hif_err move_on(struct landing *landing, struct hif_why *why)
         enum hif_err err;
 
         if (landing->result.already_landed && landing->have_intent)
-                landing->snapshot.seq = landing->intent_seq;
+                landing->work.snapshot.seq = landing->intent_seq;
         env_random(&workspace->daemon->cli->env, moving.session.bytes, SESSION_ID_SIZE);
-        err = vfs_move_plan(&landing->snapshot, landing->expanded, landing->expanded_count,
-                            &landing->nodes.source, &to, &moving.move, why);
+        err = vfs_move_plan(&landing->work.snapshot, landing->work.expanded,
+                            landing->work.expanded_count, &landing->work.nodes.source, &to,
+                            &moving.move, why);
         if (err != HIF_OK)
                 return err;
         loop_call(workspace->loop, apply_move, &moving);
@@ -257,17 +164,17 @@ static enum hif_err land_changes(struct landing *landing, bool dry_run, struct h
 {
         enum hif_err err;
 
-        if (landing->change_count == 0)
+        if (landing->work.change_count == 0)
                 return why_set(why, HIF_ENOTHING,
                                "nothing to land: '%s' holds no changes against @%llu",
                                landing->workspace->mount_point,
-                               (unsigned long long)landing->snapshot.base.position);
-        err = land_stage(landing->land, landing->changes, landing->change_count, &landing->reader,
-                         why);
+                               (unsigned long long)landing->work.snapshot.base.position);
+        err = land_stage(landing->land, landing->work.changes, landing->work.change_count,
+                         &landing->work.reader, why);
         if (err != HIF_OK)
                 return err;
-        return land_commit(landing->land, landing->changes, landing->change_count, NULL, dry_run,
-                           &landing->result, why);
+        return land_commit(landing->land, landing->work.changes, landing->work.change_count, NULL,
+                           dry_run, &landing->result, why);
 }
 
 static enum hif_err run(struct landing *landing, const char *goal, bool dry_run,
@@ -275,14 +182,16 @@ static enum hif_err run(struct landing *landing, const char *goal, bool dry_run,
 {
         struct workspace *workspace = landing->workspace;
         AUTO_FREE char *journal = NULL;
-        enum hif_err err = list_changes(landing, why);
+        enum hif_err err = work_list(&landing->work, why);
 
         if (err != HIF_OK)
                 return err;
         if (asprintf(&journal, "%s/land.journal", workspace->dir) < 0)
                 return HIF_ENOMEM;
-        describe_session(landing, goal);
-        err = land_begin(&workspace->project, &landing->session, &landing->nodes.source,
+        landing->work.session.state = SESSION_LANDED;
+        if (goal[0] != '\0')
+                landing->work.session.goal = span_str(goal);
+        err = land_begin(&workspace->project, &landing->work.session, &landing->work.nodes.source,
                          workspace->daemon->pool, &landing->hooks, journal, &landing->land);
         if (err != HIF_OK)
                 return err;
@@ -302,7 +211,7 @@ static enum hif_err tell(const struct landing *landing, enum hif_err err, bool d
 {
         char id[SESSION_ID_HEX_SIZE];
 
-        session_id_to_hex(&landing->session.id, id);
+        session_id_to_hex(&landing->work.session.id, id);
         *result = json_pack(
             "{s:s, s:I, s:I, s:I, s:I, s:b, s:b, s:o}", "session", id, "position",
             (json_int_t)landing->result.position, "member", (json_int_t)landing->result.member,
@@ -318,7 +227,6 @@ enum hif_err workspace_land(struct workspace *workspace, const char *goal, bool 
 {
         struct landing landing = {.workspace = workspace,
                                   .hooks = {.save_intent = save_intent, .progress = on_progress},
-                                  .reader = {.read = read_content},
                                   .progress = progress,
                                   .arg = arg};
         enum hif_err err;
@@ -327,19 +235,14 @@ enum hif_err workspace_land(struct workspace *workspace, const char *goal, bool 
                 return why_set(why, HIF_EROFS,
                                "'%s' is mounted read-only: there is nothing to land",
                                workspace->mount_point);
-        if (front_is_mounted(workspace) && workspace->front == FRONT_NFS) {
-                err = kernel_sync(workspace->mount_point, FLUSH_TIMEOUT_MS);
-                if (err != HIF_OK)
-                        return why_set(
-                            why, err,
-                            "some of what programs have written to '%s' did not arrive: %s; "
-                            "nothing was landed. Look at what was written last, and land again",
-                            workspace->mount_point, hif_strerror(err));
-        }
-        fetch_nodes_blocking_init(&landing.nodes, workspace->origin);
-        loop_call(workspace->loop, take_snapshot, &landing);
+        err = work_flush(workspace, "landed", why);
+        if (err != HIF_OK)
+                return err;
+        loop_call(workspace->loop, load_intent, &landing);
         err = landing.err;
-        if (err == HIF_OK && goal[0] == '\0' && landing.session.goal.size == 0)
+        if (err == HIF_OK)
+                err = work_take(&landing.work, workspace);
+        if (err == HIF_OK && goal[0] == '\0' && landing.work.session.goal.size == 0)
                 err = why_set(why, HIF_EINVAL,
                               "what for? Say in a sentence what the session achieves: `hif land "
                               "GOAL`, or beforehand `hif session start GOAL`");
@@ -349,9 +252,7 @@ enum hif_err workspace_land(struct workspace *workspace, const char *goal, bool 
                 err = tell(&landing, err, dry_run, result);
         land_free(landing.land);
         land_intent_free(&landing.intent);
-        free(landing.changes);
-        if (landing.snapshot_taken)
-                loop_call(workspace->loop, free_snapshot, &landing);
+        work_free(&landing.work);
         if (err != HIF_OK && why->text[0] == '\0')
                 why_set(why, err, "the session could not be landed: %s", hif_strerror(err));
         return err;
