@@ -303,11 +303,19 @@ static enum hif_err nothing(struct import *im)
                        im->args->project, im->args->dir, im->tail.slot.position);
 }
 
+static bool store_time(struct land_hooks *hooks, uint64_t *wall_ns)
+{
+        struct import *im = (struct import *)((char *)hooks - offsetof(struct import, hooks));
+
+        return store_date(im->store, wall_ns);
+}
+
 static enum hif_err land(struct import *im)
 {
         enum hif_err err = describe_session(im);
 
         im->hooks.progress = on_progress;
+        im->hooks.store_time = store_time;
         if (err == HIF_OK)
                 err = land_begin(&im->project, &im->session, NULL, im->pool, &im->hooks,
                                  im->state.journal, &im->land);

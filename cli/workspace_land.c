@@ -151,6 +151,11 @@ static void on_progress(struct land_hooks *hooks, const struct land_progress *pr
                 landing->progress(landing->arg, progress);
 }
 
+static bool store_time(struct land_hooks *hooks, uint64_t *wall_ns)
+{
+        return store_date(FROM_HOOKS(hooks)->workspace->store, wall_ns);
+}
+
 /* What an earlier run may have sent. HIF_OK: it has landed; HIF_ENOENT: it has not and never will.
  */
 static enum hif_err resolve_intent(struct landing *landing, struct hif_why *why)
@@ -226,7 +231,9 @@ enum hif_err workspace_land(struct workspace *workspace, const char *goal, bool 
                             void *arg, json_t **result, struct hif_why *why)
 {
         struct landing landing = {.workspace = workspace,
-                                  .hooks = {.save_intent = save_intent, .progress = on_progress},
+                                  .hooks = {.save_intent = save_intent,
+                                            .progress = on_progress,
+                                            .store_time = store_time},
                                   .progress = progress,
                                   .arg = arg};
         enum hif_err err;

@@ -29,6 +29,12 @@ const char *next_step(enum hif_err err)
 enum hif_err object_why(const struct project *project, enum hif_err err, const char *verb,
                         const char *key, struct hif_why *why)
 {
+        struct hif_why said;
+
+        if (err != HIF_ENOENT && err != HIF_ELOST && err != HIF_ECORRUPT &&
+            store_why(project->store, &said))
+                return why_set(why, err, "cannot %s %s in %s: %s", verb, key,
+                               store_url(project->store), said.text);
         return why_set(why, err, "cannot %s %s in %s: %s%s", verb, key, store_url(project->store),
                        hif_strerror(err), next_step(err));
 }

@@ -352,6 +352,16 @@ const char *store_url(struct store *store)
         return store->ops->url(store);
 }
 
+bool store_date(struct store *store, uint64_t *wall_ns)
+{
+        return store->ops->date && store->ops->date(store, wall_ns);
+}
+
+bool store_why(struct store *store, struct hif_why *out)
+{
+        return store->ops->why && store->ops->why(store, out);
+}
+
 struct store_stats store_stats_get(struct store *store)
 {
         struct store_stats *stats = &store->stats;

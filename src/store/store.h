@@ -13,7 +13,8 @@
  *
  * Results of a request:
  *      HIF_OK
- *      HIF_ENOENT        GET, HEAD: no such object. PUT_MATCH: it vanished
+ *      HIF_ENOENT        GET, HEAD: no such object. PUT_MATCH: it vanished (or HIF_ELOST, where a
+ *                        store does not tell the two apart)
  *      HIF_ELOST         PUT_NEW: the key exists. PUT_MATCH: another tag
  *      HIF_EUNKNOWN      a PUT that may or may not have taken effect, now or later: repeat the same
  *                        bytes under the same key until there is a definite answer
@@ -21,11 +22,13 @@
  *      HIF_ENOSPC, HIF_EROFS, HIF_EIO, HIF_ENOMEM                HIF_ECANCELED  store_close
  *      HIF_EINVAL        a malformed key or prefix. GET: range_start > 0 is not inside the object
  *      HIF_ELIMIT        GET: the answer would be larger than size_max
- *                        PUT_MATCH: the body or the object there is over STORE_MATCH_MAX
+ *                        PUT_MATCH: the body is over STORE_MATCH_MAX, or the object there is,
+ *                        where the back end notices
  *
  * A key is 1 to STORE_KEY_MAX bytes: components joined by '/', each 1 to 255 bytes, none starting
- * with '.', no control characters. No key may be a directory of another ("a" beside "a/b"): such a
- * PUT is HIF_EINVAL where the back end notices. The requests of one batch run in no order. */
+ * with '.', no control characters; S3 takes UTF-8 only (HIF_EINVAL). No key may be a directory of
+ * another ("a" beside "a/b"): such a PUT is HIF_EINVAL where the back end notices. The requests of
+ * one batch run in no order. */
 #ifndef HIF_STORE_STORE_H
 #define HIF_STORE_STORE_H
 
@@ -127,6 +130,9 @@ struct store_ops {
         void (*close)(struct store *store); /* frees it */
         /* "file:///srv/hif" */
         const char *(*url)(struct store *store);
+        /* Optional, see store_date and store_why. */
+        bool (*date)(struct store *store, uint64_t *wall_ns);
+        bool (*why)(struct store *store, struct hif_why *out);
 };
 
 /* Embedded first in every back end's own struct, filled by store_init. Callers use the functions
@@ -172,12 +178,19 @@ void store_batch_wait(struct store *store, struct store_batch *batch, struct sto
 void store_close(struct store *store); /* NULL is fine */
 const char *store_url(struct store *store);
 struct store_stats store_stats_get(struct store *store);
+/* The store's own clock: the date of its last answer and the time since then. False: it has none,
+ * or has not answered yet. */
+bool store_date(struct store *store, uint64_t *wall_ns);
+/* What went wrong most recently behind a result such as HIF_EDENIED, HIF_EIO or HIF_EUNREACHABLE,
+ * in a sentence. False: the store says no more than the result. */
+bool store_why(struct store *store, struct hif_why *out);
 
 /* --- back ends --- */
 
-/* By URL: "file:///absolute/dir" (created if missing when create is set; percent-decoded), or a
- * plain absolute path. HIF_EINVAL with a reason for anything else; the errors of store_dir_open.
- * env stays the caller's and outlives the store. */
+/* By URL: "file:///absolute/dir" (created if missing when create is set; percent-decoded), a plain
+ * absolute path, or "s3://bucket/prefix" (s3_url.h; with create, the bucket is asked for, but it
+ * has to be there). HIF_EINVAL with a reason for anything else; the errors of store_dir_open and
+ * store_s3_new. env stays the caller's and outlives the store. */
 HIF_MUST_USE enum hif_err store_open(struct env *env, const char *url, bool create,
                                      struct store **out, struct hif_why *why);
 

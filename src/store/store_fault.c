@@ -246,10 +246,23 @@ static const char *fault_url(struct store *store)
         return store_url(faults_of(store)->inner);
 }
 
+static bool fault_date(struct store *store, uint64_t *wall_ns)
+{
+        return store_date(faults_of(store)->inner, wall_ns);
+}
+
+static bool fault_why(struct store *store, struct hif_why *out)
+{
+        return store_why(faults_of(store)->inner, out);
+}
+
 enum hif_err store_fault_new(struct env *env, struct store *inner, struct store **out)
 {
-        static const struct store_ops ops = {
-            .submit = fault_submit, .close = fault_close, .url = fault_url};
+        static const struct store_ops ops = {.submit = fault_submit,
+                                             .close = fault_close,
+                                             .url = fault_url,
+                                             .date = fault_date,
+                                             .why = fault_why};
         struct faulty_store *faults = calloc(1, sizeof(*faults));
 
         if (!faults)

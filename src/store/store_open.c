@@ -1,4 +1,5 @@
 /* Stores by URL. */
+#include "store/s3_open.h"
 #include "store/store.h"
 
 #include <stdlib.h>
@@ -78,19 +79,15 @@ enum hif_err store_open(struct env *env, const char *url, bool create, struct st
         if (strncmp(url, "file:", 5) == 0)
                 return open_file_url(env, url, url + 5, create, out, why);
         if (strncmp(url, "s3:", 3) == 0)
-                return why_set(
-                    why, HIF_EINVAL,
-                    "the store %s is in S3, which this build does not support yet; use a "
-                    "directory: file:///path/to/dir",
-                    url);
+                return s3_open(env, url, create, out, why);
         scheme_end = strstr(url, "://");
         if (scheme_end)
                 return why_set(why, HIF_EINVAL,
-                               "the store %s has the unknown scheme %.*s; use a directory: "
-                               "file:///path/to/dir",
+                               "the store %s has the unknown scheme %.*s; use a directory, "
+                               "file:///path/to/dir, or a bucket, s3://bucket/prefix",
                                url, (int)(scheme_end - url), url);
         return why_set(why, HIF_EINVAL,
-                       "the store \"%s\" is not an absolute path; write /path/to/dir or "
-                       "file:///path/to/dir",
+                       "the store \"%s\" is not an absolute path; write /path/to/dir, "
+                       "file:///path/to/dir or s3://bucket/prefix",
                        url);
 }

@@ -13,6 +13,8 @@ struct fixture {
         struct store *inner; /* below faults */
         char *dir;
         struct place *place; /* owns the store */
+        size_t key_max;
+        bool far; /* where the contract leaves a back end the choice, S3 takes the other one */
 };
 
 /* --- objects --- */
@@ -130,10 +132,12 @@ static void put_match_of_a_vanished_object_is_absent(void **state)
 {
         struct fixture *f = *state;
         struct store_tag tag;
+        enum hif_err err;
 
         assert_int_equal(t_put_tag(f->store, STORE_PUT, "head", "0", &tag), HIF_OK);
         assert_int_equal(t_delete(f->store, "head"), HIF_OK);
-        assert_int_equal(t_put_match(f->store, "head", "1", &tag), HIF_ENOENT);
+        err = t_put_match(f->store, "head", "1", &tag);
+        assert_true(err == HIF_ENOENT || (f->far && err == HIF_ELOST));
         t_expect(f->store, "head", NULL);
 }
 
@@ -150,7 +154,7 @@ static void put_match_is_bounded(void **state)
         large[STORE_MATCH_MAX] = 'x';
         assert_int_equal(t_put_match(f->store, "head", large, &tag), HIF_ELIMIT);
         assert_int_equal(t_put_tag(f->store, STORE_PUT, "head", large, &tag), HIF_OK);
-        assert_int_equal(t_put_match(f->store, "head", "1", &tag), HIF_ELIMIT);
+        assert_int_equal(t_put_match(f->store, "head", "1", &tag), f->far ? HIF_OK : HIF_ELIMIT);
 }
 
 #define RACERS 4
@@ -160,6 +164,7 @@ struct racer {
         struct fixture *fixture;
         unsigned id;
         unsigned wins;
+        unsigned unknown; /* tries that may have won */
         pthread_t thread;
 };
 
@@ -195,17 +200,19 @@ static void *race_count(void *arg)
                 memcpy(text, get.data.data, get.data.size);
                 snprintf(text, sizeof(text), "%u", (unsigned)atoi(text) + 1);
                 err = t_put_match(store, "counter", text, &get.tag);
-                assert_true(err == HIF_OK || err == HIF_ELOST);
+                assert_true(err == HIF_OK || err == HIF_ELOST || err == HIF_EUNKNOWN);
                 racer->wins += err == HIF_OK;
+                racer->unknown += err == HIF_EUNKNOWN;
                 store_req_free(&get);
         }
         return NULL;
 }
 
-static unsigned race(struct fixture *f, void *(*run)(void *arg))
+/* unknown: NULL where no doubt is allowed. */
+static unsigned race(struct fixture *f, void *(*run)(void *arg), unsigned *unknown)
 {
         struct racer racers[RACERS];
-        unsigned wins = 0;
+        unsigned wins = 0, doubts = 0;
 
         for (unsigned i = 0; i < RACERS; i++) {
                 racers[i] = (struct racer){.fixture = f, .id = i};
@@ -214,26 +221,39 @@ static unsigned race(struct fixture *f, void *(*run)(void *arg))
         for (unsigned i = 0; i < RACERS; i++) {
                 assert_int_equal(pthread_join(racers[i].thread, NULL), 0);
                 wins += racers[i].wins;
+                doubts += racers[i].unknown;
         }
+        if (unknown)
+                *unknown = doubts;
+        else
+                assert_int_equal(doubts, 0);
         return wins;
 }
 
 /* Of threads that create the same keys, each key has exactly one winner. */
 static void concurrent_creation_has_one_winner(void **state)
 {
-        assert_int_equal(race(*state, race_create), ROUNDS);
+        assert_int_equal(race(*state, race_create, NULL), ROUNDS);
 }
 
-/* Threads that count up by conditional replacement lose no update. */
+/* Threads that count up by conditional replacement lose no update. Near by, none is in doubt; S3
+ * may leave one, which then has been counted or not. */
 static void concurrent_replacement_loses_no_update(void **state)
 {
         struct fixture *f = *state;
-        char total[16];
+        struct store_req get = {.op = STORE_GET, .key = "counter"};
+        char text[16] = {0};
+        unsigned unknown = 0, total;
 
-        snprintf(total, sizeof(total), "%d", RACERS * ROUNDS);
         assert_int_equal(t_put(f->store, STORE_PUT_NEW, "counter", "0"), HIF_OK);
-        assert_int_equal(race(f, race_count), RACERS * ROUNDS);
-        t_expect(f->store, "counter", total);
+        assert_int_equal(race(f, race_count, f->far ? &unknown : NULL), RACERS * ROUNDS);
+        store_run(f->store, &get, 1);
+        assert_int_equal(get.result, HIF_OK);
+        assert_true(get.data.size < sizeof(text));
+        memcpy(text, get.data.data, get.data.size);
+        store_req_free(&get);
+        total = (unsigned)atoi(text);
+        assert_in_range(total, RACERS * ROUNDS, RACERS * ROUNDS + unknown);
 }
 
 /* --- ranges --- */
@@ -330,7 +350,7 @@ static void list_starts_after_a_key(void **state)
         t_expect_list(f->store, "p/", "p/b/", 0, "p/b/c p/b/d p/c");
         t_expect_list(f->store, "p/", "p/b/c", 0, "p/b/d p/c");
         t_expect_list(f->store, "p/", "p/b/cc", 0, "p/b/d p/c");
-        t_expect_list(f->store, "p/", "p/b/\xff", 0, "p/c");
+        t_expect_list(f->store, "p/", f->far ? "p/b/\xf4\x8f\xbf\xbf" : "p/b/\xff", 0, "p/c");
         t_expect_list(f->store, "p/", "p/b0", 0, "p/c");
         t_expect_list(f->store, "p/", "p/c", 0, "");
         t_expect_list(f->store, "p/", "o", 0, "p/a p/b/c p/b/d p/c");
@@ -433,12 +453,12 @@ static void malformed_keys_are_refused(void **state)
         assert_int_equal(t_put(f->store, STORE_PUT, component, "x"), HIF_OK);
         component[255] = 'c';
         assert_int_equal(t_put(f->store, STORE_PUT, component, "x"), HIF_EINVAL);
-        for (size_t i = 0; i < STORE_KEY_MAX; i++)
+        for (size_t i = 0; i < f->key_max; i++)
                 longest[i] = i % 128 == 127 ? '/' : 'k';
-        longest[STORE_KEY_MAX - 1] = 'k';
+        longest[f->key_max - 1] = 'k';
         assert_int_equal(t_put(f->store, STORE_PUT, longest, "x"), HIF_OK);
         t_expect(f->store, longest, "x");
-        longest[STORE_KEY_MAX] = 'k';
+        longest[f->key_max] = 'k';
         assert_int_equal(t_put(f->store, STORE_PUT, longest, "x"), HIF_EINVAL);
         free(component);
         free(longest);
@@ -590,6 +610,7 @@ static struct fixture *fixture_new(void)
 
         assert_non_null(f);
         f->env = env_system(NULL);
+        f->key_max = STORE_KEY_MAX;
         return f;
 }
 
@@ -642,12 +663,23 @@ static int setup_dir_threads(void **state)
         return setup_dir(state, 4);
 }
 
+/* S3 counts the store's prefix as a part of the key. */
+static size_t key_max_below(const char *url)
+{
+        const char *prefix = strchr(url + strlen("s3://"), '/');
+
+        return STORE_KEY_MAX - (prefix ? strlen(prefix) : 0);
+}
+
 static int setup_place(void **state)
 {
         struct fixture *f = *state = fixture_new();
 
         f->place = place_new(&f->env, place_asked());
         f->store = place_store(f->place);
+        f->far = strncmp(place_asked(), "s3", 2) == 0;
+        if (f->far)
+                f->key_max = key_max_below(place_url(f->place));
         return 0;
 }
 
