@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#define TSESSION_CHANGES 512
+#define TSESSION_CHANGES 2048
 
 struct tproject {
         struct env env;
