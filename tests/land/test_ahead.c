@@ -230,7 +230,7 @@ static void landing_of_many_small_files_is_a_handful_of_puts(void **state)
 {
         struct fixture *f = *state;
 
-        put_many(f, TSESSION_CHANGES);
+        put_many(f, 512);
         land(f);
         assert_int_equal(f->trips.contents, 1);
         assert_in_range(f->trips.puts, 5, 15);
