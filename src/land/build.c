@@ -1,14 +1,18 @@
-/* From a decided merge to the bytes of a slot, with everything that it names in the store. */
+/* From those who land to the bytes of a slot, with everything that it names on its way to the
+ * store. */
 #include "core/layout.h"
-#include "land/internal.h"
+#include "land/batch.h"
 
 #include <assert.h>
 #include <stdlib.h>
 
 #define BLOOM_BYTES_MAX (16u << 10) /* in a slot of 64 KiB */
 
-void slot_built_free(struct slot_built *built)
+void batch_built_free(struct batch_built *built)
 {
+        if (built->puts)
+                puts_free(built->puts);
+        free(built->puts);
         buf_free(&built->bytes);
         arena_free(&built->arena);
         bloom_free(&built->slot.bloom);
@@ -51,40 +55,59 @@ static enum hif_err objects_add(void *arg, const struct slot_object *object)
         return map_put(&objects->seen, key, (void *)(uintptr_t)objects->count);
 }
 
-/* --- nodes --- */
-
-struct node_sink {
-        struct tree_sink sink;
-        struct land *land;
-        struct puts *puts;
-        struct objects *objects;
+/* What is being built. */
+struct build {
+        struct commit *c;
+        struct batch_built *out;
+        struct objects objects;
         struct hif_why *why;
 };
 
-static enum hif_err node_sink_put(struct tree_sink *base, const struct hif_hash *hash,
-                                  struct span bytes)
-{
-        struct node_sink *sink = (struct node_sink *)base;
-        struct slot_object object = {.kind = SLOT_NODE, .hash = *hash};
-        struct layout_key key;
-        struct buf body = {0};
-        enum hif_err err = objects_add(sink->objects, &object);
+/* --- nodes --- */
 
-        if (err != HIF_OK)
-                return err;
+static enum hif_err put_node(struct build *build, const struct made_node *node)
+{
+        struct land_line *line = build->c->line;
+        struct slot_object object = {.kind = SLOT_NODE, .hash = node->hash};
+        struct layout_key key = layout_node(&line->project->layout, &node->hash);
+        struct buf body = {0};
+        enum hif_err err = objects_add(&build->objects, &object);
+
         /* "Is it there already" is not asked: only what this run stored itself is skipped, and
-         * what N's tree reaches does not get here. */
-        if (known_find(&sink->land->known, KNOWN_OBJECT, hash))
-                return HIF_OK;
-        node_reader_keep(sink->land->reader, hash, bytes);
-        err = body_put(sink->land->codec, BODY_NODE, bytes, &body);
+         * what N's tree reaches was not made. */
+        if (err != HIF_OK || known_find(&build->c->known, KNOWN_OBJECT, &node->hash))
+                return err;
+        node_reader_keep(line->reader, &node->hash, node->bytes);
+        err = body_put(line->codec, BODY_NODE, node->bytes, &body);
         if (err != HIF_OK) {
                 buf_free(&body);
                 return err;
         }
-        key = layout_node(&sink->land->project->layout, hash);
-        return puts_add(sink->puts, &key, hash, &body, NULL, sink->why);
+        return puts_add(build->out->puts, &key, &node->hash, &body, NULL, build->why);
 }
+
+/* Those of the last tree that were made here, children first; trees in between are passed over. */
+static enum hif_err put_nodes(struct build *build, const struct hif_hash *hash)
+{
+        struct made_node *made = made_find(&build->c->line->made, hash);
+        struct tree_node node;
+        enum hif_err err = HIF_OK;
+
+        if (!made || made->listed)
+                return HIF_OK;
+        made->listed = true;
+        tree_node_open(made->bytes, &node);
+        for (uint32_t i = 0; node.level > 0 && i < node.count && err == HIF_OK; i++) {
+                struct hif_hash child;
+                uint64_t entries;
+
+                tree_node_child(&node, i, &child, &entries);
+                err = put_nodes(build, &child);
+        }
+        return err == HIF_OK ? put_node(build, made) : err;
+}
+
+/* --- contents --- */
 
 /* N reaches this content already: only the bit changed, or it was called something else. */
 static bool moved_only(const struct merge *merge, const struct touched *item)
@@ -100,9 +123,9 @@ static bool moved_only(const struct merge *merge, const struct touched *item)
                hash_eq(&from->theirs->hash, &item->entry->hash);
 }
 
-static enum hif_err content_of_changes(struct land *land, struct objects *objects,
-                                       struct hif_why *why)
+static enum hif_err content_of_changes(struct build *build, const struct entrant *entrant)
 {
+        struct land *land = entrant->land;
         enum hif_err err = HIF_OK;
 
         for (size_t i = 0; i < land->merge.count && err == HIF_OK; i++) {
@@ -111,71 +134,14 @@ static enum hif_err content_of_changes(struct land *land, struct objects *object
                 if ((item->act == TOUCH_ADD || item->act == TOUCH_CHANGE) &&
                     !moved_only(&land->merge, item))
                         err = content_objects(land->project, &land->known, item->entry, objects_add,
-                                              objects, why);
+                                              &build->objects, build->why);
         }
         return err;
 }
 
-static enum hif_err build_tree(struct land *land, struct puts *puts, struct objects *objects,
-                               const struct hif_hash *from, struct hif_hash *tree,
-                               struct hif_why *why)
-{
-        struct node_sink sink = {
-            .sink.put = node_sink_put, .land = land, .puts = puts, .objects = objects, .why = why};
-        struct merge_edits edits;
-        struct tree_stats stats = {0};
-        enum hif_err err = content_of_changes(land, objects, why);
+/* --- lists --- */
 
-        merge_edits_init(&edits, &land->merge);
-        if (err == HIF_OK)
-                err = tree_apply(node_reader_source(land->reader), &sink.sink,
-                                 &land->project->format.tree, from, &edits.edits, tree, &stats);
-        return err;
-}
-
-/* --- session and lists --- */
-
-/* The session's record, with the hashes that its operations ended up with. */
-static enum hif_err put_session(struct land *land, struct puts *puts, struct hif_hash *hash,
-                                struct hif_why *why)
-{
-        struct session session = *land->session;
-        AUTO_FREE struct session_op *ops = malloc((session.op_count + 1) * sizeof(*ops));
-        struct layout_key key;
-        struct buf body = {0};
-        enum hif_err err;
-
-        if (!ops)
-                return HIF_ENOMEM;
-        for (uint32_t i = 0; i < session.op_count; i++) {
-                const struct touched *item = merge_find(&land->merge, session.ops[i].path);
-
-                ops[i] = session.ops[i];
-                if (hash_is_zero(&ops[i].hash) && item && item->ours && item->change &&
-                    (ops[i].kind == SESSION_CREATE || ops[i].kind == SESSION_WRITE))
-                        ops[i].hash = item->ours->hash;
-        }
-        session.ops = ops;
-        session.state = SESSION_LANDED;
-        err = session_put(&body, &session);
-        if (err == HIF_OK && buf_failed(&body))
-                err = HIF_ENOMEM;
-        if (err != HIF_OK) {
-                buf_free(&body);
-                return why_set(why, err, "the session's record cannot be encoded: %s",
-                               hif_strerror(err));
-        }
-        *hash = hash_of(HASH_SESSION, buf_span(&body));
-        if (known_find(&land->known, KNOWN_OBJECT, hash)) {
-                buf_free(&body);
-                return HIF_OK;
-        }
-        key = layout_session(&land->project->layout, &session.id, hash);
-        return puts_add(puts, &key, hash, &body, NULL, why);
-}
-
-static enum hif_err put_list(struct land *land, struct puts *puts, struct buf *body,
-                             struct hif_hash *hash, struct hif_why *why)
+static enum hif_err put_list(struct build *build, struct buf *body, struct hif_hash *hash)
 {
         struct layout_key key;
 
@@ -184,20 +150,113 @@ static enum hif_err put_list(struct land *land, struct puts *puts, struct buf *b
                 return HIF_ENOMEM;
         }
         *hash = hash_of(HASH_LIST, buf_span(body));
-        key = layout_list(&land->project->layout, hash);
-        return puts_add(puts, &key, hash, body, NULL, why);
+        key = layout_list(&build->c->line->project->layout, hash);
+        return puts_add(build->out->puts, &key, hash, body, NULL, build->why);
 }
 
-static enum hif_err fill_bloom(const struct merge *merge, struct slot *slot)
+static enum hif_err objects_out(struct build *build)
 {
+        struct slot *slot = &build->out->slot;
+        struct buf body = {0};
+
+        slot_objects_put(&body, slot->objects, slot->object_count);
+        slot->objects = NULL;
+        return put_list(build, &body, &slot->objects_list);
+}
+
+static enum hif_err paths_out(struct build *build)
+{
+        struct slot *slot = &build->out->slot;
+        struct buf body = {0};
+
+        slot_paths_put(&body, slot->paths, slot->path_count);
+        slot->paths = NULL;
+        return put_list(build, &body, &slot->paths_list);
+}
+
+static enum hif_err members_out(struct build *build)
+{
+        struct slot *slot = &build->out->slot;
+        struct buf body = {0};
+
+        slot_members_put(&body, slot->members, slot->member_count);
+        slot->members = NULL;
+        return put_list(build, &body, &slot->members_list);
+}
+
+/* Bytes of each list that is inline, about; 0: it is not. */
+static size_t objects_size(const struct slot *slot)
+{
+        return slot->objects ? slot->object_count * (HIF_HASH_SIZE + 1ull) : 0;
+}
+
+static size_t paths_size(const struct slot *slot)
+{
+        size_t size = 0;
+
+        for (uint32_t i = 0; slot->paths && i < slot->path_count; i++)
+                size += 8 + slot->paths[i].path.size + slot->paths[i].path_from.size;
+        return size;
+}
+
+static size_t members_size(const struct slot *slot)
+{
+        size_t size = 0;
+
+        for (uint32_t i = 0; slot->members && i < slot->member_count; i++)
+                size += 96 + slot->members[i].author.size + slot->members[i].goal.size;
+        return size;
+}
+
+static enum hif_err longest_out(struct build *build)
+{
+        struct slot *slot = &build->out->slot;
+        size_t objects = objects_size(slot), paths = paths_size(slot), members = members_size(slot);
+
+        if (objects > 0 && objects >= paths && objects >= members)
+                return objects_out(build);
+        if (paths > 0 && paths >= members)
+                return paths_out(build);
+        if (members > 0)
+                return members_out(build);
+        if (slot->bloom_absent)
+                return why_set(build->why, HIF_ELIMIT, "the landing's record is too large");
+        bloom_free(&slot->bloom);
+        slot->bloom_absent = true;
+        return HIF_OK;
+}
+
+/* Encode; what does not fit goes out into objects of its own, the longest first. */
+static enum hif_err encode(struct build *build)
+{
+        struct buf *bytes = &build->out->bytes;
+        enum hif_err err;
+
+        while ((err = slot_put(bytes, &build->out->slot)) == HIF_ELIMIT) {
+                buf_reset(bytes);
+                err = longest_out(build);
+                if (err != HIF_OK)
+                        return err;
+        }
+        return err == HIF_OK && buf_failed(bytes) ? HIF_ENOMEM : err;
+}
+
+/* --- the slot --- */
+
+static enum hif_err fill_bloom(struct build *build)
+{
+        struct slot *slot = &build->out->slot;
+        size_t items = 0;
         enum hif_err err;
 
         /* Every path that was looked at, ancestors included, is more than will be put in. */
-        if (merge->count * BLOOM_BITS_PER_ITEM / 8 > BLOOM_BYTES_MAX) {
+        for (size_t i = 0; i < build->c->landing_count; i++)
+                items += build->c->landing[i]->land->merge.count;
+        if (items * BLOOM_BITS_PER_ITEM / 8 > BLOOM_BYTES_MAX) {
                 slot->bloom_absent = true;
                 return HIF_OK;
         }
-        err = bloom_init(&slot->bloom, (uint32_t)merge->count);
+        err = bloom_init(&slot->bloom, (uint32_t)items);
         for (uint32_t i = 0; i < slot->path_count && err == HIF_OK; i++) {
                 bloom_add_path(&slot->bloom, slot->paths[i].path);
                 if (slot->paths[i].path_from.size > 0)
@@ -206,124 +265,149 @@ static enum hif_err fill_bloom(const struct merge *merge, struct slot *slot)
         return err;
 }
 
-static enum hif_err objects_out(struct land *land, struct puts *puts, struct slot *slot,
-                                struct hif_why *why)
+static enum hif_err fill_paths(struct build *build)
 {
-        struct buf body = {0};
+        struct commit *c = build->c;
+        struct slot *slot = &build->out->slot;
+        struct slot_path *paths;
 
-        slot_objects_put(&body, slot->objects, slot->object_count);
-        slot->objects = NULL;
-        return put_list(land, puts, &body, &slot->objects_list, why);
-}
-
-static enum hif_err paths_out(struct land *land, struct puts *puts, struct slot *slot,
-                              struct hif_why *why)
-{
-        struct buf body = {0};
-
-        slot_paths_put(&body, slot->paths, slot->path_count);
-        slot->paths = NULL;
-        return put_list(land, puts, &body, &slot->paths_list, why);
-}
-
-/* Bytes of each list, about. */
-static bool objects_are_longer(const struct slot *slot)
-{
-        size_t paths = 0;
-
-        for (uint32_t i = 0; slot->paths && i < slot->path_count; i++)
-                paths += 8 + slot->paths[i].path.size + slot->paths[i].path_from.size;
-        return slot->objects && slot->object_count > 0 &&
-               slot->object_count * (HIF_HASH_SIZE + 1ull) > paths;
-}
-
-/* Encode; what does not fit goes out into objects of its own, the longest first. */
-static enum hif_err encode(struct land *land, struct puts *puts, struct slot *slot, struct buf *out,
-                           struct hif_why *why)
-{
-        enum hif_err err;
-
-        while ((err = slot_put(out, slot)) == HIF_ELIMIT) {
-                buf_reset(out);
-                if (objects_are_longer(slot)) {
-                        err = objects_out(land, puts, slot, why);
-                } else if (slot->paths && slot->path_count > 0) {
-                        err = paths_out(land, puts, slot, why);
-                } else if (!slot->bloom_absent) {
-                        bloom_free(&slot->bloom);
-                        slot->bloom_absent = true;
-                        err = HIF_OK;
-                } else {
-                        return why_set(why, err, "the landing's record is too large");
-                }
-                if (err != HIF_OK)
-                        return err;
+        for (size_t i = 0; i < c->landing_count; i++)
+                slot->path_count += c->landing[i]->path_count;
+        paths = arena_alloc(&build->out->arena, (slot->path_count + 1) * sizeof(*paths));
+        if (!paths)
+                return HIF_ENOMEM;
+        slot->paths = paths;
+        for (size_t i = 0; i < c->landing_count; i++) {
+                memcpy(paths, c->landing[i]->paths, c->landing[i]->path_count * sizeof(*paths));
+                paths += c->landing[i]->path_count;
         }
-        return err == HIF_OK && buf_failed(out) ? HIF_ENOMEM : err;
+        return fill_bloom(build);
 }
 
-static enum hif_err build(struct land *land, const struct slot_read *tail, struct puts *puts,
-                          struct objects *objects, struct slot_built *out, struct hif_why *why)
+static enum hif_err put_records(struct build *build)
 {
-        struct slot *slot = &out->slot;
-        enum hif_err err = build_tree(land, puts, objects, &tail->slot.tree, &slot->tree, why);
+        struct commit *c = build->c;
+        enum hif_err err = HIF_OK;
 
-        if (err == HIF_OK)
-                err = merge_paths(&land->merge, &out->arena, &slot->paths, &slot->path_count);
-        if (err == HIF_OK)
-                err = fill_bloom(&land->merge, slot);
-        if (err == HIF_OK)
-                err = put_session(land, puts, &slot->session_object, why);
-        if (err != HIF_OK)
-                return err;
-        slot->objects = objects->items;
-        slot->object_count = objects->count;
-        err = encode(land, puts, slot, &out->bytes, why);
-        slot->objects = NULL;
-        if (err == HIF_OK)
-                err = puts_flush(puts, why);
+        for (size_t i = 0; i < c->landing_count && err == HIF_OK; i++) {
+                struct entrant *entrant = c->landing[i];
+
+                err = record_put(entrant->land, entrant->member->changes, entrant->member->count,
+                                 build->out->puts, &entrant->session_object, build->why);
+        }
         return err;
 }
 
-enum hif_err land_build(struct land *land, const struct slot_read *tail, uint64_t tag,
-                        const uint8_t landing_id[LANDING_ID_SIZE], struct slot_built *out,
-                        struct hif_why *why)
+static struct slot_member describe(const struct commit *c, const struct entrant *entrant)
 {
-        uint64_t now = env_wall_ns(land->env);
-        struct puts *puts = calloc(1, sizeof(*puts));
-        struct objects objects = {0};
+        const struct session *session = entrant->land->session;
+        struct slot_member member = {.tag = entrant->tag.id,
+                                     .session = session->id,
+                                     .session_object = entrant->session_object,
+                                     .base_position = session->base_position,
+                                     .wall_ns = (uint64_t)c->now.sec * 1000000000 + c->now.nsec,
+                                     .author = session->author,
+                                     .goal = session->goal,
+                                     .path_count = entrant->path_count};
+
+        memcpy(member.landing_id, entrant->landing_id, LANDING_ID_SIZE);
+        return member;
+}
+
+/* One landing is told in the slot itself, several in their members. */
+static enum hif_err fill_landings(struct build *build)
+{
+        struct commit *c = build->c;
+        struct slot *slot = &build->out->slot;
+        struct slot_member only;
+
+        if (c->landing_count == 1) {
+                only = describe(c, c->landing[0]);
+                slot->kind = SLOT_LANDING;
+                slot->tag = only.tag;
+                slot->session = only.session;
+                slot->session_object = only.session_object;
+                slot->base_position = only.base_position;
+                slot->author = only.author;
+                slot->goal = only.goal;
+                return HIF_OK;
+        }
+        slot->kind = SLOT_BATCH;
+        slot->member_count = (uint32_t)c->landing_count;
+        slot->members = arena_zalloc(&build->out->arena, c->landing_count * sizeof(only));
+        for (size_t i = 0; slot->members && i < c->landing_count; i++)
+                slot->members[i] = describe(c, c->landing[i]);
+        return slot->members ? HIF_OK : HIF_ENOMEM;
+}
+
+static enum hif_err build(struct build *build)
+{
+        struct commit *c = build->c;
+        struct slot *slot = &build->out->slot;
+        enum hif_err err = HIF_OK;
+
+        for (size_t i = 0; i < c->landing_count && err == HIF_OK; i++)
+                err = content_of_changes(build, c->landing[i]);
+        if (err == HIF_OK)
+                err = put_nodes(build, &c->tree);
+        if (err == HIF_OK)
+                err = fill_paths(build);
+        if (err == HIF_OK)
+                err = put_records(build);
+        if (err == HIF_OK)
+                err = fill_landings(build);
+        if (err != HIF_OK)
+                return err;
+        slot->objects = build->objects.items;
+        slot->object_count = build->objects.count;
+        err = encode(build);
+        slot->objects = NULL;
+        return err == HIF_OK ? puts_send(build->out->puts, build->why) : err;
+}
+
+static hlc_t clock_of(const struct commit *c, uint64_t now_ns)
+{
+        hlc_t latest = 0;
+
+        for (size_t i = 0; i < c->landing_count; i++)
+                if (c->landing[i]->land->session->updated > latest)
+                        latest = c->landing[i]->land->session->updated;
+        return hlc_merge(latest, c->tail->slot.hlc, now_ns / 1000000);
+}
+
+enum hif_err batch_build(struct commit *c, struct batch_built *out, struct hif_why *why)
+{
+        uint64_t now = env_wall_ns(c->env);
+        struct build state = {.c = c, .out = out, .why = why};
         enum hif_err err = HIF_ENOMEM;
 
-        *out = (struct slot_built){
-            .slot = {.kind = SLOT_LANDING,
-                     .position = tail->slot.position + 1,
-                     .tag = tag,
-                     .session = land->session->id,
-                     .base_position = land->session->base_position,
-                     .previous = tail->hash,
-                     .tree_entries =
-                         tail->slot.tree_entries + land->merge.added - land->merge.removed,
-                     .hlc = hlc_merge(land->session->updated, tail->slot.hlc, now / 1000000),
-                     .wall_ns = now,
-                     .author = land->session->author,
-                     .goal = land->session->goal}};
-        memcpy(out->slot.landing_id, landing_id, LANDING_ID_SIZE);
-        if (puts) {
-                puts->project = land->project;
-                puts->hooks = land->hooks;
-                puts->known = &land->known;
-                err = build(land, tail, puts, &objects, out, why);
-                land->progress.objects_put += puts->objects_put;
-                land->progress.bytes_put += puts->bytes_put;
-                puts_free(puts);
-                free(puts);
+        assert(c->landing_count > 0);
+        *out = (struct batch_built){.slot = {.position = c->tail->slot.position + 1,
+                                             .previous = c->tail->hash,
+                                             .tree = c->tree,
+                                             .tree_entries = c->tree_entries,
+                                             .hlc = clock_of(c, now),
+                                             .wall_ns = now},
+                                    .puts = calloc(1, sizeof(*out->puts))};
+        env_random(c->env, out->slot.landing_id, LANDING_ID_SIZE);
+        if (out->puts) {
+                out->puts->project = c->line->project;
+                out->puts->hooks = c->landing[0]->land->hooks;
+                out->puts->known = &c->known;
+                err = build(&state);
         }
-        objects_free(&objects);
-        land_report(land);
-        if (err != HIF_OK) {
-                slot_built_free(out);
-                if (err == HIF_ENOMEM)
-                        (void)why_set(why, err, "out of memory");
-        }
+        objects_free(&state.objects);
+        return err;
+}
+
+enum hif_err batch_stored(struct commit *c, struct batch_built *built, struct hif_why *why)
+{
+        enum hif_err err = puts_flush(built->puts, why);
+        struct land *first = c->landing[0]->land;
+
+        first->progress.objects_put += built->puts->objects_put;
+        first->progress.bytes_put += built->puts->bytes_put;
+        for (size_t i = 0; i < c->landing_count; i++)
+                land_report(c->landing[i]->land);
         return err;
 }

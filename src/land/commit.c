@@ -1,440 +1,558 @@
 /* The landing machine: find the tail, look for ourselves, decide, store, claim the next slot; and
- * again when someone else had it. docs/landing.md says why in this order. */
-#include "core/layout.h"
-#include "land/internal.h"
+ * again when someone else had it. docs/landing.md says why in this order. Any number of sessions go
+ * through it together, and each leaves it with an answer of its own. */
+#include "land/batch.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 
 #define ATTEMPTS_DEFAULT 64u
 #define SKEW_MS_DEFAULT  300000u
 
-void land_report(struct land *land)
+/* --- who is in it --- */
+
+static bool waits(const struct entrant *entrant)
 {
-        if (land->hooks && land->hooks->progress)
-                land->hooks->progress(land->hooks, &land->progress);
+        return entrant->state == ENTRANT_WAITS;
 }
 
-void land_intent_free(struct land_intent *intent)
+static bool any_waits(const struct commit *c)
 {
-        buf_free(&intent->slot);
+        for (size_t i = 0; i < c->count; i++)
+                if (waits(&c->entrants[i]))
+                        return true;
+        return false;
 }
 
-enum hif_err land_begin(const struct project *project, const struct session *session,
-                        struct tree_source *nodes, struct pool *pool, struct land_hooks *hooks,
-                        const char *journal_path, struct land **out)
+static void finish_with(struct entrant *entrant, enum hif_err err, const struct hif_why *why)
 {
-        struct land *land = calloc(1, sizeof(*land));
-        enum hif_err err = HIF_ENOMEM;
-
-        if (!land)
-                return HIF_ENOMEM;
-        land->project = project;
-        land->session = session;
-        land->env = project->env;
-        land->pool = pool;
-        land->hooks = hooks;
-        land->journal.fd = -1;
-        land->scan = (struct scan){.project = project,
-                                   .session = session->id,
-                                   .origin = session->origin,
-                                   .position = session->origin,
-                                   .base_position = session->base_position,
-                                   .base_slot = session->base_slot};
-        if (session->origin == session->base_position)
-                land->scan.hash = session->base_slot;
-        env_random(land->env, &land->mix, sizeof(land->mix));
-        land->codec = body_codec_new(3);
-        if (land->codec)
-                err = node_reader_over(project, NODE_CACHE_BYTES, nodes, &land->reader);
-        if (err == HIF_OK && journal_path)
-                err = journal_open(land->env, journal_path, project, &session->id, &land->known,
-                                   &land->journal);
-        if (err != HIF_OK) {
-                land_free(land);
-                return err;
-        }
-        *out = land;
-        return HIF_OK;
+        if (entrant->member->why && why->text[0] != '\0')
+                *entrant->member->why = *why;
+        entrant_finish(entrant, err);
 }
 
-void land_free(struct land *land)
+/* What hit all that wait. */
+static void finish_waiting(struct commit *c, enum hif_err err, const struct hif_why *why)
 {
-        if (!land)
-                return;
-        merge_free(&land->merge);
-        journal_close(&land->journal);
-        known_free(&land->known);
-        node_reader_free(land->reader);
-        body_codec_free(land->codec);
-        free(land);
+        for (size_t i = 0; i < c->count; i++)
+                if (waits(&c->entrants[i]))
+                        finish_with(&c->entrants[i], err, why);
 }
 
-/* --- where we start from --- */
-
-static enum hif_err accept_base(struct land *land, const struct slot_read *base,
-                                struct hif_why *why)
+/* Those who did not land are decided anew. */
+static void wait_again(struct commit *c)
 {
-        if (!hash_eq(&base->hash, &land->session->base_slot))
-                return why_set(why, HIF_ECORRUPT,
-                               "%s holds something else at @%" PRIu64
-                               " than this session started from: it is another store, or an older "
-                               "copy of it",
-                               store_url(land->project->store), land->session->base_position);
-        land->base_tree = base->slot.tree;
-        return HIF_OK;
+        for (size_t i = 0; i < c->count; i++)
+                if (c->entrants[i].state != ENTRANT_DONE)
+                        c->entrants[i].state = ENTRANT_WAITS;
 }
 
-enum hif_err land_load_base(struct land *land, struct hif_why *why)
+static enum hif_err check_skew(const struct commit *c, const struct land *land, struct hif_why *why)
 {
-        struct slot_read base;
-        enum hif_err err;
-
-        if (!hash_is_zero(&land->base_tree))
-                return HIF_OK;
-        err = project_slot(land->project, land->session->base_position, false, &base, why);
-        if (err == HIF_ENOENT)
-                err = slot_lost(land->project, land->session->base_position, why);
-        if (err != HIF_OK)
-                return err;
-        err = accept_base(land, &base, why);
-        slot_read_free(&base);
-        return err;
-}
-
-/* --- one commit --- */
-
-struct commit {
-        struct land *land;
-        const struct land_change *changes;
-        size_t count;
-        const struct land_intent *intent;
-        bool pending; /* the intent's slot may still arrive */
-        bool check_only;
-        uint8_t landing_id[LANDING_ID_SIZE];
-        struct landing_tag tag;
-        struct hif_time now;
-        struct slot_read tail;
-        bool lost; /* the last attempt, to: */
-        struct slot_read winner;
-        struct land_result *out;
-        struct hif_why *why;
-};
-
-/* The tail; on the way, in the same trip where that is possible, base. After a lost race, base is
- * known, and the slot that won is where to go on from. */
-static enum hif_err find_tail(struct commit *c)
-{
-        struct land *land = c->land;
-        uint64_t base_position = land->session->base_position;
-        uint64_t known = land->scan.position > base_position ? land->scan.position : base_position;
-        bool want_base = hash_is_zero(&land->base_tree) && known == base_position;
-        struct slot_read base = {0};
-        enum hif_err err;
-
-        if (c->lost) {
-                c->lost = false;
-                c->tail = c->winner;
-                c->winner = (struct slot_read){0};
-                return tail_follow(land->project, &c->tail, c->why);
-        }
-        err = tail_read(land->project, known, want_base ? &base : NULL, &c->tail, c->why);
-        if (err != HIF_OK)
-                return err;
-        err = want_base ? accept_base(land, &base, c->why) : land_load_base(land, c->why);
-        slot_read_free(&base);
-        if (err != HIF_OK)
-                slot_read_free(&c->tail);
-        return err;
-}
-
-static enum hif_err check_skew(const struct commit *c)
-{
-        struct land_hooks *hooks = c->land->hooks;
+        struct land_hooks *hooks = land->hooks;
         uint64_t limit_ms = hooks && hooks->skew_max_ms ? hooks->skew_max_ms : SKEW_MS_DEFAULT;
-        uint64_t ours = env_wall_ns(c->land->env), theirs, off_ms;
+        uint64_t ours = env_wall_ns(c->env), theirs, off_ms;
 
         if (!hooks || !hooks->store_time || !hooks->store_time(hooks, &theirs))
                 return HIF_OK;
         off_ms = (ours > theirs ? ours - theirs : theirs - ours) / 1000000;
         if (off_ms <= limit_ms)
                 return HIF_OK;
-        return why_set(c->why, HIF_EINVAL,
+        return why_set(why, HIF_EINVAL,
                        "this machine's clock is %" PRIu64 " s %s that of %s: set it, then land",
                        off_ms / 1000, ours > theirs ? "ahead of" : "behind",
-                       store_url(c->land->project->store));
+                       store_url(land->project->store));
 }
 
-static void landed(struct commit *c, const struct slot *slot, const struct hif_hash *hash,
+/* --- the tail --- */
+
+/* The newest position that must be there: bases, and what was scanned. */
+static uint64_t known_position(const struct commit *c)
+{
+        uint64_t known = c->line->any ? c->line->newest : 0;
+
+        for (size_t i = 0; i < c->count; i++) {
+                const struct land *land = c->entrants[i].land;
+
+                if (!waits(&c->entrants[i]))
+                        continue;
+                if (land->scan.position > known)
+                        known = land->scan.position;
+                if (land->session->base_position > known)
+                        known = land->session->base_position;
+        }
+        return known;
+}
+
+static enum hif_err copy_slot(const struct project *project, const struct slot_read *read,
+                              struct slot_read *out, struct hif_why *why)
+{
+        AUTO_BUF struct buf stored = {0};
+
+        buf_put_span(&stored, buf_span(&read->stored));
+        if (buf_failed(&stored))
+                return why_set(why, HIF_ENOMEM, "out of memory");
+        return slot_accept(project, read->slot.position, &stored, out, why);
+}
+
+/* The tail; on the way, in the same trip, the slot from which it was found, which is a base most
+ * often. After a lost race the slot that won is where to go on from; and who has won the last race
+ * itself believes, until told otherwise, that nobody has followed. */
+static enum hif_err find_tail(struct commit *c, struct hif_why *why)
+{
+        struct land_line *line = c->line;
+        uint64_t known = known_position(c);
+        bool kept = line->any && line->newest == known;
+        struct slot_read first = {0}, tail = {0};
+        enum hif_err err = HIF_OK;
+
+        if (kept && !c->sure && line->ours) {
+                c->tail = line_slot(line, line->newest);
+                return HIF_OK;
+        }
+        c->sure = true;
+        if (kept && c->lost) {
+                err = copy_slot(line->project, line_slot(line, known), &tail, why);
+                if (err == HIF_OK)
+                        err = tail_follow(line->project, &tail, why);
+        } else {
+                err = tail_read(line->project, known, &first, &tail, why);
+                if (err == HIF_OK)
+                        line_learn(line, &first);
+        }
+        c->lost = false;
+        if (err != HIF_OK)
+                return err;
+        line_learn(line, &tail);
+        c->tail = line_slot(line, line->newest);
+        return HIF_OK;
+}
+
+/* --- looking for ourselves --- */
+
+/* In every slot since the origin. DONE: landed already, or it cannot be told. */
+static void look_for(struct commit *c, struct entrant *entrant)
+{
+        struct land *land = entrant->land;
+        bool found = false;
+        enum hif_err err;
+
+        land->scan.line = c->line;
+        err = scan_to(&land->scan, c->tail, &found, entrant->member->out, entrant->member->why);
+        land->scan.line = NULL;
+        if (err == HIF_OK && found)
+                entrant->pending = false;
+        if (err != HIF_OK || found)
+                entrant_finish(entrant, err);
+}
+
+static void landed(struct entrant *entrant, const struct slot_read *slot, uint32_t index,
                    bool already)
 {
-        c->out->position = slot->position;
-        c->out->slot_hash = *hash;
-        c->out->tree = slot->tree;
-        c->out->paths = slot->path_count;
-        c->out->already_landed = already;
-        c->pending = false;
-        /* A hint: the next reader that finds it behind helps. */
-        if (project_advance_head(c->land->project, slot) != HIF_OK)
+        struct land_result *out = entrant->member->out;
+        uint32_t attempts = out->attempts;
+
+        land_result_of(slot, index, out);
+        out->attempts = attempts;
+        out->already_landed = already;
+        entrant->pending = false;
+        entrant_finish(entrant, HIF_OK);
+}
+
+/* A hint: the next reader that finds it behind helps. */
+static void move_head(struct commit *c, const struct slot *slot)
+{
+        if (c->batch->head_later)
+                return;
+        if (project_advance_head(c->line->project, slot) != HIF_OK)
                 return;
 }
 
-/* An earlier run's slot may still arrive, at the position that comes next. */
-static bool must_replay(struct commit *c)
+/* --- an earlier run's slot, which may still arrive --- */
+
+/* At the position that comes next: then it has to be sent again, before anything else. */
+static bool must_replay(struct commit *c, struct entrant *entrant)
 {
-        if (c->pending && c->intent->position <= c->tail.slot.position)
-                c->pending = false; /* its slot is taken, and not by us: it cannot arrive */
-        return c->pending && !c->check_only;
+        if (entrant->pending && entrant->member->intent->position <= c->tail->slot.position)
+                entrant->pending = false; /* its slot is taken, and not by us: it cannot arrive */
+        return entrant->pending && !c->check_only;
 }
 
-/* Send that slot again, as it was. *done: it is the landing; otherwise the tail is further now. */
-static enum hif_err replay(struct commit *c, bool *done)
+static enum hif_err check_intent(struct commit *c, struct entrant *entrant, struct slot_read *sent,
+                                 uint32_t *index, struct hif_why *why)
 {
-        const struct land_intent *intent = c->intent;
-        struct arena arena = {0};
-        struct slot slot;
-        struct hif_hash hash;
-        enum hif_err err = slot_get(buf_span(&intent->slot), intent->position, &arena, &slot);
+        const struct land_intent *intent = entrant->member->intent;
+        AUTO_BUF struct buf bytes = {0};
+        enum hif_err err;
 
-        if (err == HIF_OK && (intent->position != c->tail.slot.position + 1 ||
-                              !hash_eq(&slot.previous, &c->tail.hash) ||
-                              !session_id_eq(&slot.session, &c->land->session->id)))
+        buf_put_span(&bytes, buf_span(&intent->slot));
+        err = buf_failed(&bytes)
+                  ? HIF_ENOMEM
+                  : slot_accept(c->line->project, intent->position, &bytes, sent, NULL);
+        if (err == HIF_OK && (intent->position != c->tail->slot.position + 1 ||
+                              !hash_eq(&sent->slot.previous, &c->tail->hash) ||
+                              !slot_lands(&sent->slot, &entrant->land->session->id, index)))
                 err = HIF_EINVAL;
-        if (err != HIF_OK) {
-                arena_free(&arena);
-                return why_set(c->why, err,
-                               "the landing that was tried at @%" PRIu64
-                               " does not fit what %s holds now",
-                               intent->position, store_url(c->land->project->store));
-        }
-        err = publish_slot(c->land->project, c->land->hooks, intent->position,
-                           buf_span(&intent->slot), intent->landing_id, true, &c->winner, done,
-                           c->why);
         if (err == HIF_OK)
-                c->pending = false;
-        c->lost = err == HIF_OK && !*done;
-        if (err == HIF_OK && *done) {
-                hash = hash_of(HASH_SLOT, buf_span(&intent->slot));
-                landed(c, &slot, &hash, true);
+                return HIF_OK;
+        return why_set(why, err,
+                       "the landing that was tried at @%" PRIu64 " does not fit what %s holds now",
+                       intent->position, store_url(c->line->project->store));
+}
+
+/* Send that slot again, as it was: it may have been a batch's, and lands whoever is in it. */
+static enum hif_err replay(struct commit *c, struct entrant *entrant, struct hif_why *why)
+{
+        const struct land_intent *intent = entrant->member->intent;
+        struct slot_read sent = {0}, winner = {0};
+        uint32_t index;
+        bool won = false;
+        enum hif_err err = check_intent(c, entrant, &sent, &index, why);
+
+        if (err == HIF_OK)
+                err = publish_slot(c->line->project, entrant->land->hooks, intent->position,
+                                   buf_span(&intent->slot), intent->landing_id, true, &winner, &won,
+                                   why);
+        if (err == HIF_OK)
+                entrant->pending = false;
+        if (err == HIF_OK && won) {
+                landed(entrant, &sent, index, true);
+                move_head(c, &sent.slot);
+                line_learn(c->line, &sent);
+        } else if (err == HIF_OK) {
+                c->lost = true;
+                line_learn(c->line, &winner);
         }
-        arena_free(&arena);
+        slot_read_free(&sent);
         return err;
 }
 
-static enum hif_err report_conflicts(struct commit *c)
+/* --- trying --- */
+
+static void ask_to_save(struct commit *c, const struct batch_built *built)
 {
-        struct merge *merge = &c->land->merge;
-        AUTO_FREE struct conflict_name *names = calloc(merge->conflict_count, sizeof(*names));
-        struct land_conflict *first = &merge->conflicts[0];
-        enum hif_err err;
+        for (size_t i = 0; i < c->landing_count; i++) {
+                struct entrant *entrant = c->landing[i];
 
-        if (!names)
-                return HIF_ENOMEM;
-        for (uint32_t i = 0; i < merge->conflict_count; i++)
-                names[i] = (struct conflict_name){&merge->conflicts[i], merge->conflict_tags[i]};
-        err = scan_name(c->land->project, c->land->session->base_position, c->tail.slot.position,
-                        names, merge->conflict_count, &merge->arena, c->why);
-        if (err != HIF_OK)
-                return err;
-        c->out->position = c->tail.slot.position;
-        c->out->slot_hash = c->tail.hash;
-        c->out->tree = c->tail.slot.tree;
-        c->out->conflicts = merge->conflicts;
-        c->out->conflict_count = merge->conflict_count;
-        return why_set(c->why, HIF_ECONFLICT,
-                       "%u path%s changed on both sides, the first is %.*s (we %s, @%" PRIu64
-                       " %s): nothing was landed",
-                       merge->conflict_count, merge->conflict_count == 1 ? "" : "s",
-                       (int)first->path.size, (const char *)first->path.data, first->ours,
-                       first->position, first->theirs);
-}
-
-/* Read, decide, and prepare the entries of the merged tree. */
-static enum hif_err decide(struct commit *c)
-{
-        struct land *land = c->land;
-        struct merge *merge = &land->merge;
-        enum hif_err err;
-
-        merge_free(merge);
-        merge_init(merge, land->reader, &land->base_tree, &c->tail.slot.tree, land->mix);
-        merge->tag = c->tag;
-        merge->now = c->now;
-        err = merge_gather(merge, c->changes, c->count, c->why);
-        if (err == HIF_OK)
-                err = merge_decide(merge);
-        if (err == HIF_OK && merge->conflict_count > 0)
-                return report_conflicts(c);
-        if (err == HIF_OK)
-                err = merge_entries(merge, c->why);
-        if (err == HIF_OK)
-                c->out->paths = merge->edit_count;
-        if (err == HIF_OK && merge->edit_count == 0) {
-                c->out->position = c->tail.slot.position;
-                c->out->slot_hash = c->tail.hash;
-                c->out->tree = c->tail.slot.tree;
-                return why_set(c->why, HIF_ENOTHING, "nothing to land: no change against @%" PRIu64,
-                               c->tail.slot.position);
+                entrant->intent = (struct land_intent){.tag = entrant->tag.id,
+                                                       .session = entrant->land->session->id,
+                                                       .position = built->slot.position,
+                                                       .slot = built->bytes};
+                memcpy(entrant->intent.landing_id, built->slot.landing_id, LANDING_ID_SIZE);
+                entrant->member->to_save = &entrant->intent;
+                entrant->member->saved = HIF_OK;
         }
-        return err;
+        if (c->batch->save_start)
+                c->batch->save_start(c->batch);
 }
 
-static enum hif_err save_intent(struct commit *c, const struct slot_built *built)
+enum hif_err land_member_save(struct land_member *member)
 {
-        struct land_hooks *hooks = c->land->hooks;
-        struct land_intent intent = {.tag = c->tag.id,
-                                     .session = c->land->session->id,
-                                     .position = built->slot.position,
-                                     .slot = built->bytes};
+        struct land_hooks *hooks = member->land->hooks;
         enum hif_err err;
 
         if (!hooks || !hooks->save_intent)
                 return HIF_OK;
-        memcpy(intent.landing_id, c->landing_id, LANDING_ID_SIZE);
-        err = hooks->save_intent(hooks, &intent);
+        err = hooks->save_intent(hooks, member->to_save);
         if (err != HIF_OK)
-                return why_set(c->why, err, "cannot note what is about to be landed: %s",
+                return why_set(member->why, err, "cannot note what is about to be landed: %s",
                                hif_strerror(err));
         return HIF_OK;
 }
 
-/* Store everything, then claim the slot. *done: landed. */
-static enum hif_err attempt(struct commit *c, bool *done)
+/* Until every intent is durable. Whose is not leaves the batch; *all: nobody had to. */
+static void saved(struct commit *c, bool go_on, bool *all)
 {
-        struct slot_built built;
-        struct hif_hash hash;
-        bool won = false;
-        enum hif_err err = land_build(c->land, &c->tail, c->tag.id, c->landing_id, &built, c->why);
+        if (c->batch->save_wait)
+                c->batch->save_wait(c->batch);
+        *all = true;
+        for (size_t i = 0; i < c->landing_count; i++) {
+                struct entrant *entrant = c->landing[i];
 
-        if (err != HIF_OK)
-                return err;
-        err = save_intent(c, &built);
-        if (LAND_MUTATION == MUTATE_HEAD_FIRST && err == HIF_OK)
-                err = project_advance_head(c->land->project, &built.slot);
-        if (err == HIF_OK)
-                err = publish_slot(c->land->project, c->land->hooks, built.slot.position,
-                                   buf_span(&built.bytes), c->landing_id, false, &c->winner, &won,
-                                   c->why);
-        if (err == HIF_OK)
-                c->out->attempts++;
-        *done = err == HIF_OK && won;
-        c->lost = err == HIF_OK && !won;
-        if (*done) {
-                hash = hash_of(HASH_SLOT, buf_span(&built.bytes));
-                landed(c, &built.slot, &hash, false);
+                if (!c->batch->save_wait && go_on)
+                        entrant->member->saved = land_member_save(entrant->member);
+                entrant->member->to_save = NULL;
+                if (entrant->member->saved == HIF_OK)
+                        continue;
+                entrant_finish(entrant, entrant->member->saved);
+                *all = false;
         }
-        if (LAND_MUTATION == MUTATE_LOST_IS_LOST && c->lost) {
-                c->land->scan.position = c->winner.slot.position;
-                c->land->scan.hash = c->winner.hash;
-        }
-        slot_built_free(&built);
-        return err;
 }
 
-static enum hif_err decide_and_try(struct commit *c, bool *done)
+static void count_try(struct commit *c)
 {
+        for (size_t i = 0; i < c->landing_count; i++) {
+                c->landing[i]->tries++;
+                c->landing[i]->member->out->attempts++;
+        }
+}
+
+static enum hif_err won_slot(struct commit *c, const struct batch_built *built, struct hif_why *why)
+{
+        AUTO_BUF struct buf bytes = {0};
+        struct slot_read read = {0};
+        const struct slot_read *kept;
         enum hif_err err;
 
-        if (c->tag.position == 0)
-                c->tag.position = c->tail.slot.position + 1;
-        err = decide(c);
-        if (err != HIF_OK || !c->check_only)
-                return err == HIF_OK ? attempt(c, done) : err;
-        c->out->position = c->tail.slot.position;
-        c->out->slot_hash = c->tail.hash;
-        c->out->tree = c->tail.slot.tree;
-        *done = true;
+        buf_put_span(&bytes, buf_span(&built->bytes));
+        err = buf_failed(&bytes)
+                  ? HIF_ENOMEM
+                  : slot_accept(c->line->project, built->slot.position, &bytes, &read, why);
+        if (err != HIF_OK)
+                return err;
+        line_learn(c->line, &read);
+        c->line->ours = true;
+        kept = line_slot(c->line, built->slot.position);
+        for (size_t i = 0; i < c->landing_count; i++)
+                landed(c->landing[i], kept, (uint32_t)i, false);
+        batch_tell_deferred(c, kept);
+        move_head(c, &kept->slot);
         return HIF_OK;
 }
 
-/* One look at the store and, unless that answers it, one slot tried. *done: the answer is in out.
- */
-static enum hif_err turn(struct commit *c, bool resolve_only, bool *done)
+static void lost_slot(struct commit *c, struct slot_read *winner)
 {
-        bool found = false;
-        enum hif_err err = find_tail(c);
+        struct hif_why why = {.text = ""};
 
-        if (err != HIF_OK)
-                return err;
-        err = scan_to(&c->land->scan, &c->tail, &found, c->out, c->why);
-        if (err == HIF_OK && found) {
-                c->pending = false;
-                *done = true;
-        } else if (err == HIF_OK && must_replay(c)) {
-                err = replay(c, done);
-        } else if (err == HIF_OK && !resolve_only) {
-                err = decide_and_try(c, done);
+        c->lost = true;
+        for (size_t i = 0; i < c->landing_count; i++) {
+                struct entrant *entrant = c->landing[i];
+
+                if (LAND_MUTATION == MUTATE_LOST_IS_LOST) {
+                        entrant->land->scan.position = winner->slot.position;
+                        entrant->land->scan.hash = winner->hash;
+                }
+                if (entrant->tries < entrant->tries_max)
+                        continue;
+                (void)why_set(&why, HIF_ELIMIT,
+                              "others landed first %u times in a row: nothing was landed, try "
+                              "again",
+                              entrant->tries);
+                finish_with(entrant, HIF_ELIMIT, &why);
         }
-        slot_read_free(&c->tail);
-        return err;
+        line_learn(c->line, winner);
+        wait_again(c);
 }
 
-static enum hif_err run(struct commit *c)
+/* Claim the slot: everything that it names is stored, and every intent is. */
+static enum hif_err claim(struct commit *c, struct batch_built *built, struct hif_why *why)
 {
-        struct land_hooks *hooks = c->land->hooks;
-        uint32_t most = hooks && hooks->attempts_max ? hooks->attempts_max : ATTEMPTS_DEFAULT;
-        enum hif_err err = check_skew(c);
-        bool done = false;
+        struct slot_read winner = {0};
+        bool won = false;
+        enum hif_err err = HIF_OK;
 
-        for (uint32_t i = 0; err == HIF_OK && !done && i < most; i++) {
-                if (i > 0)
-                        land_pause(c->land->env, hooks, c->land->project->store->local, i - 1);
-                err = turn(c, false, &done);
+        if (LAND_MUTATION == MUTATE_HEAD_FIRST)
+                err = project_advance_head(c->line->project, &built->slot);
+        if (err == HIF_OK)
+                err = publish_slot(c->line->project, c->landing[0]->land->hooks,
+                                   built->slot.position, buf_span(&built->bytes),
+                                   built->slot.landing_id, false, &winner, &won, why);
+        if (err != HIF_OK)
+                return err;
+        count_try(c);
+        if (won)
+                return won_slot(c, built, why);
+        lost_slot(c, &winner);
+        return HIF_OK;
+}
+
+/* Store everything, then claim the slot. Those who are not in it wait for the next turn. */
+static void attempt(struct commit *c)
+{
+        struct hif_why why = {.text = ""};
+        struct batch_built built;
+        bool all = true;
+        enum hif_err err = batch_build(c, &built, &why);
+
+        if (err == HIF_OK) {
+                ask_to_save(c, &built);
+                err = batch_stored(c, &built, &why);
+                saved(c, err == HIF_OK, &all);
         }
-        if (err == HIF_OK && !done)
-                err = why_set(
-                    c->why, HIF_ELIMIT,
-                    "others landed first %u times in a row: nothing was landed, try again", most);
-        return err;
+        if (err == HIF_OK && all)
+                err = claim(c, &built, &why);
+        for (size_t i = 0; i < c->landing_count && err != HIF_OK; i++)
+                if (c->landing[i]->state == ENTRANT_LANDS)
+                        finish_with(c->landing[i], err, &why);
+        wait_again(c);
+        batch_built_free(&built);
+}
+
+/* --- turns --- */
+
+/* Nothing is written: who would land is told so. */
+static void only_checked(struct commit *c)
+{
+        for (size_t i = 0; i < c->landing_count; i++) {
+                struct land_result *out = c->landing[i]->member->out;
+
+                out->position = c->tail->slot.position;
+                out->slot_hash = c->tail->hash;
+                out->tree = c->tail->slot.tree;
+                out->paths = c->landing[i]->land->merge.edit_count;
+                entrant_finish(c->landing[i], HIF_OK);
+        }
+        batch_tell_deferred(c, c->tail);
+}
+
+static void load_bases(struct commit *c)
+{
+        for (size_t i = 0; i < c->count; i++) {
+                struct entrant *entrant = &c->entrants[i];
+                enum hif_err err;
+
+                if (!waits(entrant))
+                        continue;
+                if (entrant->tag.position == 0)
+                        entrant->tag.position = c->tail->slot.position + 1;
+                err = line_base(c->line, entrant->land, entrant->member->why);
+                if (err != HIF_OK)
+                        entrant_finish(entrant, err);
+        }
+}
+
+static void decide_and_try(struct commit *c)
+{
+        load_bases(c);
+        batch_decide(c);
+        if (c->landing_count > 0 && c->check_only) {
+                only_checked(c);
+        } else if (c->landing_count > 0) {
+                attempt(c);
+        } else if (!c->sure) {
+                c->sure = true; /* what is told has to hold against the tail */
+                wait_again(c);
+        } else {
+                batch_tell_deferred(c, c->tail);
+        }
+}
+
+/* One look at the store and, unless that answers it, one slot tried. */
+static void turn(struct commit *c)
+{
+        struct hif_why why = {.text = ""};
+        enum hif_err err = find_tail(c, &why);
+
+        if (err != HIF_OK) {
+                finish_waiting(c, err, &why);
+                return;
+        }
+        for (size_t i = 0; i < c->count; i++)
+                if (waits(&c->entrants[i]))
+                        look_for(c, &c->entrants[i]);
+        for (size_t i = 0; i < c->count; i++) {
+                struct entrant *entrant = &c->entrants[i];
+
+                if (!waits(entrant) || !must_replay(c, entrant))
+                        continue;
+                err = replay(c, entrant, &why);
+                if (err != HIF_OK)
+                        finish_with(entrant, err, &why);
+                return; /* the tail is another one now */
+        }
+        if (!c->resolve_only)
+                decide_and_try(c);
+        else
+                finish_waiting(c, HIF_ENOENT, &why);
+}
+
+static void run(struct commit *c)
+{
+        struct land_hooks *hooks = c->entrants[0].land->hooks;
+        uint32_t losses = 0;
+
+        while (any_waits(c)) {
+                if (c->lost)
+                        land_pause(c->env, hooks, c->line->project->store->local, losses++);
+                turn(c);
+        }
+}
+
+static void enter(struct commit *c, struct land_member *member, struct entrant *entrant)
+{
+        struct land_hooks *hooks = member->land->hooks;
+        enum hif_err err;
+
+        *entrant = (struct entrant){.member = member,
+                                    .land = member->land,
+                                    .pending = member->intent != NULL && !c->check_only,
+                                    .tries_max = hooks && hooks->attempts_max ? hooks->attempts_max
+                                                                              : ATTEMPTS_DEFAULT,
+                                    .tag.id = env_random_u64(c->env)};
+        env_random(c->env, entrant->landing_id, sizeof(entrant->landing_id));
+        if (entrant->tag.id == 0)
+                entrant->tag.id = 1; /* 0 means "nobody's" */
+        c->sure = c->sure || entrant->pending;
+        *member->out = (struct land_result){0};
+        err = check_skew(c, member->land, member->why);
+        if (err != HIF_OK)
+                entrant_finish(entrant, err);
+}
+
+static void commit(const struct land_batch *batch, bool check_only, bool resolve_only)
+{
+        uint64_t now = env_wall_ns(batch->line->project->env);
+        struct commit c = {
+            .line = batch->line,
+            .batch = batch,
+            .env = batch->line->project->env,
+            .count = batch->count,
+            .check_only = check_only,
+            .resolve_only = resolve_only,
+            .sure = check_only || resolve_only,
+            .now = {.sec = (int64_t)(now / 1000000000), .nsec = (uint32_t)(now % 1000000000)}};
+
+        assert(batch->count > 0 && batch->count <= LAND_BATCH_MAX);
+        c.entrants = calloc(c.count, sizeof(*c.entrants));
+        c.landing = calloc(c.count, sizeof(struct entrant *));
+        for (size_t i = 0; i < c.count; i++) {
+                if (c.entrants && c.landing)
+                        enter(&c, &batch->members[i], &c.entrants[i]);
+                else
+                        batch->members[i].err = why_set(
+                            batch->members[i].why,
+                            batch->members[i].intent ? HIF_EUNKNOWN : HIF_ENOMEM, "out of memory");
+        }
+        if (c.entrants && c.landing)
+                run(&c);
+        made_reset(&c.line->made);
+        known_free(&c.known);
+        free(c.entrants);
+        free(c.landing);
+}
+
+void land_commit_batch(const struct land_batch *batch)
+{
+        commit(batch, false, false);
 }
 
 enum hif_err land_resolve(struct land *land, const struct land_intent *intent,
                           struct land_result *out, struct hif_why *why)
 {
-        struct commit c = {.land = land, .intent = intent, .pending = true, .out = out, .why = why};
-        bool done = false;
-        enum hif_err err;
+        struct land_member member = {.land = land, .intent = intent, .out = out, .why = why};
+        struct land_batch batch = {.line = land->line, .members = &member, .count = 1};
 
-        *out = (struct land_result){0};
-        err = turn(&c, true, &done);
-        slot_read_free(&c.winner);
-        if (c.pending)
-                return HIF_EUNKNOWN;
-        if (err == HIF_OK && !done)
+        commit(&batch, false, true);
+        if (member.err == HIF_ENOENT)
                 return why_set(why, HIF_ENOENT,
                                "the landing that was tried at @%" PRIu64 " did not succeed",
                                intent->position);
-        return err;
+        return member.err;
 }
 
 enum hif_err land_commit(struct land *land, const struct land_change *changes, size_t count,
                          const struct land_intent *intent, bool check_only, struct land_result *out,
                          struct hif_why *why)
 {
-        uint64_t now = env_wall_ns(land->env);
-        struct commit c = {
-            .land = land,
-            .changes = changes,
-            .count = count,
-            .intent = intent,
-            .pending = intent != NULL,
-            .check_only = check_only,
-            .tag.id = env_random_u64(land->env),
-            .now = {.sec = (int64_t)(now / 1000000000), .nsec = (uint32_t)(now % 1000000000)},
-            .out = out,
-            .why = why};
-        enum hif_err err;
+        struct land_member member = {.land = land,
+                                     .changes = changes,
+                                     .count = count,
+                                     .intent = intent,
+                                     .out = out,
+                                     .why = why};
+        struct land_batch batch = {.line = land->line, .members = &member, .count = 1};
 
-        *out = (struct land_result){0};
-        env_random(land->env, c.landing_id, sizeof(c.landing_id));
-        if (c.tag.id == 0)
-                c.tag.id = 1; /* 0 means "nobody's" */
-        err = run(&c);
-        slot_read_free(&c.winner);
-        if (err == HIF_ENOMEM)
-                (void)why_set(why, err, "out of memory");
-        /* What an earlier run sent may still arrive: "nothing was landed" would be a guess. */
-        if (err != HIF_OK && c.pending && !check_only)
-                return HIF_EUNKNOWN;
-        return err;
+        commit(&batch, check_only, false);
+        return member.err;
 }

@@ -23,6 +23,7 @@ enum land_mutation {
         MUTATE_NO_ORIGIN_SCAN, /* nobody looks whether the session landed before */
         MUTATE_SKIP_EXISTING,  /* no PUT of an object that a HEAD finds */
         MUTATE_TRUST_HEAD,     /* head counts without its slot */
+        MUTATE_DECIDE_AT_TAIL, /* a member of a batch is not decided against its predecessors */
 };
 
 /* Bounds on what is in flight or in memory at once. */
@@ -97,6 +98,8 @@ struct puts {
 HIF_MUST_USE enum hif_err puts_add(struct puts *puts, const struct layout_key *key,
                                    const struct hif_hash *hash, struct buf *body,
                                    struct known *stored, struct hif_why *why);
+/* Send off what is left, and do not wait for it. */
+HIF_MUST_USE enum hif_err puts_send(struct puts *puts, struct hif_why *why);
 /* Send what is left, and wait until all of it is stored, and the journal says so. */
 HIF_MUST_USE enum hif_err puts_flush(struct puts *puts, struct hif_why *why);
 void puts_free(struct puts *puts); /* waits for what is in flight, drops the rest */
@@ -137,6 +140,7 @@ struct scan {
         /* Held against the chain when the scan passes there; zeros: not. */
         uint64_t base_position;
         struct hif_hash base_slot;
+        const struct land_line *line; /* slots that need not be read; NULL: all are */
 };
 
 /* Where landing `index` of a slot went, as told to whom it belongs: already_landed. */
@@ -397,8 +401,9 @@ struct land {
         struct env *env;
         struct pool *pool;
         struct land_hooks *hooks;
+        struct land_line *line;     /* its own, for staging, and for landing alone */
+        struct node_reader *reader; /* the line's, as is */
         struct body_codec *codec;
-        struct node_reader *reader;
         struct known_set known;
         struct journal journal;
         struct land_progress progress;
@@ -408,7 +413,9 @@ struct land {
         struct sipkey mix;
 };
 
-/* commit.c: read base's slot, if it was not yet, and hold it against the session. */
+/* land.c: take base's slot, or read it, if it was not yet, and hold it against the session. */
+HIF_MUST_USE enum hif_err land_accept_base(struct land *land, const struct slot_read *base,
+                                           struct hif_why *why);
 HIF_MUST_USE enum hif_err land_load_base(struct land *land, struct hif_why *why);
 void land_report(struct land *land); /* calls the progress hook */
 
@@ -429,16 +436,5 @@ HIF_MUST_USE enum hif_err content_reached(const struct project *project, struct 
 HIF_MUST_USE enum hif_err content_list_put(const struct project *project, struct puts *puts,
                                            struct known_set *known, const struct chunk *chunks,
                                            size_t count, struct hif_hash *top, struct hif_why *why);
-
-/* build.c: write the nodes of the merged tree, the session and the lists, and encode the slot. */
-struct slot_built {
-        struct buf bytes;
-        struct slot slot; /* spans borrow from arena and session */
-        struct arena arena;
-};
-void slot_built_free(struct slot_built *built);
-HIF_MUST_USE enum hif_err land_build(struct land *land, const struct slot_read *tail, uint64_t tag,
-                                     const uint8_t landing_id[LANDING_ID_SIZE],
-                                     struct slot_built *out, struct hif_why *why);
 
 #endif

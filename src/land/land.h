@@ -154,6 +154,48 @@ HIF_MUST_USE enum hif_err land_commit(struct land *land, const struct land_chang
                                       bool check_only, struct land_result *out,
                                       struct hif_why *why);
 
+/* --- several at once --- */
+
+#define LAND_BATCH_MAX 256u
+
+/* What the landings of one process in one project have in common: the newest slot that it knows,
+ * and tree nodes. One thread at a time. nodes as in land_begin; project and nodes are borrowed. */
+struct land_line;
+HIF_MUST_USE enum hif_err land_line_new(const struct project *project, struct tree_source *nodes,
+                                        struct land_line **out);
+void land_line_free(struct land_line *line); /* NULL is fine */
+
+/* One session of a batch: the arguments of land_commit. */
+struct land_member {
+        struct land *land;
+        const struct land_change *changes;
+        size_t count;
+        const struct land_intent *intent;
+        struct land_result *out;
+        struct hif_why *why;
+        enum hif_err err; /* out: what land_commit would have returned */
+        /* While the batch wants it durable; `saved` is what land_member_save said. */
+        const struct land_intent *to_save;
+        enum hif_err saved;
+};
+
+struct land_batch {
+        struct land_line *line;
+        struct land_member *members; /* 1 to LAND_BATCH_MAX, of different sessions */
+        size_t count;
+        /* Calls land_member_save for all that have to_save set, from any threads, between start and
+         * the return of wait. NULL: one after the other. */
+        void (*save_start)(const struct land_batch *batch);
+        void (*save_wait)(const struct land_batch *batch);
+        bool head_later; /* the caller moves head: project_advance_head */
+};
+
+/* Land them together: one slot, in the order of the list, each checked against the tree after the
+ * one before it. Who cannot land is left out, told why, and harms nobody; a member's intent holds
+ * the slot of all. */
+void land_commit_batch(const struct land_batch *batch);
+enum hif_err land_member_save(struct land_member *member);
+
 /* Settle what an earlier run left open, before anything is staged: its slot is looked for, and sent
  * again when it may still arrive. land_commit does the same with its `intent`; this is for callers
  * that want to know first.

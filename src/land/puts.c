@@ -201,13 +201,19 @@ enum hif_err puts_add(struct puts *puts, const struct layout_key *key, const str
         return HIF_OK;
 }
 
-enum hif_err puts_flush(struct puts *puts, struct hif_why *why)
+enum hif_err puts_send(struct puts *puts, struct hif_why *why)
 {
         struct puts_batch *batch = open_batch(puts);
-        enum hif_err err = batch ? HIF_OK : why_set(why, HIF_ENOMEM, "out of memory");
 
-        if (err == HIF_OK && batch->count > 0)
-                err = send(puts, why);
+        if (!batch)
+                return why_set(why, HIF_ENOMEM, "out of memory");
+        return batch->count > 0 ? send(puts, why) : HIF_OK;
+}
+
+enum hif_err puts_flush(struct puts *puts, struct hif_why *why)
+{
+        enum hif_err err = puts_send(puts, why);
+
         while (err == HIF_OK && puts->flying > 0)
                 err = settle_oldest(puts, why);
         return err;

@@ -1,7 +1,7 @@
 /* Reading every slot of a range: "did this session land already", the chain of hashes, and who
  * changed a path. A slot that cannot be read stops the landing: it never counts as "nothing". */
 #include "core/key.h"
-#include "land/internal.h"
+#include "land/batch.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -67,6 +67,13 @@ enum hif_err scan_to(struct scan *scan, const struct slot_read *tail, bool *foun
         if (LAND_MUTATION == MUTATE_TRUST_HEAD || end <= scan->position)
                 return HIF_OK;
         while (err == HIF_OK && !*found && scan->position + 1 < end) {
+                const struct slot_read *kept =
+                    scan->line ? line_slot(scan->line, scan->position + 1) : NULL;
+
+                if (kept) {
+                        err = step(scan, kept, found, out, why);
+                        continue;
+                }
                 struct slot_read read[SLOTS_BATCH];
                 uint64_t left = end - scan->position - 1;
                 size_t count = left < SLOTS_BATCH ? (size_t)left : SLOTS_BATCH;

@@ -1,0 +1,128 @@
+/* batch.h - landing several sessions at one position: what commit.c, decide.c, build.c and line.c
+ * share. A landing alone is a batch of one; there is no other machine.
+ *
+ * One turn of the machine: find the tail; look for every entrant in the slots since its origin;
+ * decide each against the tree after the one before it, in memory; store the nodes of the last
+ * tree, and create the slot. Entrants leave as soon as something definite is known of them; the
+ * others go into the next turn. */
+#ifndef HIF_LAND_BATCH_H
+#define HIF_LAND_BATCH_H
+
+#include "land/internal.h"
+
+/* --- line.c: what landings of one process have in common --- */
+
+#define RECENT_SLOTS 64u /* the last slots, kept: most scans and bases need no others */
+
+/* Nodes that were made and are in no store yet: the trees between two members of a batch never get
+ * there. A source in front of another one. */
+struct made {
+        struct tree_source source;
+        struct tree_source *upstream; /* may be NULL */
+        struct arena arena;
+        struct map map;
+};
+
+struct made_node {
+        struct hif_hash hash;
+        struct span bytes;
+        bool listed;
+};
+
+struct made_node *made_find(const struct made *made, const struct hif_hash *hash);
+HIF_MUST_USE enum hif_err made_add(struct made *made, const struct hif_hash *hash,
+                                   struct span bytes);
+void made_reset(struct made *made);
+
+struct land_line {
+        const struct project *project;
+        struct made made;
+        struct node_reader *reader; /* over made */
+        struct body_codec *codec;
+        /* By position modulo RECENT_SLOTS; the newest is the highest that was seen. */
+        struct slot_read recent[RECENT_SLOTS];
+        uint64_t newest;
+        bool any;  /* there is one */
+        bool ours; /* this line has won it: most likely nobody has followed yet */
+};
+
+/* NULL: not kept. Borrowed until RECENT_SLOTS later ones were learned. */
+const struct slot_read *line_slot(const struct land_line *line, uint64_t position);
+/* Takes the slot. */
+void line_learn(struct land_line *line, struct slot_read *read);
+/* Base's tree for this landing, from a slot that is kept or read; held against the session. */
+HIF_MUST_USE enum hif_err line_base(struct land_line *line, struct land *land, struct hif_why *why);
+
+/* --- who wants to land --- */
+
+enum entrant_state {
+        ENTRANT_WAITS,
+        ENTRANT_LANDS,     /* in this turn's slot, if it is won */
+        ENTRANT_CONFLICTS, /* against this turn's last tree */
+        ENTRANT_NOTHING,   /* the same, and nothing to change */
+        ENTRANT_DONE,      /* member->err says how */
+};
+
+struct entrant {
+        struct land_member *member;
+        struct land *land;
+        enum entrant_state state;
+        bool pending; /* the slot of its intent may still arrive */
+        uint32_t tries, tries_max;
+        struct landing_tag tag;
+        uint8_t landing_id[LANDING_ID_SIZE];
+        /* Of this turn. */
+        struct slot_path *paths;
+        uint32_t path_count;
+        struct hif_hash session_object;
+        struct land_intent intent; /* to be saved: borrows the slot's bytes */
+        enum hif_err saved;
+};
+
+struct commit {
+        struct land_line *line;
+        const struct land_batch *batch;
+        struct env *env;
+        struct entrant *entrants;
+        size_t count;
+        bool check_only, resolve_only;
+        bool sure; /* look whether the newest slot that is known is the tail */
+        bool lost; /* the last try; the winner is the newest that the line knows */
+        struct hif_time now;
+        struct known_set known; /* nodes and lists that this run has stored */
+        const struct slot_read *tail;
+        /* Of this turn: who lands, in order, and the tree after the last of them. */
+        struct entrant **landing;
+        size_t landing_count;
+        struct hif_hash tree;
+        uint64_t tree_entries;
+};
+
+/* decide.c: for all entrants that wait, LANDS, CONFLICTS or NOTHING; or DONE, with an error of its
+ * own. Fills `landing`, `tree`, and the made nodes. */
+void batch_decide(struct commit *c);
+/* Those that conflict, or change nothing, are told so, against the tree of `against`; landings of a
+ * slot `own` that was just won are named with the others. */
+void batch_tell_deferred(struct commit *c, const struct slot_read *against);
+void entrant_finish(struct entrant *entrant, enum hif_err err);
+
+/* build.c: the slot's bytes for those who land, and what has to be stored before it. */
+struct batch_built {
+        struct buf bytes;
+        struct slot slot; /* spans borrow from arena and sessions */
+        struct arena arena;
+        struct puts *puts;
+};
+void batch_built_free(struct batch_built *built);
+/* Encode, and send off what the slot names; batch_stored waits for it. */
+HIF_MUST_USE enum hif_err batch_build(struct commit *c, struct batch_built *out,
+                                      struct hif_why *why);
+HIF_MUST_USE enum hif_err batch_stored(struct commit *c, struct batch_built *built,
+                                       struct hif_why *why);
+
+/* record.c: the session's record, with the hashes that its operations ended up with. */
+HIF_MUST_USE enum hif_err record_put(struct land *land, const struct land_change *changes,
+                                     size_t count, struct puts *puts, struct hif_hash *hash,
+                                     struct hif_why *why);
+
+#endif

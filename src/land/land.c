@@ -1,0 +1,96 @@
+/* One session's landing: what it begins with, and what it has learned of its base. */
+#include "land/batch.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+void land_report(struct land *land)
+{
+        if (land->hooks && land->hooks->progress)
+                land->hooks->progress(land->hooks, &land->progress);
+}
+
+void land_intent_free(struct land_intent *intent)
+{
+        buf_free(&intent->slot);
+}
+
+enum hif_err land_begin(const struct project *project, const struct session *session,
+                        struct tree_source *nodes, struct pool *pool, struct land_hooks *hooks,
+                        const char *journal_path, struct land **out)
+{
+        struct land *land = calloc(1, sizeof(*land));
+        enum hif_err err;
+
+        if (!land)
+                return HIF_ENOMEM;
+        land->project = project;
+        land->session = session;
+        land->env = project->env;
+        land->pool = pool;
+        land->hooks = hooks;
+        land->journal.fd = -1;
+        land->scan = (struct scan){.project = project,
+                                   .session = session->id,
+                                   .origin = session->origin,
+                                   .position = session->origin,
+                                   .base_position = session->base_position,
+                                   .base_slot = session->base_slot};
+        if (session->origin == session->base_position)
+                land->scan.hash = session->base_slot;
+        env_random(land->env, &land->mix, sizeof(land->mix));
+        err = land_line_new(project, nodes, &land->line);
+        if (err == HIF_OK) {
+                land->reader = land->line->reader;
+                land->codec = land->line->codec;
+        }
+        if (err == HIF_OK && journal_path)
+                err = journal_open(land->env, journal_path, project, &session->id, &land->known,
+                                   &land->journal);
+        if (err != HIF_OK) {
+                land_free(land);
+                return err;
+        }
+        *out = land;
+        return HIF_OK;
+}
+
+void land_free(struct land *land)
+{
+        if (!land)
+                return;
+        merge_free(&land->merge);
+        journal_close(&land->journal);
+        known_free(&land->known);
+        land_line_free(land->line);
+        free(land);
+}
+
+enum hif_err land_accept_base(struct land *land, const struct slot_read *base, struct hif_why *why)
+{
+        if (!hash_eq(&base->hash, &land->session->base_slot))
+                return why_set(why, HIF_ECORRUPT,
+                               "%s holds something else at @%" PRIu64
+                               " than this session started from: it is another store, or an older "
+                               "copy of it",
+                               store_url(land->project->store), land->session->base_position);
+        land->base_tree = base->slot.tree;
+        return HIF_OK;
+}
+
+enum hif_err land_load_base(struct land *land, struct hif_why *why)
+{
+        struct slot_read base;
+        enum hif_err err;
+
+        if (!hash_is_zero(&land->base_tree))
+                return HIF_OK;
+        err = project_slot(land->project, land->session->base_position, false, &base, why);
+        if (err == HIF_ENOENT)
+                err = slot_lost(land->project, land->session->base_position, why);
+        if (err != HIF_OK)
+                return err;
+        err = land_accept_base(land, &base, why);
+        slot_read_free(&base);
+        return err;
+}

@@ -1,0 +1,131 @@
+/* What the landings of one process have in common: the newest slot that it knows and some before
+ * it, and tree nodes, also of trees that are in no store yet. */
+#include "land/batch.h"
+
+#include <stdlib.h>
+
+/* --- nodes that were made --- */
+
+struct made_node *made_find(const struct made *made, const struct hif_hash *hash)
+{
+        struct made_node *node = map_get(&made->map, hash_prefix(hash));
+
+        return node && hash_eq(&node->hash, hash) ? node : NULL;
+}
+
+enum hif_err made_add(struct made *made, const struct hif_hash *hash, struct span bytes)
+{
+        struct made_node *node;
+
+        if (made_find(made, hash))
+                return HIF_OK;
+        node = arena_zalloc(&made->arena, sizeof(*node));
+        if (!node)
+                return HIF_ENOMEM;
+        node->hash = *hash;
+        node->bytes = arena_span(&made->arena, bytes);
+        if (!node->bytes.data)
+                return HIF_ENOMEM;
+        return map_put(&made->map, hash_prefix(hash), node);
+}
+
+void made_reset(struct made *made)
+{
+        map_free(&made->map);
+        arena_free(&made->arena);
+}
+
+static enum hif_err made_get(struct tree_source *source, const struct hif_hash *hash,
+                             struct tree_node *out)
+{
+        struct made *made = (struct made *)source;
+        struct made_node *node = made_find(made, hash);
+
+        if (node) {
+                tree_node_open(node->bytes, out);
+                out->pin = made;
+                return HIF_OK;
+        }
+        return made->upstream ? made->upstream->get(made->upstream, hash, out) : HIF_EMISS;
+}
+
+static void made_put(struct tree_source *source, struct tree_node *node)
+{
+        struct made *made = (struct made *)source;
+
+        if (node->pin != made)
+                made->upstream->put(made->upstream, node);
+}
+
+/* --- the line --- */
+
+enum hif_err land_line_new(const struct project *project, struct tree_source *nodes,
+                           struct land_line **out)
+{
+        struct land_line *line = calloc(1, sizeof(*line));
+        enum hif_err err = HIF_ENOMEM;
+
+        if (!line)
+                return HIF_ENOMEM;
+        line->project = project;
+        line->made.source = (struct tree_source){.get = made_get, .put = made_put};
+        line->made.upstream = nodes;
+        line->codec = body_codec_new(3);
+        if (line->codec)
+                err =
+                    node_reader_over(project, NODE_CACHE_BYTES, &line->made.source, &line->reader);
+        if (err != HIF_OK) {
+                land_line_free(line);
+                return err;
+        }
+        *out = line;
+        return HIF_OK;
+}
+
+void land_line_free(struct land_line *line)
+{
+        if (!line)
+                return;
+        for (size_t i = 0; i < RECENT_SLOTS; i++)
+                slot_read_free(&line->recent[i]);
+        node_reader_free(line->reader);
+        body_codec_free(line->codec);
+        made_reset(&line->made);
+        free(line);
+}
+
+const struct slot_read *line_slot(const struct land_line *line, uint64_t position)
+{
+        const struct slot_read *read = &line->recent[position % RECENT_SLOTS];
+
+        return read->stored.size > 0 && read->slot.position == position ? read : NULL;
+}
+
+void line_learn(struct land_line *line, struct slot_read *read)
+{
+        uint64_t position = read->slot.position;
+        struct slot_read *kept = &line->recent[position % RECENT_SLOTS];
+
+        /* An older one does not push a newer one out: the tail may be among them. */
+        if (kept->stored.size > 0 && kept->slot.position >= position) {
+                slot_read_free(read);
+        } else {
+                slot_read_free(kept);
+                *kept = *read;
+                *read = (struct slot_read){0};
+        }
+        if (!line->any || position > line->newest) {
+                line->any = true;
+                line->newest = position;
+                line->ours = false;
+        }
+}
+
+enum hif_err line_base(struct land_line *line, struct land *land, struct hif_why *why)
+{
+        const struct slot_read *kept = line_slot(line, land->session->base_position);
+
+        if (hash_is_zero(&land->base_tree) && kept)
+                return land_accept_base(land, kept, why);
+        return land_load_base(land, why);
+}
