@@ -1,5 +1,6 @@
-/* Where things are, and how the store is opened. */
+/* Where things are, and how they are set. */
 #include "cli/cli.h"
+#include "cli/store.h"
 
 #include <errno.h>
 #include <pwd.h>
@@ -117,7 +118,7 @@ static char *default_author(void)
 }
 
 /* A URL's path says '%' as "%25". */
-static char *default_store(const char *data_dir)
+char *cli_default_store(const char *data_dir)
 {
         AUTO_BUF struct buf url = {0};
 
@@ -136,7 +137,7 @@ static enum hif_err set_defaults(struct cli *cli, struct hif_why *why)
 
         config->ram_max = 256ull << 20;
         config->ssd_max = 4ull << 30;
-        err = replace(&config->store, default_store(cli->paths.data_dir), why);
+        err = replace(&config->store, cli_default_store(cli->paths.data_dir), why);
         if (err == HIF_OK)
                 err = replace(&config->author, default_author(), why);
         if (err == HIF_OK)
@@ -150,12 +151,17 @@ static enum hif_err read_environment(struct cli_config *config, struct hif_why *
 {
         const char *store = getenv("HIF_STORE");
         const char *author = getenv("HIF_AUTHOR");
+        const char *addressing = getenv("HIF_S3_ADDRESSING");
         enum hif_err err = HIF_OK;
 
         if (store && store[0])
                 err = replace(&config->store, strdup(store), why);
         if (err == HIF_OK && author && author[0])
                 err = replace(&config->author, strdup(author), why);
+        /* Stores read it where they are opened, beside AWS's own variables. */
+        if (err == HIF_OK && config->s3_addressing && !(addressing && addressing[0]) &&
+            setenv("HIF_S3_ADDRESSING", config->s3_addressing, true) != 0)
+                err = no_memory(why);
         return err;
 }
 
@@ -185,6 +191,7 @@ void cli_free(struct cli *cli)
 {
         paths_free(&cli->paths);
         free(cli->config.store);
+        free(cli->config.s3_addressing);
         free(cli->config.author);
         free(cli->config.front_end);
         free(cli->config.durability);
@@ -205,33 +212,6 @@ enum hif_err cli_mkdir(struct cli *cli, const char *path, struct hif_why *why)
             "cannot make the directory %s: %s; set HOME, or the XDG variable that names it, to a "
             "directory of your own",
             path, hif_strerror(err));
-}
-
-enum hif_err cli_store_url(const struct cli *cli, char **out, struct hif_why *why)
-{
-        const char *store = cli->config.store;
-
-        if (store[0] != '/' && !strstr(store, "://"))
-                return cli_absolute(cli, store, out, why);
-        *out = strdup(store);
-        return *out ? HIF_OK : no_memory(why);
-}
-
-enum hif_err cli_store(struct cli *cli, bool create, struct store **out, struct hif_why *why)
-{
-        AUTO_FREE char *url = NULL;
-        AUTO_FREE char *by_default = NULL;
-        enum hif_err err = cli_store_url(cli, &url, why);
-
-        /* Ours alone; a store that the user named gets what their umask says. */
-        if (err == HIF_OK && create) {
-                by_default = default_store(cli->paths.data_dir);
-                if (!by_default)
-                        err = no_memory(why);
-                else if (strcmp(url, by_default) == 0)
-                        err = cli_mkdir(cli, cli->paths.data_dir, why);
-        }
-        return err == HIF_OK ? store_open(&cli->env, url, create, out, why) : err;
 }
 
 enum hif_err cli_pool(struct cli *cli, struct pool **out, struct hif_why *why)

@@ -38,9 +38,10 @@ struct cli_paths {
 };
 
 /* The config file ("name = value" lines in ini sections), with defaults filled in; the environment
- * (HIF_STORE, HIF_AUTHOR) and the command line go before it. */
+ * (HIF_STORE, HIF_S3_ADDRESSING, HIF_AUTHOR) and the command line go before it. */
 struct cli_config {
         char *store;               /* URL; default file://{data_dir}/store */
+        char *s3_addressing;       /* "auto", "path", "virtual"; NULL: as AWS's files say */
         char *author;              /* "Name <mail>"; default from the user database and host name */
         char *front_end;           /* "auto", "nfs", "fuse" */
         char *durability;          /* "process", "power" */

@@ -2,6 +2,7 @@
 #include "cli/commands.h"
 #include "cli/conflicts.h"
 #include "cli/import.h"
+#include "cli/store.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -178,6 +179,8 @@ static enum hif_err open_all(struct import *im)
                 err = make_goal(im);
         if (err == HIF_OK)
                 err = cli_store(im->cli, false, &im->store, im->why);
+        if (err == HIF_OK)
+                err = cli_store_trusted(im->cli, im->store, im->why);
         if (err == HIF_OK)
                 err = project_open(&im->cli->env, im->store, im->args->project, &im->project,
                                    im->why);

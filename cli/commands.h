@@ -16,6 +16,7 @@ command_fn cmd_mount;
 command_fn cmd_project;
 command_fn cmd_session;
 command_fn cmd_status;
+command_fn cmd_store;
 command_fn cmd_unmount;
 command_fn cmd_version;
 

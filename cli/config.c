@@ -61,6 +61,19 @@ static enum hif_err read_durability(const char *value, void *out, const char **e
         return strcmp(value, "process") == 0 || strcmp(value, "power") == 0 ? HIF_OK : HIF_EINVAL;
 }
 
+static enum hif_err read_addressing(const char *value, void *out, const char **expected)
+{
+        enum hif_err err = read_text(value, out, expected);
+
+        *expected = "auto, path or virtual";
+        if (err != HIF_OK)
+                return err;
+        return strcmp(value, "auto") == 0 || strcmp(value, "path") == 0 ||
+                       strcmp(value, "virtual") == 0
+                   ? HIF_OK
+                   : HIF_EINVAL;
+}
+
 static bool read_number(const char *value, uint64_t *out, const char **end)
 {
         char *after;
@@ -109,6 +122,7 @@ static enum hif_err read_threads(const char *value, void *out, const char **expe
 
 static const struct setting settings[] = {
     {"store", "url", read_text, offsetof(struct cli_config, store)},
+    {"store", "s3-addressing", read_addressing, offsetof(struct cli_config, s3_addressing)},
     {"user", "author", read_text, offsetof(struct cli_config, author)},
     {"mount", "front-end", read_front_end, offsetof(struct cli_config, front_end)},
     {"mount", "durability", read_durability, offsetof(struct cli_config, durability)},

@@ -3,6 +3,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "cli/store.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -29,8 +30,7 @@ void workspace_free(struct workspace *workspace)
 static enum hif_err open_store(struct workspace *workspace, struct hif_why *why)
 {
         struct cli *cli = workspace->daemon->cli;
-        enum hif_err err =
-            store_open(&cli->env, workspace->store_url, false, &workspace->store, why);
+        enum hif_err err = cli_store_open(cli, workspace->store_url, false, &workspace->store, why);
 
         if (err == HIF_OK)
                 err = project_open(&cli->env, workspace->store, workspace->project_name,

@@ -3,6 +3,7 @@
 
 #include "base/cleanup.h"
 #include "cli/conflicts.h"
+#include "cli/store.h"
 #include "cli/workspace_work.h"
 
 #include <stdio.h>
@@ -253,6 +254,8 @@ enum hif_err workspace_land(struct workspace *workspace, const char *goal, bool 
                 err = why_set(why, HIF_EINVAL,
                               "what for? Say in a sentence what the session achieves: `hif land "
                               "GOAL`, or beforehand `hif session start GOAL`");
+        if (err == HIF_OK)
+                err = cli_store_trusted(workspace->daemon->cli, workspace->store, why);
         if (err == HIF_OK)
                 err = run(&landing, goal, dry_run, why);
         if (err == HIF_OK || err == HIF_ECONFLICT)

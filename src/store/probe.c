@@ -108,6 +108,25 @@ static const char *what_is_lost(enum probe_check check)
         }
 }
 
+/* Why, in the store's own words where it has some. */
+static enum hif_err cannot_tell(const struct probe *probe, const struct probe_finding *failed,
+                                struct hif_why *why)
+{
+        const char *url = store_url(probe->store);
+        struct hif_why said;
+
+        if (!store_why(probe->store, &said))
+                (void)why_set(&said, failed->err, "%s", failed->text);
+        if (failed->err == HIF_EDENIED || failed->err == HIF_EROFS)
+                return why_set(why, failed->err,
+                               "the store %.200s does not let these credentials write, so it "
+                               "cannot be told whether landing there is safe: %.700s",
+                               url, said.text);
+        return why_set(why, failed->err,
+                       "it cannot be told whether the store %.200s is safe to land in: %.700s", url,
+                       said.text);
+}
+
 static enum hif_err verdict(struct probe *probe, struct hif_why *why)
 {
         static const struct probe_finding not_run = {.err = HIF_EIO, .text = "not all was tried"};
@@ -135,19 +154,13 @@ static enum hif_err verdict(struct probe *probe, struct hif_why *why)
                 failed = missing;
         if (!failed)
                 return HIF_OK;
-        if (failed->err == HIF_EDENIED || failed->err == HIF_EROFS)
-                return why_set(why, failed->err,
-                               "the store %.300s does not let these credentials write, so it "
-                               "cannot be told whether landing there is safe: %s",
-                               store_url(probe->store), failed->text);
-        return why_set(why, failed->err,
-                       "it cannot be told whether the store %.300s is safe to land in: %s",
-                       store_url(probe->store), failed->text);
+        return cannot_tell(probe, failed, why);
 }
 
 enum hif_err store_probe(struct store *store, struct probe_report *report, struct hif_why *why)
 {
-        struct probe probe = {.store = store, .report = report};
+        struct probe probe = {
+            .store = store, .report = report, .started_ns = env_mono_ns(store->env)};
         struct store_stats stats = store_stats_get(store), after;
         uint64_t random = env_random_u64(store->env);
 

@@ -295,9 +295,21 @@ static void check_delete(struct probe *probe)
         probe_good(probe, PROBE_DELETE);
 }
 
+/* A first write that certainly had no effect: nothing more can be learnt, and nothing is there. */
+static bool cannot_write(const struct probe *probe)
+{
+        const struct probe_finding *first = &probe->report->findings[PROBE_READ];
+
+        return first->state == PROBE_FAILED &&
+               (first->err == HIF_EDENIED || first->err == HIF_EROFS ||
+                first->err == HIF_EUNREACHABLE);
+}
+
 void probe_check_all(struct probe *probe)
 {
         check_reading(probe);
+        if (cannot_write(probe))
+                return;
         if (probe->report->findings[PROBE_READ].state != PROBE_FAILED) {
                 check_existing(probe);
                 check_match(probe);

@@ -17,6 +17,7 @@ struct probe_times {
 struct probe {
         struct store *store;
         struct probe_report *report;
+        uint64_t started_ns;
         char id[17]; /* random: this probe's keys start with it */
         unsigned serial;
         struct probe_times put, get, list, remove;

@@ -6,8 +6,9 @@
 #include <time.h>
 
 #define ATTEMPTS     8 /* for a write whose outcome is not known */
-#define FAILED_MAX   2 /* for what failed: the store has tried for long enough itself */
+#define FAILED_MAX   2 /* for what failed */
 #define NS_PER_RETRY UINT64_C(100000000)
+#define BUDGET_NS    UINT64_C(30000000000) /* nothing is repeated later than that */
 
 static void pause_ns(uint64_t ns)
 {
@@ -17,12 +18,13 @@ static void pause_ns(uint64_t ns)
         (void)nanosleep(&time, NULL);
 }
 
-/* Whether a request goes again that was submitted so many times. */
-static bool worth_repeating(enum hif_err err, int submitted)
+/* Whether a request goes again that was submitted so many times. A store that is unreachable has
+ * tried for long enough itself. */
+static bool worth_repeating(const struct probe *probe, enum hif_err err, int submitted)
 {
-        if (err == HIF_EUNREACHABLE || err == HIF_EIO)
-                return submitted < FAILED_MAX;
-        return err == HIF_EUNKNOWN;
+        if (env_mono_ns(probe->store->env) - probe->started_ns > BUDGET_NS)
+                return false;
+        return err == HIF_EUNKNOWN || (err == HIF_EIO && submitted < FAILED_MAX);
 }
 
 void probe_run(struct probe *probe, struct store_req *reqs, size_t count)
@@ -33,7 +35,7 @@ void probe_run(struct probe *probe, struct store_req *reqs, size_t count)
         for (int i = 1; i < ATTEMPTS && again; i++) {
                 again = false;
                 for (size_t j = 0; j < count; j++) {
-                        if (!worth_repeating(reqs[j].result, i))
+                        if (!worth_repeating(probe, reqs[j].result, i))
                                 continue;
                         if (!again)
                                 pause_ns(NS_PER_RETRY * (uint64_t)i);

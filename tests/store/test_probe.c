@@ -276,7 +276,7 @@ static void passing_errors_are_repeated(void **state)
 {
         struct fixture *f = *state;
 
-        fault(f, STORE_PUT_NEW, "race", 3, 1, STORE_FAULT_FAIL, HIF_EUNREACHABLE);
+        fault(f, STORE_PUT_NEW, "race", 3, 1, STORE_FAULT_FAIL, HIF_EIO);
         fault(f, STORE_GET, NULL, 0, 1, STORE_FAULT_FAIL, HIF_EIO);
         assert_int_equal(probe(f, f->faults), HIF_OK);
         expect_all_good(f);
