@@ -123,3 +123,32 @@ struct layout_key layout_list(const struct layout *layout, const struct hif_hash
 {
         return key_of_hash(layout, "lists", hash, "");
 }
+
+static const char *window_folder(enum window_kind kind)
+{
+        switch (kind) {
+        case WINDOW_SEGMENT:
+                return "segments";
+        case WINDOW_LEVEL_1:
+                return "bloom-index/level-1";
+        case WINDOW_LEVEL_2:
+                return "bloom-index/level-2";
+        case WINDOW_LEVEL_3:
+                return "bloom-index/level-3";
+        case WINDOW_HASHES:
+                return "hash-index";
+        case WINDOW_KINDS:
+                break;
+        }
+        abort();
+}
+
+struct layout_key layout_window(const struct layout *layout, enum window_kind kind, uint64_t start)
+{
+        return key_of(layout, "%s/%012" PRIu64, window_folder(kind), start);
+}
+
+struct layout_key layout_windows(const struct layout *layout, enum window_kind kind)
+{
+        return key_of(layout, "%s/", window_folder(kind));
+}

@@ -9,6 +9,7 @@
  *                            packs/{hh}/{hash}
  *                            lists/{hh}/{hash}
  *                            segments/{start:012}  bloom-index/level-{1,2,3}/{start:012}
+ *                            hash-index/{start:012}
  */
 #ifndef HIF_CORE_LAYOUT_H
 #define HIF_CORE_LAYOUT_H
@@ -17,6 +18,7 @@
 #include "base/err.h"
 #include "core/hash.h"
 #include "core/session.h"
+#include "core/window.h"
 
 #define LAYOUT_KEY_MAX    512 /* with the terminating NUL */
 #define LAYOUT_PREFIX_MAX 256
@@ -44,5 +46,8 @@ struct layout_key layout_node(const struct layout *layout, const struct hif_hash
 struct layout_key layout_blob(const struct layout *layout, const struct hif_hash *hash);
 struct layout_key layout_pack(const struct layout *layout, const struct hif_hash *hash);
 struct layout_key layout_list(const struct layout *layout, const struct hif_hash *hash);
+/* A derived record, and what the keys of all of its kind start with. */
+struct layout_key layout_window(const struct layout *layout, enum window_kind kind, uint64_t start);
+struct layout_key layout_windows(const struct layout *layout, enum window_kind kind);
 
 #endif

@@ -7,6 +7,7 @@
 #include "base/map.h"
 #include "base/siphash.h"
 #include "core/body.h"
+#include "core/window.h"
 #include "land/land.h"
 
 #include <pthread.h>
@@ -27,10 +28,11 @@ enum land_mutation {
 };
 
 /* Bounds on what is in flight or in memory at once. */
-#define SLOTS_BATCH      32u          /* slots read together by a scan */
-#define PUTS_BATCH       64u          /* objects written together */
-#define PUTS_BYTES       (8u << 20)   /* ... or as many bytes */
-#define PUTS_FLYING      4u           /* such batches in flight */
+#define SLOTS_BATCH      32u                 /* slots read together by a scan */
+#define SCAN_NEAR        (WINDOW_FANOUT / 2) /* a scan of so many slots asks no rollups */
+#define PUTS_BATCH       64u                 /* objects written together */
+#define PUTS_BYTES       (8u << 20)          /* ... or as many bytes */
+#define PUTS_FLYING      4u                  /* such batches in flight */
 #define PUT_REPEATS      6u           /* of one object or slot, before the outcome is "unknown" */
 #define LIST_SIZE_MAX    (1ull << 30) /* a path or object list that a slot names */
 #define NODE_CACHE_BYTES (64u << 20)  /* nodes kept by one landing */
@@ -128,7 +130,7 @@ HIF_MUST_USE enum hif_err tail_read(const struct project *project, uint64_t know
 HIF_MUST_USE enum hif_err tail_follow(const struct project *project, struct slot_read *tail,
                                       struct hif_why *why);
 
-/* --- scan.c: at most once, and who did what --- */
+/* --- scan.c: at most once; scan_names.c: who did what --- */
 
 /* What has been read of the slots: all of (origin, position], none of them ours. */
 struct scan {
@@ -141,7 +143,9 @@ struct scan {
         uint64_t base_position;
         struct hif_hash base_slot;
         const struct land_line *line; /* slots that need not be read; NULL: all are */
+        struct derived_index *index;  /* what was read of the rollups; NULL: nothing yet */
 };
+void scan_free(struct scan *scan);
 
 /* Where landing `index` of a slot went, as told to whom it belongs: already_landed. */
 void land_result_of(const struct slot_read *read, uint32_t index, struct land_result *out);

@@ -60,6 +60,7 @@ void land_free(struct land *land)
         if (!land)
                 return;
         merge_free(&land->merge);
+        scan_free(&land->scan);
         journal_close(&land->journal);
         known_free(&land->known);
         land_line_free(land->line);

@@ -1,7 +1,10 @@
-/* Reading every slot of a range: "did this session land already", the chain of hashes, and who
- * changed a path. A slot that cannot be read stops the landing: it never counts as "nothing". */
-#include "core/key.h"
+/* "Did this session land already", over every slot of a range, and the chain of their hashes. A
+ * slot that cannot be read stops the landing: it never counts as "nothing".
+ *
+ * Far ranges go by the rollups: what they say of a window holds for all its slots, and whatever
+ * they do not know is read, as a segment where there is one. */
 #include "land/batch.h"
+#include "land/derived/derived.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -57,6 +60,83 @@ static enum hif_err step(struct scan *scan, const struct slot_read *read, bool *
         return HIF_OK;
 }
 
+/* What lies before is known not to be ours, without having been read. */
+static void skip_to(struct scan *scan, uint64_t position)
+{
+        if (position <= scan->position + 1)
+                return;
+        scan->position = position - 1;
+        scan->hash = (struct hif_hash){0};
+}
+
+static enum hif_err step_slots(struct scan *scan, uint64_t end, bool *found,
+                               struct land_result *out, struct hif_why *why)
+{
+        struct slot_read read[SLOTS_BATCH];
+        uint64_t left = end - scan->position - 1;
+        size_t count = left < SLOTS_BATCH ? (size_t)left : SLOTS_BATCH;
+        enum hif_err err = slots_get(scan->project, scan->position + 1, count, read, why);
+
+        if (err != HIF_OK)
+                return err;
+        for (size_t i = 0; i < count; i++) {
+                if (err == HIF_OK && !*found)
+                        err = step(scan, &read[i], found, out, why);
+                slot_read_free(&read[i]);
+        }
+        return err;
+}
+
+/* The slots from here on, out of their segment. HIF_ENOENT: there is none that helps. */
+static enum hif_err step_segment(struct scan *scan, uint64_t end, bool *found,
+                                 struct land_result *out, struct hif_why *why)
+{
+        uint64_t start = window_start(WINDOW_SEGMENT, scan->position + 1);
+        AUTO_ARENA struct arena arena = {0};
+        struct segment segment;
+        enum hif_err err;
+
+        if (window_last(WINDOW_SEGMENT, start) >= end ||
+            window_last(WINDOW_SEGMENT, start) - scan->position < SLOTS_BATCH)
+                return HIF_ENOENT;
+        err = segment_read(scan->project, start, &arena, &segment);
+        for (uint64_t i = scan->position + 1 - start; err == HIF_OK && i < SEGMENT_SLOTS; i++) {
+                struct slot_read row = {.slot = segment.rows[i].slot, .hash = segment.rows[i].hash};
+
+                if (!*found)
+                        err = step(scan, &row, found, out, why);
+        }
+        return err;
+}
+
+/* One piece of a far range further. */
+static enum hif_err step_far(struct scan *scan, uint64_t end, bool *found, struct land_result *out,
+                             struct hif_why *why)
+{
+        struct index_item item = index_session(&scan->session);
+        uint64_t position;
+        bool covered;
+        enum hif_err err = HIF_OK;
+
+        if (!scan->index)
+                err = index_new(scan->project, end, &scan->index);
+        if (err != HIF_OK)
+                return err;
+        index_raise(scan->index, end);
+        err = index_next(scan->index, &item, 1, scan->position + 1, end - 1, &position, &covered);
+        if (err == HIF_ENOENT) {
+                skip_to(scan, end);
+                return HIF_OK;
+        }
+        if (err != HIF_OK)
+                return err;
+        skip_to(scan, position);
+        if (covered)
+                return step_slots(scan, position + 1, found, out, why);
+        err = step_segment(scan, end, found, out, why);
+        return err == HIF_ENOENT ? step_slots(scan, end, found, out, why) : err;
+}
+
 enum hif_err scan_to(struct scan *scan, const struct slot_read *tail, bool *found,
                      struct land_result *out, struct hif_why *why)
 {
@@ -70,26 +150,22 @@ enum hif_err scan_to(struct scan *scan, const struct slot_read *tail, bool *foun
                 const struct slot_read *kept =
                     scan->line ? line_slot(scan->line, scan->position + 1) : NULL;
 
-                if (kept) {
+                if (kept)
                         err = step(scan, kept, found, out, why);
-                        continue;
-                }
-                struct slot_read read[SLOTS_BATCH];
-                uint64_t left = end - scan->position - 1;
-                size_t count = left < SLOTS_BATCH ? (size_t)left : SLOTS_BATCH;
-
-                err = slots_get(scan->project, scan->position + 1, count, read, why);
-                if (err != HIF_OK)
-                        break;
-                for (size_t i = 0; i < count; i++) {
-                        if (err == HIF_OK && !*found)
-                                err = step(scan, &read[i], found, out, why);
-                        slot_read_free(&read[i]);
-                }
+                else if (end - scan->position > SCAN_NEAR)
+                        err = step_far(scan, end, found, out, why);
+                else
+                        err = step_slots(scan, end, found, out, why);
         }
         if (err == HIF_OK && !*found)
                 err = step(scan, tail, found, out, why);
         return err;
+}
+
+void scan_free(struct scan *scan)
+{
+        index_free(scan->index);
+        scan->index = NULL;
 }
 
 enum hif_err land_find(const struct project *project, const struct session_id *session,
@@ -106,6 +182,7 @@ enum hif_err land_find(const struct project *project, const struct session_id *s
         if (err != HIF_OK)
                 return err;
         err = scan_to(&scan, &tail, &found, &result, why);
+        scan_free(&scan);
         slot_read_free(&tail);
         if (err != HIF_OK)
                 return err;
@@ -115,113 +192,4 @@ enum hif_err land_find(const struct project *project, const struct session_id *s
         *slot_hash = result.slot_hash;
         *tree = result.tree;
         return HIF_OK;
-}
-
-/* --- names for conflicts --- */
-
-/* One landing of a slot. */
-struct part {
-        const struct slot *slot;
-        uint32_t index;
-        struct slot_member member;
-        const struct slot_path *paths; /* its own; NULL: none */
-};
-
-static struct part part_at(const struct slot *slot, uint32_t index)
-{
-        struct part part = {.slot = slot, .index = index};
-        uint32_t first;
-
-        slot_landing_at(slot, index, &part.member, &first);
-        if (slot->paths)
-                part.paths = slot->paths + first;
-        return part;
-}
-
-/* It changed the path, or took away a directory above it. */
-static bool part_touches(const struct part *part, struct span path)
-{
-        for (uint32_t i = 0; part->paths && i < part->member.path_count; i++) {
-                const struct slot_path *at = &part->paths[i];
-                bool from = at->path_from.size > 0;
-
-                if (span_eq(at->path, path) || (from && span_eq(at->path_from, path)) ||
-                    (at->kind == SLOT_REMOVED && path_within(path, at->path)) ||
-                    (from && path_within(path, at->path_from)))
-                        return true;
-        }
-        return false;
-}
-
-static bool changed_by(const struct part *part, const struct conflict_name *name)
-{
-        if (name->tag.id != 0)
-                return part->member.tag == name->tag.id &&
-                       part->slot->position >= name->tag.position;
-        return part_touches(part, name->conflict->path);
-}
-
-static enum hif_err take_name(const struct part *part, struct land_conflict *conflict,
-                              struct arena *arena)
-{
-        const struct slot_member *member = &part->member;
-
-        conflict->position = part->slot->position;
-        conflict->member = part->slot->kind == SLOT_BATCH ? part->index + 1 : 0;
-        conflict->session = member->session;
-        conflict->author = arena_span(arena, member->author);
-        conflict->goal = arena_span(arena, member->goal);
-        if ((member->author.size > 0 && !conflict->author.data) ||
-            (member->goal.size > 0 && !conflict->goal.data))
-                return HIF_ENOMEM;
-        return HIF_OK;
-}
-
-/* Give the names of this slot's landings to the conflicts that they made, the last one's first; how
- * many are left without. */
-static enum hif_err name_from(const struct slot *slot, struct conflict_name *names, size_t count,
-                              size_t *left, struct arena *arena)
-{
-        enum hif_err err = HIF_OK;
-
-        for (uint32_t index = slot_landing_count(slot); index-- > 0 && *left > 0;) {
-                struct part part = part_at(slot, index);
-
-                for (size_t i = 0; i < count && err == HIF_OK; i++) {
-                        if (names[i].conflict->position != 0 || !changed_by(&part, &names[i]))
-                                continue;
-                        err = take_name(&part, names[i].conflict, arena);
-                        --*left;
-                }
-        }
-        return err;
-}
-
-enum hif_err scan_name(const struct project *project, uint64_t from, uint64_t to,
-                       struct conflict_name *names, size_t count, struct arena *arena,
-                       struct hif_why *why)
-{
-        size_t left = 0;
-        enum hif_err err = HIF_OK;
-
-        for (size_t i = 0; i < count; i++)
-                left += names[i].conflict->position == 0;
-        /* Backwards: the last one that changed a path is the one to talk to. */
-        while (err == HIF_OK && left > 0 && to > from) {
-                struct slot_read read[SLOTS_BATCH];
-                size_t n = to - from < SLOTS_BATCH ? (size_t)(to - from) : SLOTS_BATCH;
-
-                err = slots_get(project, to - n + 1, n, read, why);
-                if (err != HIF_OK)
-                        break;
-                for (size_t i = n; i-- > 0;) {
-                        if (err == HIF_OK && left > 0)
-                                err = slot_load_lists(project, &read[i], why);
-                        if (err == HIF_OK)
-                                err = name_from(&read[i].slot, names, count, &left, arena);
-                        slot_read_free(&read[i]);
-                }
-                to -= n;
-        }
-        return err;
 }
