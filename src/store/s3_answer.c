@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -254,6 +255,14 @@ static void put_sentence(const struct s3_call *call, const struct s3_judgement *
                          advice(judgement));
 }
 
+static void remember(struct s3_store *s3, const struct hif_why *why)
+{
+        pthread_mutex_lock(&s3->mutex);
+        s3->trouble = *why;
+        s3->has_trouble = true;
+        pthread_mutex_unlock(&s3->mutex);
+}
+
 void s3_note_trouble(struct s3_call *call, const struct s3_judgement *judgement)
 {
         struct s3_store *s3 = call->s3;
@@ -262,8 +271,17 @@ void s3_note_trouble(struct s3_call *call, const struct s3_judgement *judgement)
         put_sentence(call, judgement, &why);
         log_line(s3->store.env->log, judgement->verdict == S3_FAILED ? LOG_WARN : LOG_INFO, "s3",
                  "%s (try %u)", why.text, call->tries);
-        pthread_mutex_lock(&s3->mutex);
-        s3->trouble = why;
-        s3->has_trouble = true;
-        pthread_mutex_unlock(&s3->mutex);
+        remember(s3, &why);
+}
+
+void s3_note_text(struct s3_store *s3, const char *format, ...)
+{
+        struct hif_why why = {0};
+        va_list args;
+
+        va_start(args, format);
+        vsnprintf(why.text, sizeof(why.text), format, args);
+        va_end(args);
+        log_line(s3->store.env->log, LOG_WARN, "s3", "%s", why.text);
+        remember(s3, &why);
 }

@@ -76,6 +76,7 @@ struct s3_call {
         unsigned part; /* from 1 */
         struct store_tag match;
         struct span body;
+        uint64_t patience_ns; /* 0: the store's */
 
         /* out, of a success */
         struct buf data;
@@ -132,6 +133,8 @@ void s3_on_header(struct http_req *http, const char *name, const char *value);
 void s3_judge(struct s3_call *call, struct s3_judgement *out);
 /* Remember and log a sentence on what went wrong. */
 void s3_note_trouble(struct s3_call *call, const struct s3_judgement *judgement);
+void s3_note_text(struct s3_store *s3, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 
 /* --- s3_list.c, s3_multipart.c: answer req with store_done in the end --- */
 void s3_list(struct s3_store *s3, struct store_req *req);

@@ -99,6 +99,10 @@ static void s3_submit(struct store *store, struct store_req *req)
                 s3_list(s3, req);
                 return;
         }
+        if (req->op == STORE_PUT && req->body.size > s3->multipart_size) {
+                s3_multipart(s3, req);
+                return;
+        }
         call = s3_call_new(s3, kind_of(req->op), req, call_finished);
         if (!call) {
                 store_done(store, req, HIF_ENOMEM);
