@@ -235,7 +235,8 @@ struct store_fault_rule {
 HIF_MUST_USE enum hif_err store_fault_new(struct env *env, struct store *inner, struct store **out);
 HIF_MUST_USE enum hif_err store_fault_add(struct store *store, const struct store_fault_rule *rule);
 void store_fault_clear(struct store *store); /* the rules; what is late or held stays so */
-/* Carry out everything late or held, in order. What is late when the store closes never arrives. */
+/* Carry out everything late or held, in order, and wait for it; not from a done(). What is late
+ * when the store closes never arrives. */
 void store_fault_deliver(struct store *store);
 size_t store_fault_waiting(struct store *store); /* how much is late or held */
 

@@ -19,7 +19,8 @@ struct forward {
         struct store_req *outer; /* NULL: it was answered long ago */
         bool faulty;
         enum store_fault fault;
-        char *key; /* copies, when it outlives the outer one */
+        bool delivered; /* store_fault_deliver waits for it */
+        char *key;      /* copies, when it outlives the outer one */
         uint8_t *body;
         struct forward *next;
 };
@@ -28,6 +29,8 @@ struct faulty_store {
         struct store store;
         struct store *inner;
         pthread_mutex_t mutex; /* of what follows */
+        pthread_cond_t arrived;
+        size_t under_way; /* delivered, and not answered yet */
         struct rule *rules, **rules_last;
         struct forward *waiting, **waiting_last;
         size_t waiting_count;
@@ -113,18 +116,13 @@ static enum hif_err distort(struct store_req *req, enum store_fault fault, enum 
         return result;
 }
 
-/* The inner store has answered. */
-static void forward_done(struct store_req *inner)
+/* The outer request is answered with what the inner store has said, or with what the fault makes of
+ * it. */
+static void answer(struct forward *forward)
 {
-        struct forward *forward = inner->arg;
-        struct store *store = &forward->faults->store;
-        struct store_req *outer = forward->outer;
+        struct store_req *inner = &forward->inner, *outer = forward->outer;
         enum hif_err result = inner->result;
 
-        if (!outer) {
-                forward_free(forward);
-                return;
-        }
         outer->data = inner->data;
         outer->list = inner->list;
         outer->size = inner->size;
@@ -133,12 +131,29 @@ static void forward_done(struct store_req *inner)
         inner->list = (struct store_list){0};
         if (forward->faulty)
                 result = distort(outer, forward->fault, result);
-        forward_free(forward);
         if (result) { /* as a failed request holds nothing */
                 buf_free(&outer->data);
                 store_list_free(&outer->list);
         }
-        store_done(store, outer, result);
+        store_done(&forward->faults->store, outer, result);
+}
+
+/* The inner store has answered. */
+static void forward_done(struct store_req *inner)
+{
+        struct forward *forward = inner->arg;
+        struct faulty_store *faults = forward->faults;
+        bool delivered = forward->delivered;
+
+        if (forward->outer)
+                answer(forward);
+        forward_free(forward);
+        if (!delivered)
+                return;
+        pthread_mutex_lock(&faults->mutex);
+        faults->under_way--;
+        pthread_cond_broadcast(&faults->arrived);
+        pthread_mutex_unlock(&faults->mutex);
 }
 
 /* Make copies of what the outer request only lends until it is answered. */
@@ -237,6 +252,7 @@ static void fault_close(struct store *store)
                 faults->waiting = next;
         }
         store_fault_clear(store);
+        pthread_cond_destroy(&faults->arrived);
         pthread_mutex_destroy(&faults->mutex);
         free(faults);
 }
@@ -273,6 +289,7 @@ enum hif_err store_fault_new(struct env *env, struct store *inner, struct store 
         faults->rules_last = &faults->rules;
         faults->waiting_last = &faults->waiting;
         pthread_mutex_init(&faults->mutex, NULL);
+        pthread_cond_init(&faults->arrived, NULL);
         *out = &faults->store;
         return HIF_OK;
 }
@@ -313,6 +330,20 @@ void store_fault_clear(struct store *store)
         }
 }
 
+/* One after the other, whatever threads the inner store has. */
+static void deliver(struct faulty_store *faults, struct forward *forward)
+{
+        forward->delivered = true;
+        pthread_mutex_lock(&faults->mutex);
+        faults->under_way++;
+        pthread_mutex_unlock(&faults->mutex);
+        store_submit(faults->inner, &forward->inner);
+        pthread_mutex_lock(&faults->mutex);
+        while (faults->under_way > 0)
+                pthread_cond_wait(&faults->arrived, &faults->mutex);
+        pthread_mutex_unlock(&faults->mutex);
+}
+
 void store_fault_deliver(struct store *store)
 {
         struct faulty_store *faults = faults_of(store);
@@ -328,7 +359,7 @@ void store_fault_deliver(struct store *store)
         while (forward) {
                 struct forward *next = forward->next;
 
-                store_submit(faults->inner, &forward->inner);
+                deliver(faults, forward);
                 forward = next;
         }
 }

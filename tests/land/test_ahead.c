@@ -137,7 +137,7 @@ static bool a_pack_holds_it(struct fixture *f, const char *content, bool named)
                 if (!strstr(req.list.items[i].key, "/packs/") ||
                     (named && !is_named(f, req.list.items[i].key)))
                         continue;
-                assert_int_equal(pack_index(store_mem_peek(f->inner, req.list.items[i].key), &arena,
+                assert_int_equal(pack_index(tproject_peek(&f->tp, req.list.items[i].key), &arena,
                                             &entries, &count),
                                  HIF_OK);
                 for (uint32_t k = 0; k < count; k++)

@@ -1,15 +1,16 @@
 /* land_many - exactly once: many processes land in one project, through faults, and are killed;
  * then the audit.
  *
- *      land_many [--store URL] [--processes 32] [--landings 100] [--seed 1] [--kills 0] [--die
- * PERMILLE]
- *                [--fault COMMAND]... [--state DIR]
+ *      --store URL           default $HIF_TEST_S3, else a new directory
+ *      --processes 32        --landings 100, of each        --seed 1
+ *      --kills N             SIGKILLs at any moment, spread over the run
+ *      --die PERMILLE        beside them, the chance of a death at each step between requests
+ *      --fault COMMAND       workers reach S3 through a fault proxy that was told this (s3fault.h),
+ *                            any number of times; the audit reads past it
+ *      --timeout MS          of the workers' requests
+ *      --state DIR           what survives a worker's death; default: a new directory
  *
- * --store: default $HIF_TEST_S3, else a directory. --kills: so many SIGKILLs at any moment, spread
- * over the run;
- * --die: beside them, the chance of a death at each step between requests. --fault: workers reach
- * S3 through a fault proxy that was told this (s3fault.h); the audit reads past it. Prints figures;
- * exit code 0: nothing lost, nothing there twice, no false conflict. */
+ * Prints figures. Exit code 0: nothing lost, nothing there twice, no false conflict. */
 #include "s3/many.h"
 #include "s3/s3fault.h"
 
@@ -209,7 +210,7 @@ static int create_project(const char *url)
         struct env env = env_system(NULL);
         struct store *store = NULL;
         struct project project;
-        bool good = many_open(url, &env, &store, &project);
+        bool good = many_open(url, 0, &env, &store, &project);
 
         if (store)
                 store_close(store);
@@ -278,9 +279,11 @@ static bool execute(struct run *run)
 static bool parse(struct run *run, int argc, char **argv)
 {
         static const struct option options[] = {
-            {"store", 1, NULL, 's'}, {"processes", 1, NULL, 'p'}, {"landings", 1, NULL, 'l'},
-            {"seed", 1, NULL, 'r'},  {"kills", 1, NULL, 'k'},     {"die", 1, NULL, 'd'},
-            {"fault", 1, NULL, 'f'}, {"state", 1, NULL, 'w'},     {0}};
+            {"store", 1, NULL, 's'},    {"processes", 1, NULL, 'p'},
+            {"landings", 1, NULL, 'l'}, {"seed", 1, NULL, 'r'},
+            {"kills", 1, NULL, 'k'},    {"die", 1, NULL, 'd'},
+            {"fault", 1, NULL, 'f'},    {"state", 1, NULL, 'w'},
+            {"timeout", 1, NULL, 't'},  {0}};
         int option;
 
         while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -298,6 +301,8 @@ static bool parse(struct run *run, int argc, char **argv)
                         run->kills = (unsigned)number;
                 else if (option == 'd')
                         run->options.die_permille = (unsigned)number;
+                else if (option == 't')
+                        run->options.timeout_ms = number;
                 else if (option == 'w')
                         run->options.state = optarg;
                 else if (option == 'f' && run->fault_count < FAULTS_MAX)

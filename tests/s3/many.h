@@ -21,6 +21,7 @@ struct many_options {
         unsigned workers, landings;
         uint64_t seed;
         unsigned die_permille; /* at each step between two requests */
+        uint64_t timeout_ms;   /* of the workers' requests to S3; 0: the store's own */
 };
 
 /* Shared by all processes; counted atomically. */
@@ -42,7 +43,8 @@ struct many_change {
 size_t many_changes(unsigned worker, unsigned landing, struct many_change out[MANY_CHANGES_MAX]);
 void many_changes_free(struct many_change *changes, size_t count);
 
-bool many_open(const char *url, struct env *env, struct store **store, struct project *out);
+bool many_open(const char *url, uint64_t timeout_ms, struct env *env, struct store **store,
+               struct project *out);
 
 /* What a worker keeps between its lives. */
 struct many_saved {

@@ -261,7 +261,7 @@ static void check_told(struct audit *a, unsigned worker)
 bool many_audit(const struct many_options *options)
 {
         struct audit a = {.options = options, .env = env_system(NULL)};
-        bool good = many_open(options->store, &a.env, &a.store, &a.project) &&
+        bool good = many_open(options->store, 0, &a.env, &a.store, &a.project) &&
                     node_reader_new(&a.project, 16 << 20, &a.reader) == HIF_OK;
 
         a.positions = calloc((size_t)options->workers * options->landings, sizeof(uint64_t));

@@ -1,4 +1,5 @@
 /* What landings change, and what a worker keeps while it is dead. */
+#include "s3/impatient.h"
 #include "s3/many.h"
 
 #include <fcntl.h>
@@ -62,10 +63,11 @@ void many_changes_free(struct many_change *changes, size_t count)
                 free(changes[i].content);
 }
 
-bool many_open(const char *url, struct env *env, struct store **store, struct project *out)
+bool many_open(const char *url, uint64_t timeout_ms, struct env *env, struct store **store,
+               struct project *out)
 {
         struct hif_why why = {.text = ""};
-        enum hif_err err = store_open(env, url, true, store, &why);
+        enum hif_err err = impatient_open(env, url, timeout_ms, store, &why);
 
         if (err == HIF_OK)
                 err = project_create(env, *store, MANY_PROJECT, "A <a@b>", out, &why);

@@ -265,7 +265,7 @@ int many_work(const struct many_options *options, struct many_tally *tally, unsi
         w->env = env_system(NULL);
         snprintf(w->journal, sizeof(w->journal), "%s/%u.journal", options->state, worker);
         good = many_load(options, worker, &w->saved) &&
-               many_open(options->store, &w->env, &w->store, &w->project);
+               many_open(options->store, options->timeout_ms, &w->env, &w->store, &w->project);
         while (good && w->saved.landings < options->landings)
                 good = land_next(w);
         if (w->store)

@@ -1,4 +1,5 @@
 #include "s3/place.h"
+#include "s3/impatient.h"
 
 #include "base/cleanup.h"
 
@@ -67,6 +68,19 @@ static void make_prefix(struct env *env, struct place *place)
                              random[4], random[5], random[6], random[7]) > 0);
 }
 
+/* What a store hides: reads and deletions can be repeated. */
+static void make_noise(struct place *place)
+{
+        static const char *const commands[] = {
+            "chance GET * 3 cutresp 1",     "chance GET * 3 closelate", "chance GET * 3 status 503",
+            "chance HEAD * 3 resetlate",    "chance HEAD * 3 lost 500", "chance * * 3 late 20",
+            "chance DELETE * 20 closelate",
+        };
+
+        for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+                (void)place_say(place, "%s", commands[i]);
+}
+
 struct place *place_new(struct env *env, const char *kind)
 {
         struct place *place = calloc(1, sizeof(*place));
@@ -82,12 +96,15 @@ struct place *place_new(struct env *env, const char *kind)
         else if (strncmp(kind, "s3", 2) == 0)
                 make_prefix(env, place);
         else
-                fail_msg("no back end %s: memory, directory, s3, s3-faults, s3-dialect", kind);
-        if (strcmp(kind, "s3-faults") == 0 || strcmp(kind, "s3-dialect") == 0)
+                fail_msg("no back end %s: s3/place.h names them", kind);
+        if (strncmp(kind, "s3-", 3) == 0)
                 put_proxy_before(place);
         if (strcmp(kind, "s3-dialect") == 0)
                 (void)place_say(place, "dialect ce");
-        if (store_open(env, place->url, true, &place->store, &why) != HIF_OK)
+        if (strcmp(kind, "s3-noise") == 0)
+                make_noise(place);
+        if (impatient_open(env, place->url, strcmp(kind, "s3-faults") == 0 ? 1000 : 0,
+                           &place->store, &why) != HIF_OK)
                 fail_msg("%s: %s", place->url, why.text);
         return place;
 }

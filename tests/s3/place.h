@@ -2,10 +2,10 @@
  *
  *      memory       store_mem
  *      directory    a new directory in TMPDIR
- *      s3           the S3 server of the tests (HIF_TEST_S3, AWS_*: see integration/s3/with_s3.sh)
- *      s3-faults    the same through a fault proxy of its own
- *      s3-dialect   through a proxy that makes another server of it: 409 for a lost race, tags
- * without quotes
+ *      s3           the S3 server of the tests (HIF_TEST_S3, AWS_*: integration/s3/with_s3.sh)
+ *      s3-dialect   as another server would be: 409 for a lost race, tags without quotes
+ *      s3-noise     with many answers to GET, HEAD and DELETE cut, lost, late, or 503
+ *      s3-faults    with a proxy that waits to be told, and requests given up after a second
  *
  * Any problem fails the test. */
 #ifndef HIF_TESTS_S3_PLACE_H
