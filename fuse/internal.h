@@ -69,6 +69,7 @@ struct op {
         struct vfs_setattr set;
         uint32_t flags;
         enum onode_kind kind;
+        uint64_t device; /* mknod */
         struct fuse_file_info file;
 
         /* Results. */

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/sysmacros.h>
 
 static void set_mode(struct op *op, mode_t mode)
 {
@@ -18,8 +19,8 @@ static enum hif_err run_mknod(struct op *op)
         if (op->kind == ONODE_FILE)
                 return vfs_create(op->server->vfs, &op->call, op->id, op->name, VFS_GUARDED, 0,
                                   &op->set, &op->attr, &wcc);
-        return vfs_mknod(op->server->vfs, &op->call, op->id, op->name, op->kind, &op->set,
-                         &op->attr, &wcc);
+        return vfs_mknod(op->server->vfs, &op->call, op->id, op->name, op->kind, op->device,
+                         &op->set, &op->attr, &wcc);
 }
 
 void on_mknod(fuse_req_t req, fuse_ino_t dir, const char *name, mode_t mode, dev_t device)
@@ -27,9 +28,9 @@ void on_mknod(fuse_req_t req, fuse_ino_t dir, const char *name, mode_t mode, dev
         static const struct op_type type = {run_mknod, reply_entry};
         struct op op;
 
-        (void)device;
         op_begin(&op, req, &type, dir);
         op.name = span_str(name);
+        op.device = (uint64_t)major(device) << 32 | minor(device);
         set_mode(&op, mode);
         switch (mode & S_IFMT) {
         case S_IFREG:
@@ -41,8 +42,14 @@ void on_mknod(fuse_req_t req, fuse_ino_t dir, const char *name, mode_t mode, dev
         case S_IFSOCK:
                 op.kind = ONODE_SOCKET;
                 break;
+        case S_IFBLK:
+                op.kind = ONODE_BLOCK;
+                break;
+        case S_IFCHR:
+                op.kind = ONODE_CHAR;
+                break;
         default:
-                fuse_reply_err(req, EPERM); /* devices: mknod(2) */
+                fuse_reply_err(req, EINVAL);
                 return;
         }
         op_go(&op);

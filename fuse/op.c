@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #define WATCH_NS (100ull * 1000000) /* between looks at callers that had a signal */
@@ -324,6 +325,10 @@ static mode_t type_of(enum onode_kind kind)
                 return S_IFIFO;
         case ONODE_SOCKET:
                 return S_IFSOCK;
+        case ONODE_BLOCK:
+                return S_IFBLK;
+        case ONODE_CHAR:
+                return S_IFCHR;
         }
         assert(false && "a node has a kind");
         return 0;
@@ -342,6 +347,7 @@ void stat_of(const struct vfs_attr *attr, struct stat *out)
             .st_nlink = attr->nlink,
             .st_uid = attr->uid,
             .st_gid = attr->gid,
+            .st_rdev = makedev((unsigned)(attr->device >> 32), (unsigned)attr->device),
             .st_size = (off_t)attr->size,
             .st_blksize = 4096,
             .st_blocks = (blkcnt_t)(attr->used / 512),

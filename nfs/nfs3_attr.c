@@ -5,7 +5,8 @@
 
 static const uint8_t types[] = {
     [ONODE_FILE] = NF3REG,  [ONODE_DIR] = NF3DIR,     [ONODE_SYMLINK] = NF3LNK,
-    [ONODE_FIFO] = NF3FIFO, [ONODE_SOCKET] = NF3SOCK,
+    [ONODE_FIFO] = NF3FIFO, [ONODE_SOCKET] = NF3SOCK, [ONODE_BLOCK] = NF3BLK,
+    [ONODE_CHAR] = NF3CHR,
 };
 
 /* nfstime3 has 32 bits of seconds, unsigned: what lies outside is shown as the nearest. */
@@ -30,7 +31,7 @@ uint8_t *nfs3_put_fattr(const struct nfs3_context *context, uint8_t *at,
         at = xdr_put_u32(at, attr->gid);
         at = xdr_put_u64(at, attr->size);
         at = xdr_put_u64(at, attr->used);
-        at = xdr_put_u64(at, 0);
+        at = xdr_put_u64(at, attr->device);
         at = xdr_put_u64(at, context->seal.workspace);
         at = xdr_put_u64(at, attr->id);
         at = put_time(at, attr->atime);

@@ -180,26 +180,23 @@ enum nfs3_done nfs3_symlink(struct nfs3_op *op)
 
 /* mknoddata3: devices carry attributes and a device number, sockets and fifos attributes, other
  * types nothing. */
-static enum hif_err get_node_data(struct nfs3_op *op, enum onode_kind *kind,
+static enum hif_err get_node_data(struct nfs3_op *op, enum onode_kind *kind, uint64_t *device,
                                   struct vfs_setattr *set)
 {
+        static const enum onode_kind kinds[] = {[NF3BLK] = ONODE_BLOCK,
+                                                [NF3CHR] = ONODE_CHAR,
+                                                [NF3SOCK] = ONODE_SOCKET,
+                                                [NF3FIFO] = ONODE_FIFO};
+        uint32_t type = xdr_u32(&op->args);
         enum hif_err err;
 
-        switch (xdr_u32(&op->args)) {
-        case NF3CHR:
-        case NF3BLK:
-                err = nfs3_get_sattr(op, set);
-                xdr_u64(&op->args);
-                return err != HIF_OK ? err : HIF_ENOTSUP;
-        case NF3SOCK:
-                *kind = ONODE_SOCKET;
-                return nfs3_get_sattr(op, set);
-        case NF3FIFO:
-                *kind = ONODE_FIFO;
-                return nfs3_get_sattr(op, set);
-        default:
+        if (type > NF3FIFO || kinds[type] == 0)
                 return HIF_ELIMIT;
-        }
+        *kind = kinds[type];
+        err = nfs3_get_sattr(op, set);
+        if (type == NF3BLK || type == NF3CHR)
+                *device = xdr_u64(&op->args);
+        return err;
 }
 
 enum nfs3_done nfs3_mknod(struct nfs3_op *op)
@@ -207,15 +204,17 @@ enum nfs3_done nfs3_mknod(struct nfs3_op *op)
         struct vfs_wcc wcc = {.have = false};
         struct place place = get_place(op);
         enum onode_kind kind = ONODE_FIFO;
+        uint64_t device = 0;
         struct vfs_setattr set;
-        enum hif_err data_err = get_node_data(op, &kind, &set);
+        enum hif_err data_err = get_node_data(op, &kind, &device, &set);
         enum hif_err err = place.err != HIF_OK ? place.err : data_err;
         struct vfs_attr attr;
 
         if (op->args.bad)
                 return NFS3_GARBAGE;
         if (err == HIF_OK)
-                err = vfs_mknod(op->vfs, op->call, place.dir, place.name, kind, &set, &attr, &wcc);
+                err = vfs_mknod(op->vfs, op->call, place.dir, place.name, kind, device, &set, &attr,
+                                &wcc);
         if (err == HIF_ELIMIT) {
                 op->status = NFS3ERR_BADTYPE;
                 op->at = xdr_put_u32(op->at, NFS3ERR_BADTYPE);

@@ -56,7 +56,9 @@ enum onode_kind {
         ONODE_DIR = 2,
         ONODE_SYMLINK = 3,
         ONODE_FIFO = 4,
-        ONODE_SOCKET = 5
+        ONODE_SOCKET = 5,
+        ONODE_BLOCK = 6, /* devices */
+        ONODE_CHAR = 7,
 };
 
 enum onode_flags {
@@ -91,7 +93,10 @@ struct onode {
         uint64_t parent;    /* PLACED */
         struct span name;   /* PLACED; owned by the row */
         struct span target; /* SYMLINK */
-        uint64_t verifier;
+        union {
+                uint64_t verifier; /* VERIFIER */
+                uint64_t device;   /* BLOCK, CHAR: major << 32 | minor (specdata3 of RFC 1813) */
+        };
         uint64_t base_limit; /* bytes of the base's content that are still visible */
         struct entry
             base; /* what base content this stands on; kind 0: none. target and ext empty */

@@ -330,7 +330,7 @@ static void rnode(struct reader *rd, struct item *out)
                 node->uid = rd_u32(rd);
                 node->gid = rd_u32(rd);
                 node->nlink = rd_u32(rd);
-                if (node->kind > ONODE_SOCKET)
+                if (node->kind > ONODE_CHAR)
                         rd->bad = true;
         }
         if (fields & NODE_SIZE) {

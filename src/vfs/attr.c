@@ -53,6 +53,7 @@ void attr_of(const struct vfs *vfs, const struct vnode *node, struct vfs_attr *o
             .gid = row->gid,
             .size = row->kind == ONODE_DIR ? BLOCK_SIZE : row->size,
             .used = used_of(row->kind == ONODE_DIR ? BLOCK_SIZE : row->size),
+            .device = row->kind == ONODE_BLOCK || row->kind == ONODE_CHAR ? row->device : 0,
             .atime = row->atime,
             .mtime = row->mtime,
             .ctime = row->ctime,
@@ -185,6 +186,14 @@ enum hif_err vfs_access(struct vfs *vfs, struct vfs_call *call, uint64_t id, uin
         return err;
 }
 
+/* A kernel takes the set-id bits away on behalf of whoever writes to the file. */
+static bool drops_set_ids(const struct vfs *vfs, const struct vfs_call *call,
+                          const struct vfs_attr *attr, const struct vfs_setattr *set)
+{
+        return set->set == VFS_SET_MODE && (set->mode | 06000) == (attr->mode | 06000) &&
+               (set->mode & ~attr->mode) == 0 && require(vfs, call, attr, VFS_MODIFY) == HIF_OK;
+}
+
 /* Who may change what (POSIX chmod, chown, utimensat). */
 static enum hif_err may_set(const struct vfs *vfs, const struct vfs_call *call,
                             const struct vfs_attr *attr, const struct vfs_setattr *set)
@@ -201,7 +210,8 @@ static enum hif_err may_set(const struct vfs *vfs, const struct vfs_call *call,
                 return HIF_EPERM;
         if ((set->set & (VFS_SET_UID | VFS_SET_GID)) != 0 && !owner)
                 return HIF_EPERM;
-        if ((set->set & (VFS_SET_MODE | times)) != 0 && !owner)
+        if ((set->set & (VFS_SET_MODE | times)) != 0 && !owner &&
+            !drops_set_ids(vfs, call, attr, set))
                 return HIF_EPERM;
         if ((set->set & nows) != 0 && !owner && require(vfs, call, attr, VFS_MODIFY) != HIF_OK)
                 return HIF_EACCES;

@@ -214,13 +214,29 @@ enum hif_err vfs_create(struct vfs *vfs, struct vfs_call *call, uint64_t dir, st
         return conclude(vfs, call, tx, id, &at, attr, dir_wcc);
 }
 
-/* mkdir, symlink, mknod: the name must be free. */
+/* What mkdir, symlink and mknod make. */
+struct made {
+        enum onode_kind kind;
+        struct span target; /* SYMLINK */
+        uint64_t device;    /* BLOCK, CHAR */
+};
+
+static void describe(struct onode *row, const struct made *made)
+{
+        if (made->kind == ONODE_SYMLINK) {
+                row->target = made->target;
+                row->size = made->target.size;
+        }
+        if (made->kind == ONODE_BLOCK || made->kind == ONODE_CHAR)
+                row->device = made->device;
+}
+
+/* The name must be free. */
 static enum hif_err make(struct vfs *vfs, struct vfs_call *call, uint64_t dir, struct span name,
-                         enum onode_kind kind, struct span target, const struct vfs_setattr *set,
+                         const struct made *made, const struct vfs_setattr *set,
                          struct vfs_attr *attr, struct vfs_wcc *dir_wcc)
 {
         CLEANUP(new_name_free) struct new_name at = {0};
-        struct onode *row;
         struct otx *tx;
         uint64_t id;
         enum hif_err err = look(vfs, call, dir, name, &at, dir_wcc);
@@ -233,14 +249,10 @@ static enum hif_err make(struct vfs *vfs, struct vfs_call *call, uint64_t dir, s
                 return err;
         id = overlay_new_id(vfs->config.overlay);
         tx = otx_begin(vfs->config.overlay);
-        row = make_node(vfs, call, tx, &at, id, kind, set);
-        if (kind == ONODE_SYMLINK) {
-                row->target = target;
-                row->size = target.size;
-        }
-        if (kind == ONODE_DIR)
+        describe(make_node(vfs, call, tx, &at, id, made->kind, set), made);
+        if (made->kind == ONODE_DIR)
                 record_op(tx, SESSION_MKDIR, buf_span(&at.path), (struct span){0});
-        else if (kind == ONODE_SYMLINK)
+        else if (made->kind == ONODE_SYMLINK)
                 record_op(tx, SESSION_SYMLINK, buf_span(&at.path), (struct span){0});
         return conclude(vfs, call, tx, id, &at, attr, dir_wcc);
 }
@@ -249,29 +261,38 @@ enum hif_err vfs_mkdir(struct vfs *vfs, struct vfs_call *call, uint64_t dir, str
                        const struct vfs_setattr *set, struct vfs_attr *attr,
                        struct vfs_wcc *dir_wcc)
 {
-        return make(vfs, call, dir, name, ONODE_DIR, (struct span){0}, set, attr, dir_wcc);
+        const struct made made = {.kind = ONODE_DIR};
+
+        return make(vfs, call, dir, name, &made, set, attr, dir_wcc);
 }
 
 enum hif_err vfs_symlink(struct vfs *vfs, struct vfs_call *call, uint64_t dir, struct span name,
                          struct span target, const struct vfs_setattr *set, struct vfs_attr *attr,
                          struct vfs_wcc *dir_wcc)
 {
+        const struct made made = {.kind = ONODE_SYMLINK, .target = target};
+
         dir_wcc->have = false;
         if (target.size > SYMLINK_SIZE_MAX)
                 return HIF_ENAMETOOLONG;
         if (target.size == 0 || memchr(target.data, 0, target.size) != NULL)
                 return HIF_EINVAL;
-        return make(vfs, call, dir, name, ONODE_SYMLINK, target, set, attr, dir_wcc);
+        return make(vfs, call, dir, name, &made, set, attr, dir_wcc);
 }
 
 enum hif_err vfs_mknod(struct vfs *vfs, struct vfs_call *call, uint64_t dir, struct span name,
-                       enum onode_kind kind, const struct vfs_setattr *set, struct vfs_attr *attr,
-                       struct vfs_wcc *dir_wcc)
+                       enum onode_kind kind, uint64_t device, const struct vfs_setattr *set,
+                       struct vfs_attr *attr, struct vfs_wcc *dir_wcc)
 {
+        const struct made made = {.kind = kind, .device = device};
+        bool is_device = kind == ONODE_BLOCK || kind == ONODE_CHAR;
+
         dir_wcc->have = false;
-        if (kind != ONODE_FIFO && kind != ONODE_SOCKET)
-                return HIF_ENOTSUP;
-        return make(vfs, call, dir, name, kind, (struct span){0}, set, attr, dir_wcc);
+        if (kind != ONODE_FIFO && kind != ONODE_SOCKET && !is_device)
+                return HIF_EINVAL;
+        if (is_device && !is_super(call))
+                return HIF_EPERM;
+        return make(vfs, call, dir, name, &made, set, attr, dir_wcc);
 }
 
 enum hif_err vfs_link(struct vfs *vfs, struct vfs_call *call, uint64_t id, uint64_t dir,

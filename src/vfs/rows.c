@@ -270,6 +270,8 @@ bool vfs_rows_entry_kind(const struct onode *node, enum entry_kind *out)
                 return true;
         case ONODE_FIFO:
         case ONODE_SOCKET:
+        case ONODE_BLOCK:
+        case ONODE_CHAR:
                 return false;
         }
         return false;

@@ -48,7 +48,7 @@ HIF_MUST_USE enum hif_err vfs_rows_path(const struct vfs_rows *rows, uint64_t id
 HIF_MUST_USE enum hif_err vfs_rows_base_path(const struct vfs_rows *rows, uint64_t id,
                                              struct buf *out);
 
-/* What an entry for this row would be; false: it never lands (fifo, socket). */
+/* What an entry for this row would be; false: it never lands (fifo, socket, device). */
 bool vfs_rows_entry_kind(const struct onode *node, enum entry_kind *out);
 
 #endif

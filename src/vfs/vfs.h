@@ -128,7 +128,8 @@ struct vfs_attr {
         uint32_t nlink;
         uint32_t uid, gid;
         uint64_t size;
-        uint64_t used; /* bytes */
+        uint64_t used;   /* bytes */
+        uint64_t device; /* BLOCK, CHAR: major << 32 | minor */
         struct hif_time atime, mtime, ctime;
 };
 
@@ -235,9 +236,10 @@ HIF_MUST_USE enum hif_err vfs_symlink(struct vfs *vfs, struct vfs_call *call, ui
                                       struct span name, struct span target,
                                       const struct vfs_setattr *set, struct vfs_attr *attr,
                                       struct vfs_wcc *dir_wcc);
-/* FIFO or SOCKET: work locally, never land. Devices are the front end's to refuse (HIF_ENOTSUP). */
+/* FIFO, SOCKET, BLOCK or CHAR (HIF_EINVAL otherwise): work locally, never land. device: of the
+ * latter two, which are the superuser's to make (HIF_EPERM). */
 HIF_MUST_USE enum hif_err vfs_mknod(struct vfs *vfs, struct vfs_call *call, uint64_t dir,
-                                    struct span name, enum onode_kind kind,
+                                    struct span name, enum onode_kind kind, uint64_t device,
                                     const struct vfs_setattr *set, struct vfs_attr *attr,
                                     struct vfs_wcc *dir_wcc);
 HIF_MUST_USE enum hif_err vfs_remove(struct vfs *vfs, struct vfs_call *call, uint64_t dir,

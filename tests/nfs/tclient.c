@@ -219,7 +219,7 @@ struct tattr get_fattr(struct reader *rd)
         attr.gid = rd_u32(rd);
         attr.size = rd_u64(rd);
         attr.used = rd_u64(rd);
-        rd_u64(rd);
+        attr.device = rd_u64(rd);
         attr.fsid = rd_u64(rd);
         attr.fileid = rd_u64(rd);
         attr.atime = rd_u64(rd);

@@ -56,7 +56,7 @@ void put_sattr(struct buf *args, int mode, int64_t size);
 struct tattr {
         bool have;
         uint32_t type, mode, nlink, uid, gid;
-        uint64_t size, used, fsid, fileid;
+        uint64_t size, used, device, fsid, fileid;
         uint64_t atime, mtime, ctime; /* seconds << 32 | nanoseconds */
 };
 struct twcc {

@@ -319,16 +319,24 @@ static void mkdir_and_symlink_make_their_kind(void **state)
         tnfs_call(t, NFS_SYMLINK, &empty, NFS3ERR_INVAL);
 }
 
-/* Fifos and sockets are made, devices are not supported, and other types are no nodes. */
-static void mknod_makes_fifos_and_sockets(void **state)
+/* Fifos and sockets are anyone's to make, devices root's, and other types are no nodes. */
+static void mknod_makes_special_files(void **state)
 {
         static const struct {
                 uint32_t type;
+                uint32_t uid;
                 enum nfsstat3 status;
-        } types[] = {{NF3FIFO, NFS3_OK},        {NF3SOCK, NFS3_OK},
-                     {NF3CHR, NFS3ERR_NOTSUPP}, {NF3BLK, NFS3ERR_NOTSUPP},
-                     {NF3REG, NFS3ERR_BADTYPE}, {NF3DIR, NFS3ERR_BADTYPE},
-                     {NF3LNK, NFS3ERR_BADTYPE}, {99, NFS3ERR_BADTYPE}};
+        } types[] = {{NF3FIFO, TMOUNT_UID, NFS3_OK},
+                     {NF3SOCK, TMOUNT_UID, NFS3_OK},
+                     {NF3CHR, TMOUNT_UID, NFS3ERR_PERM},
+                     {NF3BLK, TMOUNT_UID, NFS3ERR_PERM},
+                     {NF3CHR, 0, NFS3_OK},
+                     {NF3BLK, 0, NFS3_OK},
+                     {NF3REG, TMOUNT_UID, NFS3ERR_BADTYPE},
+                     {NF3DIR, TMOUNT_UID, NFS3ERR_BADTYPE},
+                     {NF3LNK, TMOUNT_UID, NFS3ERR_BADTYPE},
+                     {99, TMOUNT_UID, NFS3ERR_BADTYPE},
+                     {UINT32_MAX, TMOUNT_UID, NFS3ERR_BADTYPE}};
         struct tnfs *t = *state;
 
         for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
@@ -343,11 +351,16 @@ static void mknod_makes_fifos_and_sockets(void **state)
                         put_sattr(&args, 0600, -1);
                 if (type == NF3CHR || type == NF3BLK)
                         buf_put_u64(&args, 5ull << 32 | 1);
+                t->c.uid = types[i].uid;
                 tnfs_call(t, NFS_MKNOD, &args, types[i].status);
+                t->c.uid = TMOUNT_UID;
                 if (types[i].status == NFS3_OK)
                         expect_new(t, &before, NODEID_ROOT, name, type, 0600);
                 else
                         assert_int_equal(tmount_id(t->m, name), NODEID_NONE);
+                if (types[i].status == NFS3_OK && (type == NF3CHR || type == NF3BLK))
+                        assert_int_equal(tnfs_getattr(t, tmount_id(t->m, name)).device,
+                                         5ull << 32 | 1);
         }
 }
 
@@ -500,7 +513,7 @@ int main(void)
             TNFS_TEST(largest_write_arrives_whole),
             TNFS_TEST(create_has_three_ways),
             TNFS_TEST(mkdir_and_symlink_make_their_kind),
-            TNFS_TEST(mknod_makes_fifos_and_sockets),
+            TNFS_TEST(mknod_makes_special_files),
             TNFS_TEST(remove_and_rmdir_take_names_away),
             TNFS_TEST(rename_moves_and_replaces),
             TNFS_TEST(link_gives_a_second_name),

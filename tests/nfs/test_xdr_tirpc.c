@@ -198,7 +198,7 @@ static void failures_decode(void **state)
         call(t, NFS_LINK, &q, NFS3ERR_NOTSUPP);
         q.type = NF3BLK;
         q.name = "dev";
-        call(t, NFS_MKNOD, &q, NFS3ERR_NOTSUPP);
+        call(t, NFS_MKNOD, &q, NFS3ERR_PERM);
         q.type = NF3DIR;
         call(t, NFS_MKNOD, &q, NFS3ERR_BADTYPE);
         q.name = "missing";

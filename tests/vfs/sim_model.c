@@ -272,6 +272,8 @@ static enum entry_kind entry_kind_of(const struct mnode *node)
         case ONODE_FILE:
         case ONODE_FIFO:
         case ONODE_SOCKET:
+        case ONODE_BLOCK:
+        case ONODE_CHAR:
                 break;
         }
         return (node->mode & 0100) != 0 ? ENTRY_EXEC : ENTRY_FILE;

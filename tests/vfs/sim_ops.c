@@ -244,7 +244,7 @@ static void op_make(struct sim *sim, enum onode_kind kind)
                 ? vfs_mkdir(sim->vfs, &run.call, id, name_span(name), &set, &attr, &wcc)
             : kind == ONODE_SYMLINK
                 ? vfs_symlink(sim->vfs, &run.call, id, name_span(name), target, &set, &attr, &wcc)
-                : vfs_mknod(sim->vfs, &run.call, id, name_span(name), kind, &set, &attr, &wcc));
+                : vfs_mknod(sim->vfs, &run.call, id, name_span(name), kind, 0, &set, &attr, &wcc));
         vfs_call_end(&run.call);
         expect_err(sim, "make", err, is_free ? HIF_OK : HIF_EEXIST);
         if (!is_free)

@@ -240,7 +240,7 @@ static void local_names_never_show(void **state)
         dir(m, "._folder");
         put(m, "._folder/inside", "x");
         TVFS_RUN(m, run, err,
-                 vfs_mknod(m->vfs, &run.call, NODEID_ROOT, span_str("fifo"), ONODE_FIFO, &set,
+                 vfs_mknod(m->vfs, &run.call, NODEID_ROOT, span_str("fifo"), ONODE_FIFO, 0, &set,
                            &attr, &wcc));
         vfs_call_end(&run.call);
         assert_int_equal(err, HIF_OK);

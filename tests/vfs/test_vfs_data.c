@@ -10,7 +10,7 @@
 
 static int setup(void **state)
 {
-        static const struct tmount_options options = {.seed = 1};
+        static const struct tmount_options options = {.seed = 1, .vfs = {.allow_other = true}};
         struct tmount *m = tmount_new(&options);
         AUTO_FREE uint8_t *blob = tmount_bytes(1, BLOB_SIZE);
         AUTO_FREE uint8_t *big = tmount_bytes(2, BIG_SIZE);
@@ -340,6 +340,26 @@ static void times_tell_of_changes(void **state)
                          tmount_attr(m, "dir/blob").ctime.sec);
 }
 
+/* Who may write to a file may take its set-id bits away, and nothing else of its mode: a kernel
+ * does that on a writer's behalf. */
+static void a_writer_drops_set_id_bits(void **state)
+{
+        struct tmount *m = *state;
+        struct vfs_setattr set = {.set = VFS_SET_MODE, .mode = 06766};
+
+        assert_int_equal(tvfs_setattr(m, "a.txt", &set), HIF_OK);
+        m->caller.uid = m->caller.gid = TMOUNT_UID + 1;
+        set.mode = 0744;
+        assert_int_equal(tvfs_setattr(m, "a.txt", &set), HIF_EPERM);
+        set.mode = 0777;
+        assert_int_equal(tvfs_setattr(m, "a.txt", &set), HIF_EPERM);
+        set.mode = 0766;
+        assert_int_equal(tvfs_setattr(m, "a.txt", &set), HIF_OK);
+        set.mode = 06766;
+        assert_int_equal(tvfs_setattr(m, "a.txt", &set), HIF_EPERM);
+        assert_int_equal(tmount_attr(m, "a.txt").mode, 0766);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -355,6 +375,7 @@ int main(void)
             TEST(stable_replies_say_what_they_wait_for),
             TEST(removed_content_goes_when_nobody_has_it),
             TEST(times_tell_of_changes),
+            TEST(a_writer_drops_set_id_bits),
         };
 
         return cmocka_run_group_tests_name("vfs: content", tests, NULL, NULL);

@@ -158,7 +158,7 @@ static enum hif_err op_mknod(struct attempt *a)
         struct vfs_attr attr;
         struct vfs_wcc wcc;
 
-        return vfs_mknod(a->m->vfs, a->call, a->ids->sub, span_str("new"), ONODE_FIFO, &no_set,
+        return vfs_mknod(a->m->vfs, a->call, a->ids->sub, span_str("new"), ONODE_FIFO, 0, &no_set,
                          &attr, &wcc);
 }
 
