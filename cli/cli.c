@@ -137,6 +137,7 @@ static enum hif_err set_defaults(struct cli *cli, struct hif_why *why)
 
         config->ram_max = 256ull << 20;
         config->ssd_max = 4ull << 30;
+        config->ahead_after = 5;
         err = replace(&config->store, cli_default_store(cli->paths.data_dir), why);
         if (err == HIF_OK)
                 err = replace(&config->author, default_author(), why);
@@ -144,6 +145,8 @@ static enum hif_err set_defaults(struct cli *cli, struct hif_why *why)
                 err = replace(&config->front_end, strdup("auto"), why);
         if (err == HIF_OK)
                 err = replace(&config->durability, strdup("process"), why);
+        if (err == HIF_OK)
+                err = replace(&config->ahead, strdup("auto"), why);
         return err;
 }
 
@@ -195,6 +198,7 @@ void cli_free(struct cli *cli)
         free(cli->config.author);
         free(cli->config.front_end);
         free(cli->config.durability);
+        free(cli->config.ahead);
         cli->paths = (struct cli_paths){0};
         cli->config = (struct cli_config){0};
 }

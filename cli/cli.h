@@ -48,6 +48,8 @@ struct cli_config {
         uint64_t ram_max, ssd_max; /* bytes */
         uint32_t threads;          /* of the pool; 0 = number of CPUs */
         uint32_t loops;            /* event loops; 0 = 1 */
+        char *ahead;               /* uploads ahead of landings: "auto", "on", "off" */
+        uint32_t ahead_after;      /* ... of what has not been written for so many seconds */
 };
 
 struct cli {

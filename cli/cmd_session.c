@@ -153,6 +153,7 @@ static int cmd_session_status(struct cli *cli, int argc, char **argv)
         }
         printf("mounted at %s through %s\n", json_text(result, "mount_point"),
                json_text(result, "front_end"));
+        print_uploads(result);
         json_decref(result);
         return cli_finish(cli, EXIT_DONE);
 }

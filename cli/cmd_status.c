@@ -62,6 +62,25 @@ static void print_change(const struct cli *cli, const json_t *item)
         printf("%s\n", slash);
 }
 
+void print_uploads(const json_t *status)
+{
+        const json_t *uploads = json_object_get(status, "uploads");
+        json_int_t left = json_integer_value(json_object_get(uploads, "files_left"));
+        json_int_t stored = json_integer_value(json_object_get(uploads, "files_stored"));
+        const char *reason = json_string_value(json_object_get(uploads, "reason"));
+
+        if (!json_is_true(json_object_get(uploads, "on")) || left + stored == 0)
+                return;
+        if (left == 0)
+                printf("uploaded: all that landing needs\n");
+        else
+                printf("uploaded: %lld of %lld file(s), %.1f MB to go\n", (long long)stored,
+                       (long long)(stored + left),
+                       (double)json_integer_value(json_object_get(uploads, "bytes_left")) / 1e6);
+        if (reason != NULL)
+                printf("uploads wait: %s\n", reason);
+}
+
 int cmd_status(struct cli *cli, int argc, char **argv)
 {
         struct hif_why why = {0};
@@ -83,6 +102,7 @@ int cmd_status(struct cli *cli, int argc, char **argv)
         if (json_array_size(changes) == 0)
                 printf("no changes against @%lld\n",
                        (long long)json_integer_value(json_object_get(result, "base")));
+        print_uploads(result);
         json_decref(result);
         return cli_finish(cli, EXIT_DONE);
 }

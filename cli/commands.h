@@ -20,4 +20,7 @@ command_fn cmd_store;
 command_fn cmd_unmount;
 command_fn cmd_version;
 
+/* What a status says of uploads ahead, as text (cmd_status.c). */
+void print_uploads(const json_t *status);
+
 #endif

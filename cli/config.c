@@ -74,6 +74,18 @@ static enum hif_err read_addressing(const char *value, void *out, const char **e
                    : HIF_EINVAL;
 }
 
+static enum hif_err read_ahead(const char *value, void *out, const char **expected)
+{
+        enum hif_err err = read_text(value, out, expected);
+
+        *expected = "auto, on or off";
+        if (err != HIF_OK)
+                return err;
+        return strcmp(value, "auto") == 0 || strcmp(value, "on") == 0 || strcmp(value, "off") == 0
+                   ? HIF_OK
+                   : HIF_EINVAL;
+}
+
 static bool read_number(const char *value, uint64_t *out, const char **end)
 {
         char *after;
@@ -120,6 +132,18 @@ static enum hif_err read_threads(const char *value, void *out, const char **expe
         return HIF_OK;
 }
 
+static enum hif_err read_seconds(const char *value, void *out, const char **expected)
+{
+        const char *end;
+        uint64_t number;
+
+        *expected = "a number of seconds, from 1 to 3600";
+        if (!read_number(value, &number, &end) || *end || number < 1 || number > 3600)
+                return HIF_EINVAL;
+        *(uint32_t *)out = (uint32_t)number;
+        return HIF_OK;
+}
+
 static const struct setting settings[] = {
     {"store", "url", read_text, offsetof(struct cli_config, store)},
     {"store", "s3-addressing", read_addressing, offsetof(struct cli_config, s3_addressing)},
@@ -129,6 +153,8 @@ static const struct setting settings[] = {
     {"cache", "ram-max", read_size, offsetof(struct cli_config, ram_max)},
     {"cache", "ssd-max", read_size, offsetof(struct cli_config, ssd_max)},
     {"daemon", "threads", read_threads, offsetof(struct cli_config, threads)},
+    {"uploads", "ahead", read_ahead, offsetof(struct cli_config, ahead)},
+    {"uploads", "after", read_seconds, offsetof(struct cli_config, ahead_after)},
     {"daemon", "loops", read_threads, offsetof(struct cli_config, loops)},
 };
 

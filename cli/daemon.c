@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "base/loop.h"
+#include "cli/workspace_ahead.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -301,6 +302,7 @@ static enum hif_err start_parts(struct frame *frame, struct hif_why *why)
 
         pthread_mutex_init(&daemon->lock, NULL);
         pthread_mutex_init(&daemon->resuming, NULL);
+        sem_init(&daemon->uploads, 0, AHEAD_ROUNDS_MAX);
         err = pool_new(config->threads > 0 ? config->threads
                        : cpus > 0          ? (size_t)cpus
                                            : 1,
@@ -322,6 +324,7 @@ static void stop_parts(struct daemon *daemon)
         if (daemon->pool != NULL)
                 pool_free(daemon->pool);
         json_decref(daemon->unresumed);
+        sem_destroy(&daemon->uploads);
         pthread_mutex_destroy(&daemon->resuming);
         pthread_mutex_destroy(&daemon->lock);
 }

@@ -1,5 +1,5 @@
 /* workspace.c - opening, mounting, resuming and unmounting a session. */
-#include "cli/workspace_impl.h"
+#include "cli/workspace_ahead.h"
 
 #include "base/cleanup.h"
 #include "base/log.h"
@@ -214,6 +214,7 @@ static struct workspace *workspace_new(struct daemon *daemon,
  */
 static void close_workspace(struct workspace *workspace)
 {
+        ahead_stop(STEAL(workspace->ahead));
         if (workspace->vfs != NULL)
                 front_stop(workspace);
         close_parts(workspace);
@@ -264,6 +265,8 @@ enum hif_err workspace_mount(struct daemon *daemon, const struct workspace_optio
                 err = records_mark_mounted(workspace, true);
         if (err == HIF_OK)
                 err = workspace_summary(workspace, "open");
+        if (err == HIF_OK)
+                err = ahead_start(workspace, &workspace->ahead);
         if (err != HIF_OK) {
                 if (why->text[0] == '\0')
                         why_set(why, err, "%s could not be mounted: %s", options->project,
@@ -328,6 +331,8 @@ enum hif_err workspace_resume(struct daemon *daemon, const char *dir, char **mou
                 err = records_resume(workspace, why);
         if (err == HIF_OK)
                 err = front_start(workspace, true, NULL, why);
+        if (err == HIF_OK)
+                err = ahead_start(workspace, &workspace->ahead);
         if (err != HIF_OK) {
                 abandon_mount(workspace);
                 return err;

@@ -18,6 +18,7 @@
 #include "vfs/vfs.h"
 
 #include <pthread.h>
+#include <semaphore.h>
 
 struct workspace;
 
@@ -34,6 +35,7 @@ struct daemon {
         pthread_mutex_t lock;     /* of what is below */
         struct workspace *first;
         json_t *unresumed; /* mount points that did not come back: why */
+        sem_t uploads;     /* how many workspaces may still store ahead of landing */
 };
 
 enum front_end { FRONT_AUTO, FRONT_NFS, FRONT_FUSE };

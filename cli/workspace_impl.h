@@ -43,6 +43,7 @@ struct workspace {
         struct vfs *vfs;
         struct nfs_server *nfs;
         struct fuse_server *fuse;
+        struct ahead *ahead; /* uploads ahead of landing; NULL: off */
         atomic_bool mounted; /* as far as is known: front_is_mounted looks */
 
         struct session_id session;

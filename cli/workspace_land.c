@@ -179,6 +179,7 @@ static enum hif_err land_changes(struct landing *landing, bool dry_run, struct h
                          &landing->work.reader, why);
         if (err != HIF_OK)
                 return err;
+        work_staged(&landing->work);
         return land_commit(landing->land, landing->work.changes, landing->work.change_count, NULL,
                            dry_run, &landing->result, why);
 }
@@ -207,6 +208,8 @@ static enum hif_err run(struct landing *landing, const char *goal, bool dry_run,
                 err = land_changes(landing, dry_run, why);
         else if (err == HIF_OK)
                 dry_run = false; /* what has landed is followed, whatever was asked for */
+        if (err == HIF_OK && !dry_run && !landing->result.already_landed)
+                land_tidy(landing->land);
         if (err == HIF_OK && !dry_run)
                 err = move_on(landing, why);
         return err;

@@ -1,4 +1,5 @@
 /* workspace_status.c - `hif status` and `hif diff`. */
+#include "cli/workspace_ahead.h"
 #include "cli/workspace_changes.h"
 
 #include "base/cleanup.h"
@@ -13,7 +14,7 @@
 enum hif_err workspace_status(struct workspace *workspace, json_t **result, struct hif_why *why)
 {
         struct vfs_snapshot snapshot;
-        json_t *list, *value = NULL;
+        json_t *list, *uploads, *value = NULL;
         size_t ignored;
         enum hif_err err = changes_take(workspace, &snapshot, &ignored, why);
 
@@ -31,9 +32,11 @@ enum hif_err workspace_status(struct workspace *workspace, json_t **result, stru
                         json_set_path(item, "from", change->path_from);
                 json_array_append_new(list, item);
         }
+        uploads = ahead_status(workspace->ahead, &snapshot);
         changes_free(workspace, &snapshot);
         err = workspace_describe(workspace, &value);
         if (err != HIF_OK || json_object_set_new(value, "changes", list) != 0 ||
+            json_object_set_new(value, "uploads", uploads) != 0 ||
             json_object_set_new(value, "ignored",
                                 ignored == IGNORED_UNKNOWN
                                     ? json_null()

@@ -1,7 +1,7 @@
 #include "cli/workspace_work.h"
 
+#include "cli/workspace_ahead.h"
 #include "cli/workspace_changes.h"
-#include "cli/workspace_impl.h"
 #include "cli/workspace_session.h"
 
 #include <stdlib.h>
@@ -70,9 +70,20 @@ static void take(void *arg)
 enum hif_err work_take(struct work *work, struct workspace *workspace)
 {
         *work = (struct work){.workspace = workspace, .reader = {.read = read_content}};
+        ahead_pause(workspace->ahead);
         fetch_nodes_blocking_init(&work->nodes, workspace->origin);
         loop_call(workspace->loop, take, work);
         return work->err;
+}
+
+/* What was stored ahead needs no reading. */
+static void use_stored(const struct work *work, const struct vfs_expanded *item,
+                       struct land_change *change)
+{
+        if (item->content != NULL)
+                change->have_hash =
+                    ahead_stored(work->workspace->ahead, &work->snapshot.base, item->node,
+                                 item->content, &change->hash, &change->loc);
 }
 
 enum hif_err work_list(struct work *work, struct hif_why *why)
@@ -105,8 +116,23 @@ enum hif_err work_list(struct work *work, struct hif_why *why)
                                          .loc = item->loc,
                                          .content = i,
                                          .path_from = item->path_from};
+                use_stored(work, item, &work->changes[work->change_count - 1]);
         }
         return HIF_OK;
+}
+
+void work_staged(struct work *work)
+{
+        for (size_t i = 0; i < work->change_count; i++) {
+                const struct land_change *change = &work->changes[i];
+                struct vfs_expanded *item = &work->expanded[change->content];
+
+                if (!change->have_hash)
+                        continue;
+                item->have_hash = true;
+                item->hash = change->hash;
+                item->loc = change->loc;
+        }
 }
 
 static void free_snapshot(void *arg)
@@ -121,5 +147,7 @@ void work_free(struct work *work)
         free(work->changes);
         if (work->taken)
                 loop_call(work->workspace->loop, free_snapshot, work);
+        if (work->workspace != NULL)
+                ahead_resume(work->workspace->ahead);
         *work = (struct work){0};
 }

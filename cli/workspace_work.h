@@ -26,10 +26,14 @@ struct work {
  */
 HIF_MUST_USE enum hif_err work_flush(struct workspace *workspace, const char *verb,
                                      struct hif_why *why);
-/* A frozen snapshot. HIF_EBUSY: there is one. */
+/* A frozen snapshot; uploads ahead pause until work_free, so that the journal has
+ * one writer.
+ * HIF_EBUSY: there is one. */
 HIF_MUST_USE enum hif_err work_take(struct work *work, struct workspace *workspace);
 /* The paths that land, without the ignored ones. */
 HIF_MUST_USE enum hif_err work_list(struct work *work, struct hif_why *why);
+/* After land_stage: the move to the new base need not hash it all once more. */
+void work_staged(struct work *work);
 void work_free(struct work *work);
 
 #endif

@@ -310,6 +310,24 @@ void overlay_each_node(const struct overlay *overlay,
                         return;
 }
 
+void overlay_each_node_of(const struct overlay *overlay, uint32_t part,
+                          bool (*each)(void *arg, const struct onode *node), void *arg)
+{
+        uint64_t id;
+        void *row;
+
+        _Static_assert(OVERLAY_PARTS == IDMAP_SHARDS, "a part is a shard");
+        for (struct idmap_at at = {.shard = part};
+             idmap_next(&overlay->rows.nodes, &at, &id, &row) && at.shard == part;)
+                if (!each(arg, &((struct node_row *)row)->node))
+                        return;
+}
+
+uint64_t overlay_torn(const struct overlay *overlay)
+{
+        return overlay->torn;
+}
+
 const struct odirent *overlay_dirent(const struct overlay *overlay, uint64_t dir, uint64_t hash60,
                                      struct span name)
 {

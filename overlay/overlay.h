@@ -112,6 +112,11 @@ uint64_t overlay_new_id(struct overlay *overlay);
 /* Call each for every node row until it returns false; the overlay must not change meanwhile. */
 void overlay_each_node(const struct overlay *overlay,
                        bool (*each)(void *arg, const struct onode *node), void *arg);
+/* The same for one of OVERLAY_PARTS parts, so that no call takes long where there are many. A node
+ * stays in its part; between two parts the overlay may change. */
+#define OVERLAY_PARTS 256u
+void overlay_each_node_of(const struct overlay *overlay, uint32_t part,
+                          bool (*each)(void *arg, const struct onode *node), void *arg);
 
 /* --- directory entries --- */
 
@@ -224,6 +229,10 @@ struct onote overlay_note(const struct overlay *overlay, size_t index);
  * HIF_EIO, HIF_EROFS. The caller then aborts. */
 HIF_MUST_USE enum hif_err overlay_write(struct otx *tx, uint64_t id, uint64_t offset,
                                         struct span data);
+
+/* Rises when a write was not committed: content may then have changed while data_seq has not, and
+ * whoever remembers content by data_seq has to forget it. Thread-safe. */
+uint64_t overlay_torn(const struct overlay *overlay);
 
 enum opiece_kind { OPIECE_DATA, OPIECE_BASE, OPIECE_ZERO };
 

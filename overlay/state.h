@@ -62,7 +62,7 @@ struct overlay {
         struct otx tx;
         uint64_t ids_next;
 
-        _Atomic uint64_t seq, durable, verifier;
+        _Atomic uint64_t seq, durable, verifier, torn;
         _Atomic int sync_state;
         _Atomic bool kicked; /* the flusher knows that there is something new */
 

@@ -257,8 +257,10 @@ enum hif_err overlay_write(struct otx *tx, uint64_t id, uint64_t offset, struct 
                          offset, data, &extent);
         if (node->sparse != sparse)
                 node->sparse_made = true;
-        if (err != HIF_OK)
+        if (err != HIF_OK) {
+                overlay->torn++;
                 return err;
+        }
         node->present = true;
         node->own = false;
         node->extents++;
@@ -356,9 +358,11 @@ static void tx_end(struct otx *tx)
 void otx_abort(struct otx *tx)
 {
         assert(tx->open);
-        for (size_t i = 0; i < tx->node_count; i++)
+        for (size_t i = 0; i < tx->node_count; i++) {
+                tx->overlay->torn += node_at(tx, i)->extents > 0;
                 if (node_at(tx, i)->sparse_made)
                         data_abandon(&tx->overlay->data, node_at(tx, i)->sparse);
+        }
         tx_end(tx);
 }
 

@@ -149,12 +149,17 @@ static struct puts_batch *come_down(struct puts *puts)
         return batch;
 }
 
+static bool cancelled(const struct puts *puts)
+{
+        return puts->hooks && puts->hooks->cancelled && puts->hooks->cancelled(puts->hooks);
+}
+
 static enum hif_err settle_oldest(struct puts *puts, struct hif_why *why)
 {
         struct puts_batch *batch = come_down(puts);
         enum hif_err err = verdict(puts, batch, why);
 
-        for (uint32_t i = 1; i < PUT_REPEATS && err == HIF_EUNREACHABLE; i++) {
+        for (uint32_t i = 1; i < PUT_REPEATS && err == HIF_EUNREACHABLE && !cancelled(puts); i++) {
                 land_pause(puts->project->env, puts->hooks, puts->project->store->local, i);
                 repeat(puts, batch);
                 err = verdict(puts, batch, why);

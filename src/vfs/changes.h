@@ -22,6 +22,7 @@ struct vfs_content {
         size_t piece_count;
         struct entry base; /* for BASE pieces */
         uint64_t size;
+        uint64_t data_seq; /* of the row: the same one, the same content (but see overlay_torn) */
 };
 
 struct vfs_change {

@@ -28,6 +28,7 @@ static enum hif_err copy_content(struct copying *copying, const struct onode *no
 
         out->base = node->base;
         out->size = node->size;
+        out->data_seq = node->data_seq;
         out->pieces = arena_alloc(copying->arena, max * sizeof(*out->pieces));
         if (out->pieces == NULL)
                 return HIF_ENOMEM;

@@ -14,6 +14,8 @@ wrong '# x\n\n[store]\nurll = x\n' "$config:4: there is no setting \"urll\" in s
 wrong 'url = x\n' "$config:1: there is no setting \"url\" in section []"
 wrong '[mount]\nfront-end = ftp\n' 'auto, nfs or fuse'
 wrong '[mount]\ndurability = maybe\n' 'process or power'
+wrong '[uploads]\nahead = perhaps\n' 'auto, on or off'
+wrong '[uploads]\nafter = 0\n' 'a number of seconds, from 1 to 3600'
 wrong '[daemon]\nthreads = 257\n' 'a number from 0 to 256'
 wrong '[daemon]\nthreads = -1\n' 'a number from 0 to 256'
 wrong '[cache]\nssd-max = 99999999999T\n' 'powers of 1024'
@@ -35,6 +37,9 @@ durability = power
 author = Ada Lovelace <ada@example.org>
 [store]
    url = file://$scratch/store
+[uploads]
+ahead = off
+after = 30
 [daemon]
 threads = 2
 loops = 1

@@ -182,6 +182,22 @@ static void reserve_is_kept_from_writes(void **state)
 }
 
 /* A read that would wait for the disk says so, and succeeds after overlay_load. */
+/* A write that does not end in a record may have changed bytes all the same, and says so. */
+static void an_aborted_write_is_torn(void **state)
+{
+        struct toverlay *t = *state;
+        uint64_t id = t_create(t, NODEID_ROOT, "f"), torn = overlay_torn(t->overlay);
+        struct otx *tx;
+
+        t_write(t, id, 0, "aaaa");
+        t_truncate(t, id, 2);
+        assert_int_equal(overlay_torn(t->overlay), torn);
+        tx = otx_begin(t->overlay);
+        assert_int_equal(overlay_write(tx, id, 0, span_str("bb")), HIF_OK);
+        otx_abort(tx);
+        assert_true(overlay_torn(t->overlay) > torn);
+}
+
 static void load_done(struct overlay_load *load, enum hif_err err)
 {
         *(enum hif_err *)load->arg = err;
@@ -219,6 +235,7 @@ int main(void)
             TEST(dead_data_files_are_removed),
             TEST(full_disk_refuses_writes_and_changes_nothing),
             TEST(reserve_is_kept_from_writes),
+            TEST(an_aborted_write_is_torn),
             TEST(uncached_read_is_a_miss),
         };
 
