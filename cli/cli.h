@@ -26,6 +26,8 @@ enum cli_exit {
         EXIT_NOTHING = 5,     /* land: nothing to land */
         EXIT_NOT_FOUND = 6,   /* no such project, session, position, path, mount */
         EXIT_UNREACHABLE = 7, /* the store or the daemon does not answer */
+        EXIT_DAMAGED = 8,     /* fsck: there are errors */
+        EXIT_WARNINGS = 9,    /* fsck: there are warnings, and no errors */
 };
 
 /* Where things are (XDG Base Directory Specification); absolute, created 0700 when first used. */
@@ -184,6 +186,8 @@ struct progress *progress_begin(const struct cli *cli, const char *what);
 void progress_set(struct progress *progress, uint64_t done, uint64_t total, uint64_t bytes);
 /* The same for work that is counted in bytes alone. */
 void progress_bytes(struct progress *progress, uint64_t done, uint64_t total);
+/* Clears the line, so that something can be printed; the next call of the others draws it again. */
+void progress_pause(struct progress *progress);
 void progress_end(struct progress *progress); /* clears the line */
 
 #endif

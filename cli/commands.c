@@ -14,6 +14,7 @@ const struct command commands[] = {
     {"cat", "write a file of a project", cmd_cat},
     {"session", "list, show and abandon sessions", cmd_session},
     {"store", "ask a store whether landing there is safe", cmd_store},
+    {"fsck", "check a project in the store", cmd_fsck},
     {"daemon", "show, run and stop the daemon", cmd_daemon},
     {"help", "list the commands, or tell about one", cmd_help},
     {"version", "print the version", cmd_version},

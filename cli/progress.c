@@ -90,9 +90,14 @@ void progress_bytes(struct progress *progress, uint64_t done, uint64_t total)
                       percent(done, total), size, all, rate);
 }
 
-void progress_end(struct progress *progress)
+void progress_pause(struct progress *progress)
 {
         if (progress && progress->drawn_ns != 0)
                 (void)fputs("\r\033[K", stderr);
+}
+
+void progress_end(struct progress *progress)
+{
+        progress_pause(progress);
         free(progress);
 }

@@ -170,4 +170,13 @@ HIF_MUST_USE enum hif_err tree_apply(struct tree_source *source, struct tree_sin
 HIF_MUST_USE enum hif_err tree_verify(struct tree_source *source, const struct tree_params *params,
                                       const struct hif_hash *root, struct hif_why *why);
 
+/* What one node shows by itself, beyond tree_node_check: it ends where the rule says (last: it is
+ * the last of its level and may end anywhere), its bytes are the one encoding of its entries,
+ * symlinks have the hashes of their targets, the root is a directory. HIF_ECORRUPT with a reason.
+ */
+HIF_MUST_USE enum hif_err tree_verify_node(const struct tree_params *params,
+                                           const struct hif_hash *hash,
+                                           const struct tree_node *node, bool last,
+                                           struct hif_why *why);
+
 #endif

@@ -73,6 +73,48 @@ static enum hif_err check_encoding(struct verify *v, const struct hif_hash *hash
         return err;
 }
 
+static enum hif_err check_entries(struct verify *v, const struct hif_hash *hash,
+                                  const struct tree_node *leaf)
+{
+        for (uint32_t i = 0; leaf->level == 0 && i < leaf->count; i++) {
+                struct entry entry;
+                struct hif_hash target;
+                uint8_t key[KEY_SIZE_MAX];
+
+                tree_node_entry(leaf, i, &entry);
+                if (i == 0 && entry.kind != ENTRY_DIR && node_key_copy(leaf, 0, key) == 0)
+                        return corrupt(v, hash, "the root is no directory");
+                if (entry.kind != ENTRY_SYMLINK)
+                        continue;
+                target = hash_of(HASH_BLOB, entry.target);
+                if (!hash_eq(&target, &entry.hash))
+                        return corrupt(v, hash, "a symlink's hash is not that of its target");
+        }
+        return HIF_OK;
+}
+
+static enum hif_err check_alone(struct verify *v, const struct hif_hash *hash,
+                                const struct tree_node *node, bool last)
+{
+        enum hif_err err = check_boundaries(v, hash, node, last);
+
+        if (!err)
+                err = check_encoding(v, hash, node);
+        return err ? err : check_entries(v, hash, node);
+}
+
+enum hif_err tree_verify_node(const struct tree_params *params, const struct hif_hash *hash,
+                              const struct tree_node *node, bool last, struct hif_why *why)
+{
+        struct verify v = {.params = params, .why = why};
+        enum hif_err err;
+
+        assert(tree_params_valid(params));
+        err = check_alone(&v, hash, node, last);
+        builder_free(&v.builder);
+        return err;
+}
+
 static enum hif_err check_parent(struct verify *v, const struct hif_hash *hash, struct span key)
 {
         struct span prefix = key_parent_prefix(key);
@@ -112,20 +154,10 @@ static enum hif_err check_leaf(struct verify *v, const struct hif_hash *hash,
         for (uint32_t i = 0; i < leaf->count; i++) {
                 uint8_t key[KEY_SIZE_MAX];
                 size_t size = node_key_copy(leaf, i, key);
-                struct entry entry;
-                struct hif_hash target;
                 enum hif_err err = check_parent(v, hash, span_of(key, size));
 
                 if (err)
                         return err;
-                tree_node_entry(leaf, i, &entry);
-                if (size == 0 && entry.kind != ENTRY_DIR)
-                        return corrupt(v, hash, "the root is no directory");
-                if (entry.kind != ENTRY_SYMLINK)
-                        continue;
-                target = hash_of(HASH_BLOB, entry.target);
-                if (!hash_eq(&target, &entry.hash))
-                        return corrupt(v, hash, "a symlink's hash is not that of its target");
         }
         return HIF_OK;
 }
@@ -134,10 +166,8 @@ static enum hif_err check_leaf(struct verify *v, const struct hif_hash *hash,
 static enum hif_err check_node(struct verify *v, const struct hif_hash *hash,
                                const struct tree_node *node, bool last)
 {
-        enum hif_err err = check_boundaries(v, hash, node, last);
+        enum hif_err err = check_alone(v, hash, node, last);
 
-        if (!err)
-                err = check_encoding(v, hash, node);
         if (err)
                 return err;
         if (node->level == 0)
