@@ -223,7 +223,7 @@ static enum hif_err add_line(struct scan *scan, char *line)
 static enum hif_err parse(struct aws_ini *ini, const char *path, struct hif_why *why)
 {
         struct scan scan = {.ini = ini, .path = path, .why = why};
-        char *line = ini->text, *end = ini->text + ini->size;
+        char *line = ini->text, *end = ini->text ? ini->text + ini->size : NULL;
         enum hif_err err = HIF_OK;
         size_t lines = 1;
 

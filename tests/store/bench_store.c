@@ -1,14 +1,18 @@
-/* bench_store DIR [SECONDS]: puts and gets a second of small objects in a directory store, in
- * batches of 1, 64 and 1,000 and by number of threads, beside what the file system gives for one
- * file after the other: create, write, fsync, and fsync of its directory.
+/* bench_store DIR|s3://BUCKET/PREFIX [SECONDS]: puts and gets a second of small objects, in batches
+ * of 1, 64 and 1,000.
  *
- * DIR is made, and removed afterwards with all that is in it. */
+ * In a directory store: by number of threads, beside what the file system gives for one file after
+ * the other: create, write, fsync, and fsync of its directory. DIR is made, and removed afterwards
+ * with all that is in it.
+ *
+ * In S3: with this process's CPU time for a request, below a prefix of its own, which stays. */
 #include "store/store.h"
 
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -25,6 +29,15 @@ struct bench {
         uint8_t *body;
         size_t serial; /* of the object put next */
 };
+
+static double cpu_s(void)
+{
+        struct rusage usage;
+
+        getrusage(RUSAGE_SELF, &usage);
+        return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+               (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1e-6;
+}
 
 static double now_s(struct bench *bench)
 {
@@ -126,6 +139,40 @@ static void bench_store(struct bench *bench, size_t threads)
         store_close(store);
 }
 
+static void bench_s3(struct bench *bench)
+{
+        static const size_t sizes[] = {1024, 65536};
+        static const size_t batches[] = {1, 16, 64, BATCH_MAX};
+        struct hif_why why = {.text = ""};
+        struct store *store;
+        char url[512];
+
+        snprintf(url, sizeof(url), "%s/bench-%016llx", bench->dir,
+                 (unsigned long long)env_random_u64(&bench->env));
+        if (store_open(&bench->env, url, true, &store, &why)) {
+                fprintf(stderr, "bench_store: %s\n", why.text);
+                exit(1);
+        }
+        printf("%6s %7s %10s %10s %12s %12s\n", "bytes", "batch", "puts/s", "gets/s", "CPU us/put",
+               "CPU us/get");
+        for (size_t s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++) {
+                for (size_t b = 0; b < sizeof(batches) / sizeof(batches[0]); b++) {
+                        size_t from = bench->serial;
+                        double cpu = cpu_s(), put_cpu, puts, gets;
+
+                        puts = put_rate(bench, store, sizes[s], batches[b]);
+                        put_cpu = (cpu_s() - cpu) * 1e6 / (double)(bench->serial - from);
+                        cpu = cpu_s();
+                        gets = get_rate(bench, store, batches[b], from);
+                        printf("%6zu %7zu %10.0f %10.0f %12.1f %12.1f\n", sizes[s], batches[b],
+                               puts, gets, put_cpu,
+                               (cpu_s() - cpu) * 1e6 / (gets * bench->seconds));
+                        fflush(stdout);
+                }
+        }
+        store_close(store);
+}
+
 static double plain_rate(struct bench *bench, size_t size)
 {
         struct env *env = &bench->env;
@@ -159,13 +206,18 @@ int main(int argc, char **argv)
         struct bench bench = {.env = env_system(NULL), .seconds = 1};
 
         if (argc < 2 || argc > 3) {
-                fprintf(stderr, "usage: bench_store DIR [SECONDS]\n");
+                fprintf(stderr, "usage: bench_store DIR|s3://BUCKET/PREFIX [SECONDS]\n");
                 return 2;
         }
         bench.dir = argv[1];
         if (argc == 3)
                 bench.seconds = atof(argv[2]);
         bench.body = calloc(1, 65536);
+        if (bench.body && strncmp(bench.dir, "s3://", 5) == 0) {
+                bench_s3(&bench);
+                free(bench.body);
+                return 0;
+        }
         if (!bench.body || mkdir(bench.dir, 0755)) {
                 fprintf(stderr, "bench_store: cannot make %s: give a path that is not there yet\n",
                         bench.dir);

@@ -75,7 +75,7 @@ static size_t body_size(const char *head)
 static char *read_request(struct connection *connection, struct buf *in)
 {
         for (;;) {
-                uint8_t *end = memmem(in->data, in->size, "\r\n\r\n", 4);
+                uint8_t *end = in->size ? memmem(in->data, in->size, "\r\n\r\n", 4) : NULL;
 
                 if (end) {
                         size_t head = (size_t)(end - in->data) + 4;
