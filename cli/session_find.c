@@ -255,6 +255,7 @@ static enum hif_err find_landed(struct view *view, const char *name, struct sess
                                 struct hif_why *why)
 {
         AUTO_FREE char *dir = NULL, *prefix = NULL;
+        struct hif_why said;
         struct store_req req = {.op = STORE_LIST, .list_max = SESSION_OBJECTS_MAX};
         struct session_id id, last = {0};
         struct hif_hash hash;
@@ -268,7 +269,8 @@ static enum hif_err find_landed(struct view *view, const char *name, struct sess
         store_run(view->project.store, &req, 1);
         if (req.result != HIF_OK)
                 err = why_set(why, req.result, "the sessions in %s cannot be listed: %s",
-                              store_url(view->project.store), hif_strerror(req.result));
+                              store_url(view->project.store),
+                              store_reason(view->project.store, req.result, &said));
         for (size_t i = 0; err == HIF_OK && i < req.list.count; i++) {
                 if (!parse_key(req.list.items[i].key, strlen(dir), &id, &hash))
                         continue;

@@ -30,13 +30,10 @@ enum hif_err object_why(const struct project *project, enum hif_err err, const c
                         const char *key, struct hif_why *why)
 {
         struct hif_why said;
+        const char *reason = store_reason(project->store, err, &said);
 
-        if (err != HIF_ENOENT && err != HIF_ELOST && err != HIF_ECORRUPT &&
-            store_why(project->store, &said))
-                return why_set(why, err, "cannot %s %s in %s: %s", verb, key,
-                               store_url(project->store), said.text);
         return why_set(why, err, "cannot %s %s in %s: %s%s", verb, key, store_url(project->store),
-                       hif_strerror(err), next_step(err));
+                       reason, reason == said.text ? "" : next_step(err));
 }
 
 enum hif_err object_get(const struct project *project, const char *key, uint64_t size_max,

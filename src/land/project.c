@@ -304,6 +304,7 @@ enum hif_err project_list(struct env *env, struct store *store,
         char **names = NULL;
         size_t count = 0;
         char key[STORE_KEY_MAX + 2] = PROJECTS_PREFIX;
+        struct hif_why said;
         enum hif_err err;
 
         /* One key a project: from any of its keys, go on behind all of them ('0' follows '/'). */
@@ -318,7 +319,8 @@ enum hif_err project_list(struct env *env, struct store *store,
         if (err == HIF_ENOENT)
                 err = HIF_OK;
         if (err != HIF_OK)
-                (void)why_set(why, err, "cannot list %s: %s", store_url(store), hif_strerror(err));
+                (void)why_set(why, err, "cannot list %s: %s", store_url(store),
+                              store_reason(store, err, &said));
         if (count > 0)
                 qsort(names, count, sizeof(*names), compare_names);
         for (size_t i = 0; i < count && err == HIF_OK; i++)

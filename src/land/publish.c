@@ -88,10 +88,14 @@ enum hif_err publish_slot(const struct project *project, struct land_hooks *hook
                                 slot_read_free(winner);
                         return err == HIF_OK ? HIF_OK : HIF_EUNKNOWN;
                 }
-                if (refused(put) && !pending)
+                if (refused(put) && !pending) {
+                        struct hif_why said;
+                        const char *reason = store_reason(project->store, put, &said);
+
                         return why_set(why, put, "cannot write @%" PRIu64 " to %s: %s%s", position,
-                                       store_url(project->store), hif_strerror(put),
-                                       next_step(put));
+                                       store_url(project->store), reason,
+                                       reason == said.text ? "" : next_step(put));
+                }
                 if (!refused(put) && put != HIF_EUNREACHABLE)
                         pending = true; /* it may arrive, now or later */
         }

@@ -264,6 +264,7 @@ void land_tidy(struct land *land)
         for (struct known_pack *pack = land->known.packs; pack; pack = pack->next) {
                 struct layout_key key = layout_pack(&land->project->layout, &pack->hash);
                 struct store_req req = {.op = STORE_DELETE, .key = key.text};
+                struct hif_why said;
 
                 if (!pack->stale || !pack->own)
                         continue;
@@ -272,7 +273,7 @@ void land_tidy(struct land *land)
                         log_line(land->env->log, LOG_WARN, "land",
                                  "%s in %s is named by no landing, but could not be deleted: %s",
                                  key.text, store_url(land->project->store),
-                                 hif_strerror(req.result));
+                                 store_reason(land->project->store, req.result, &said));
                 store_req_free(&req);
         }
 }

@@ -147,6 +147,7 @@ static enum hif_err set_style(struct aws_settings *out, struct given style, stru
                 return why_set(why, HIF_EINVAL, "%s is \"%.40s\"; it may be path, virtual or auto",
                                style.by, style.value);
         out->path_style = style.value[0] == 'p';
+        out->style_given = true;
         return HIF_OK;
 }
 

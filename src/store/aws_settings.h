@@ -44,6 +44,7 @@ struct aws_settings {
         char *endpoint_url;     /* "http://host:port", without a slash at the end; NULL: AWS's */
         char *ca_bundle;        /* NULL: the system's */
         bool path_style;        /* false: the bucket is part of the host's name */
+        bool style_given;       /* false: path_style follows from endpoint_url */
 };
 
 /* HIF_ENOENT: AWS_PROFILE names a profile that no file has. HIF_EINVAL: a value that makes no

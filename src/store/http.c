@@ -2,11 +2,10 @@
 #include "store/http_impl.h"
 
 #include <assert.h>
-#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define POLL_MAX_MS 1000
 
@@ -383,18 +382,31 @@ static enum hif_err prepare_handles(struct http *http)
         return HIF_OK;
 }
 
+/* libcurl would find out at the first request, and say less. */
+static enum hif_err check_bundle(struct env *env, const char *path, struct hif_why *why)
+{
+        int fd;
+        enum hif_err err = env->ops->open(env, path, O_RDONLY, 0, &fd);
+
+        if (err)
+                return why_set(
+                    why, HIF_EINVAL,
+                    "the CA bundle %s cannot be read: %s; set AWS_CA_BUNDLE to a file of "
+                    "PEM certificates, or unset it",
+                    path, hif_strerror(err));
+        env->ops->close(env, fd);
+        return HIF_OK;
+}
+
 enum hif_err http_new(struct env *env, const struct http_limits *limits, const char *ca_bundle,
                       struct http **out, struct hif_why *why)
 {
         struct http *http;
         enum hif_err err;
 
-        if (ca_bundle && access(ca_bundle, R_OK) != 0)
-                return why_set(
-                    why, HIF_EINVAL,
-                    "the CA bundle %s cannot be read: %s; set AWS_CA_BUNDLE to a file of "
-                    "PEM certificates, or unset it",
-                    ca_bundle, hif_strerror(hif_err_from_errno(errno)));
+        err = ca_bundle ? check_bundle(env, ca_bundle, why) : HIF_OK;
+        if (err)
+                return err;
         if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
                 return why_set(why, HIF_ENOMEM, "the HTTP library cannot start: out of memory");
         http = calloc(1, sizeof(*http));

@@ -195,8 +195,11 @@ static CURLcode set_common(struct http *http, struct http_slot *slot)
         SET(CURLOPT_READFUNCTION, on_read);
         SET(CURLOPT_READDATA, slot);
         SET(CURLOPT_PRIVATE, slot);
-        if (http->ca_bundle)
+        SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+        if (http->ca_bundle) { /* those, and not the system's beside them */
                 SET(CURLOPT_CAINFO, http->ca_bundle);
+                SET(CURLOPT_CAPATH, (char *)NULL);
+        }
         return code;
 }
 

@@ -78,6 +78,13 @@ static enum hif_err opened_new(struct env *env, struct opened **out, struct hif_
         return HIF_OK;
 }
 
+static enum s3_style style_of(const struct aws_settings *settings)
+{
+        if (!settings->style_given)
+                return S3_STYLE_AUTO;
+        return settings->path_style ? S3_STYLE_PATH : S3_STYLE_VIRTUAL;
+}
+
 enum hif_err s3_open(struct env *env, const char *url, bool check, struct store **out,
                      struct hif_why *why)
 {
@@ -91,7 +98,7 @@ enum hif_err s3_open(struct env *env, const char *url, bool check, struct store 
                                    .endpoint = opened->settings.endpoint_url,
                                    .region = opened->settings.region,
                                    .ca_bundle = opened->settings.ca_bundle,
-                                   .path_style = opened->settings.path_style,
+                                   .style = style_of(&opened->settings),
                                    .keys = {.peek = peek,
                                             .expired = expired,
                                             .closing = closing,

@@ -362,6 +362,20 @@ bool store_why(struct store *store, struct hif_why *out)
         return store->ops->why && store->ops->why(store, out);
 }
 
+const char *store_reason(struct store *store, enum hif_err result, struct hif_why *room)
+{
+        switch (result) {
+        case HIF_EDENIED:
+        case HIF_EIO:
+        case HIF_EUNREACHABLE:
+        case HIF_EUNKNOWN:
+        case HIF_ENOSPC:
+                return store_why(store, room) ? room->text : hif_strerror(result);
+        default:
+                return hif_strerror(result);
+        }
+}
+
 struct store_stats store_stats_get(struct store *store)
 {
         struct store_stats *stats = &store->stats;

@@ -184,6 +184,9 @@ bool store_date(struct store *store, uint64_t *wall_ns);
 /* What went wrong most recently behind a result such as HIF_EDENIED, HIF_EIO or HIF_EUNREACHABLE,
  * in a sentence. False: the store says no more than the result. */
 bool store_why(struct store *store, struct hif_why *out);
+/* For sentences of one's own on a failed request: what store_why says (kept in *room), else
+ * hif_strerror's words. */
+const char *store_reason(struct store *store, enum hif_err result, struct hif_why *room);
 
 /* --- back ends --- */
 

@@ -212,7 +212,8 @@ static enum hif_err configure(struct s3_store *s3, const struct s3_config *confi
                                region);
         }
         snprintf(s3->region, sizeof(s3->region), "%s", region);
-        s3->path_style = config->path_style;
+        s3->path_style =
+            config->style == S3_STYLE_AUTO ? endpoint != NULL : config->style == S3_STYLE_PATH;
         s3->url = canonical_url(&url, endpoint);
         s3->endpoint = endpoint ? strdup(endpoint) : NULL;
         s3->bucket = STEAL(url.bucket);

@@ -28,12 +28,18 @@ struct s3_keys {
         void *arg;
 };
 
+enum s3_style {
+        S3_STYLE_AUTO,    /* by path with an endpoint, by host without */
+        S3_STYLE_PATH,    /* https://host/bucket/key */
+        S3_STYLE_VIRTUAL, /* https://bucket.host/key */
+};
+
 struct s3_config {
         const char *url;
         const char *endpoint;  /* NULL: AWS; that of the URL outranks it */
         const char *region;    /* likewise */
         const char *ca_bundle; /* NULL: the system's */
-        bool path_style;
+        enum s3_style style;
         bool quoted_match;         /* send If-Match with the quotes of the ETag */
         uint64_t patience_ms;      /* 0 = S3_PATIENCE_MS */
         size_t multipart_size;     /* 0 = S3_MULTIPART_SIZE */

@@ -26,7 +26,7 @@ enum hif_err impatient_open(struct env *env, const char *url, uint64_t timeout_m
             .url = url,
             .endpoint = getenv("AWS_ENDPOINT_URL"),
             .region = getenv("AWS_REGION"),
-            .path_style = true,
+            .style = S3_STYLE_PATH,
             .limits = {.connect_ms = timeout_ms,
                        .answer_ms = timeout_ms,
                        .stall_s = (uint32_t)(timeout_ms / 1000 + 1)},

@@ -40,7 +40,6 @@ int ts3_setup(void **state)
             .url = "s3://bucket/pre",
             .endpoint = tserver_url(s3->server),
             .region = "eu-central-1",
-            .path_style = true,
             .patience_ms = 400,
             .limits = {.connect_ms = 300, .answer_ms = 300, .stall_s = 1},
             .keys = {.peek = peek, .expired = expired, .arg = s3},

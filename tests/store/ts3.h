@@ -20,7 +20,7 @@ struct ts3 {
 
 #define TS3_SECRET "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
 
-/* s3://bucket/pre, path style, patience 400 ms, answers within 300 ms; not opened yet. */
+/* s3://bucket/pre, patience 400 ms, answers within 300 ms; not opened yet. */
 int ts3_setup(void **state);
 int ts3_teardown(void **state);
 void ts3_open(struct ts3 *s3);

@@ -15,6 +15,9 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <openssl/pem.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
 
 #define REQUESTS_MAX    4096
 #define CONNECTIONS_MAX 1024
@@ -23,10 +26,12 @@ struct connection {
         struct tserver *server;
         pthread_t thread;
         int fd;
+        SSL *ssl; /* NULL: plain */
 };
 
 struct tserver {
         int listener, stop[2];
+        SSL_CTX *tls; /* NULL: plain */
         char url[64];
         pthread_t thread;
         pthread_mutex_t mutex;
@@ -47,6 +52,8 @@ static bool wait_readable(struct connection *connection)
         struct pollfd fds[2] = {{connection->fd, POLLIN, 0},
                                 {connection->server->stop[0], POLLIN, 0}};
 
+        if (connection->ssl && SSL_pending(connection->ssl) > 0)
+                return true;
         return poll(fds, 2, -1) > 0 && !fds[1].revents;
 }
 
@@ -57,7 +64,8 @@ static bool read_more(struct connection *connection, struct buf *in)
 
         if (!at || !wait_readable(connection))
                 return false;
-        size = recv(connection->fd, at, 65536, 0);
+        size = connection->ssl ? SSL_read(connection->ssl, at, 65536)
+                               : recv(connection->fd, at, 65536, 0);
         if (size <= 0)
                 return false;
         buf_extend(in, (size_t)size);
@@ -114,12 +122,13 @@ static struct tserver_reply take_reply(struct tserver *server, char *request)
         return reply;
 }
 
-static bool send_all(int fd, const void *data, size_t size)
+static bool send_all(struct connection *connection, const void *data, size_t size)
 {
         const char *at = data;
 
         while (size > 0) {
-                ssize_t sent = send(fd, at, size, MSG_NOSIGNAL);
+                ssize_t sent = connection->ssl ? SSL_write(connection->ssl, at, (int)size)
+                                               : send(connection->fd, at, size, MSG_NOSIGNAL);
 
                 if (sent <= 0)
                         return false;
@@ -152,7 +161,7 @@ static bool answer(struct connection *connection, const struct tserver_reply *re
         buf_printf(&out, "\r\n");
         if (!is_head)
                 buf_put(&out, body, reply->act == TSERVER_CUT ? size / 2 : size);
-        sent = send_all(connection->fd, out.data, out.size);
+        sent = send_all(connection, out.data, out.size);
         buf_free(&out);
         return sent && reply->act == TSERVER_ANSWER;
 }
@@ -164,6 +173,11 @@ static void *serve(void *arg)
         struct buf in = {0};
         bool more = true;
 
+        if (server->tls) {
+                connection->ssl = SSL_new(server->tls);
+                more = connection->ssl && SSL_set_fd(connection->ssl, connection->fd) == 1 &&
+                       SSL_accept(connection->ssl) == 1;
+        }
         while (more) {
                 char *request = read_request(connection, &in);
                 struct tserver_reply reply;
@@ -177,6 +191,7 @@ static void *serve(void *arg)
         pthread_mutex_lock(&server->mutex);
         server->open--;
         pthread_mutex_unlock(&server->mutex);
+        SSL_free(connection->ssl);
         close(connection->fd);
         return NULL;
 }
@@ -211,7 +226,7 @@ static void *listen_for(void *arg)
         return NULL;
 }
 
-struct tserver *tserver_start(void)
+static struct tserver *start(SSL_CTX *tls)
 {
         struct tserver *server = calloc(1, sizeof(*server));
         struct sockaddr_in address = {.sin_family = AF_INET,
@@ -227,9 +242,56 @@ struct tserver *tserver_start(void)
         assert_int_equal(bind(server->listener, (struct sockaddr *)&address, size), 0);
         assert_int_equal(listen(server->listener, 256), 0);
         assert_int_equal(getsockname(server->listener, (struct sockaddr *)&address, &size), 0);
-        snprintf(server->url, sizeof(server->url), "http://127.0.0.1:%u", ntohs(address.sin_port));
+        snprintf(server->url, sizeof(server->url), "%s://127.0.0.1:%u", tls ? "https" : "http",
+                 ntohs(address.sin_port));
+        server->tls = tls;
         assert_int_equal(pthread_create(&server->thread, NULL, listen_for, server), 0);
         return server;
+}
+
+struct tserver *tserver_start(void)
+{
+        return start(NULL);
+}
+
+/* Both key and certificate, as far as a client that is given the certificate looks. */
+static void make_certificate(EVP_PKEY *key, X509 *certificate)
+{
+        X509_NAME *name = X509_get_subject_name(certificate);
+        X509_EXTENSION *address;
+
+        assert_int_equal(X509_set_version(certificate, X509_VERSION_3), 1);
+        assert_int_equal(ASN1_INTEGER_set(X509_get_serialNumber(certificate), 1), 1);
+        assert_non_null(X509_gmtime_adj(X509_getm_notBefore(certificate), -3600));
+        assert_non_null(X509_gmtime_adj(X509_getm_notAfter(certificate), 3600));
+        assert_int_equal(X509_set_pubkey(certificate, key), 1);
+        assert_int_equal(X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC,
+                                                    (const unsigned char *)"test", -1, -1, 0),
+                         1);
+        assert_int_equal(X509_set_issuer_name(certificate, name), 1);
+        address = X509V3_EXT_conf_nid(NULL, NULL, NID_subject_alt_name, "IP:127.0.0.1");
+        assert_non_null(address);
+        assert_int_equal(X509_add_ext(certificate, address, -1), 1);
+        X509_EXTENSION_free(address);
+        assert_true(X509_sign(certificate, key, EVP_sha256()) > 0);
+}
+
+struct tserver *tserver_start_tls(const char *certificate_path)
+{
+        SSL_CTX *tls = SSL_CTX_new(TLS_server_method());
+        EVP_PKEY *key = EVP_EC_gen("P-256");
+        X509 *certificate = X509_new();
+        FILE *file = fopen(certificate_path, "w");
+
+        assert_true(tls && key && certificate && file);
+        make_certificate(key, certificate);
+        assert_int_equal(PEM_write_X509(file, certificate), 1);
+        assert_int_equal(fclose(file), 0);
+        assert_int_equal(SSL_CTX_use_certificate(tls, certificate), 1);
+        assert_int_equal(SSL_CTX_use_PrivateKey(tls, key), 1);
+        X509_free(certificate);
+        EVP_PKEY_free(key);
+        return start(tls);
 }
 
 void tserver_stop(struct tserver *server)
@@ -246,6 +308,7 @@ void tserver_stop(struct tserver *server)
         close(server->stop[0]);
         close(server->stop[1]);
         pthread_mutex_destroy(&server->mutex);
+        SSL_CTX_free(server->tls);
         free(server);
 }
 

@@ -26,6 +26,9 @@ struct tserver_reply {
 };
 
 struct tserver *tserver_start(void);
+/* The same behind TLS, with a certificate for 127.0.0.1 that it signs itself and writes to
+ * certificate_path, in PEM. */
+struct tserver *tserver_start_tls(const char *certificate_path);
 void tserver_stop(struct tserver *server);       /* NULL is fine */
 const char *tserver_url(struct tserver *server); /* "http://127.0.0.1:12345" */
 
