@@ -303,6 +303,7 @@ static enum hif_err start_parts(struct frame *frame, struct hif_why *why)
         pthread_mutex_init(&daemon->lock, NULL);
         pthread_mutex_init(&daemon->resuming, NULL);
         sem_init(&daemon->uploads, 0, AHEAD_ROUNDS_MAX);
+        pthread_mutex_init(&daemon->landing, NULL);
         err = pool_new(config->threads > 0 ? config->threads
                        : cpus > 0          ? (size_t)cpus
                                            : 1,
@@ -326,6 +327,7 @@ static void stop_parts(struct daemon *daemon)
         json_decref(daemon->unresumed);
         sem_destroy(&daemon->uploads);
         pthread_mutex_destroy(&daemon->resuming);
+        pthread_mutex_destroy(&daemon->landing);
         pthread_mutex_destroy(&daemon->lock);
 }
 

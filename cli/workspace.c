@@ -143,6 +143,8 @@ static void close_parts(struct workspace *workspace)
         if (workspace->vfs != NULL)
                 loop_call(workspace->loop, close_vfs, workspace);
         overlay_close(workspace->overlay);
+        landings_leave(workspace->landings);
+        workspace->landings = NULL;
         if (workspace->origin != NULL)
                 fetch_origin_free(workspace->origin);
         store_close(workspace->store);

@@ -34,8 +34,10 @@ struct daemon {
         pthread_mutex_t resuming; /* one at a time; before lock */
         pthread_mutex_t lock;     /* of what is below */
         struct workspace *first;
-        json_t *unresumed; /* mount points that did not come back: why */
-        sem_t uploads;     /* how many workspaces may still store ahead of landing */
+        json_t *unresumed;       /* mount points that did not come back: why */
+        sem_t uploads;           /* how many workspaces may still store ahead of landing */
+        pthread_mutex_t landing; /* of: */
+        struct landings *landings;
 };
 
 enum front_end { FRONT_AUTO, FRONT_NFS, FRONT_FUSE };

@@ -2,6 +2,7 @@
 #ifndef HIF_CLI_WORKSPACE_IMPL_H
 #define HIF_CLI_WORKSPACE_IMPL_H
 
+#include "cli/landings.h"
 #include "cli/workspace.h"
 #include "fuse/fuse_server.h"
 #include "nfs/server.h"
@@ -46,6 +47,7 @@ struct workspace {
         struct ahead *ahead; /* uploads ahead of landing; NULL: off */
         atomic_bool mounted; /* as far as is known: front_is_mounted looks */
 
+        struct landings *landings; /* since it landed first; NULL: it never did */
         struct session_id session;
         uint64_t origin_position;
         uint16_t port;

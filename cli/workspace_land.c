@@ -166,6 +166,22 @@ static enum hif_err resolve_intent(struct landing *landing, struct hif_why *why)
         return land_resolve(landing->land, &landing->intent, &landing->result, why);
 }
 
+/* Sessions of this daemon that land at the same time share a position. */
+static enum hif_err land_with_others(struct landing *landing, struct hif_why *why)
+{
+        struct workspace *workspace = landing->workspace;
+        enum hif_err err = HIF_OK;
+
+        if (workspace->landings == NULL)
+                err = landings_enter(workspace->daemon, workspace->store_url,
+                                     workspace->project_name, &workspace->landings, why);
+        if (err != HIF_OK)
+                return err;
+        return land_queue_commit(landings_queue(workspace->landings), landing->land,
+                                 landing->work.changes, landing->work.change_count,
+                                 &landing->result, why);
+}
+
 static enum hif_err land_changes(struct landing *landing, bool dry_run, struct hif_why *why)
 {
         enum hif_err err;
@@ -180,8 +196,10 @@ static enum hif_err land_changes(struct landing *landing, bool dry_run, struct h
         if (err != HIF_OK)
                 return err;
         work_staged(&landing->work);
-        return land_commit(landing->land, landing->work.changes, landing->work.change_count, NULL,
-                           dry_run, &landing->result, why);
+        if (dry_run)
+                return land_commit(landing->land, landing->work.changes, landing->work.change_count,
+                                   NULL, true, &landing->result, why);
+        return land_with_others(landing, why);
 }
 
 static enum hif_err run(struct landing *landing, const char *goal, bool dry_run,

@@ -164,6 +164,8 @@ struct land_line;
 HIF_MUST_USE enum hif_err land_line_new(const struct project *project, struct tree_source *nodes,
                                         struct land_line **out);
 void land_line_free(struct land_line *line); /* NULL is fine */
+/* Position, tree and clock of the newest slot that it knows; false: none. */
+bool land_line_tail(const struct land_line *line, struct slot *out);
 
 /* One session of a batch: the arguments of land_commit. */
 struct land_member {

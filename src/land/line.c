@@ -121,6 +121,17 @@ void line_learn(struct land_line *line, struct slot_read *read)
         }
 }
 
+bool land_line_tail(const struct land_line *line, struct slot *out)
+{
+        const struct slot_read *read = line->any ? line_slot(line, line->newest) : NULL;
+
+        if (!read)
+                return false;
+        *out = (struct slot){
+            .position = read->slot.position, .tree = read->slot.tree, .hlc = read->slot.hlc};
+        return true;
+}
+
 enum hif_err line_base(struct land_line *line, struct land *land, struct hif_why *why)
 {
         const struct slot_read *kept = line_slot(line, land->session->base_position);
