@@ -1,17 +1,19 @@
 # lib.sh - what the integration cases share. Sourced; the case is run as
 #
-#	case.sh nfs|fuse        HIF: the program to test
+#	case.sh nfs|fuse [s3]       HIF: the program to test
 #
+# s3: the store is on the S3 server of integration/s3/with_s3.sh; without, a directory of the case's home.
 # Each case gets a home of its own, fails at the first command that fails, and leaves nothing mounted.
 
 set -eu -o pipefail
 
-front=${1:?usage: $0 nfs|fuse}
+front=${1:?usage: $0 nfs|fuse [s3]}
 here=$(realpath "$(dirname "$0")/..")
 hif=$(realpath "${HIF:?set HIF to the program to test}")
 work=$(mktemp -d "${TMPDIR:-/tmp}/hif-case.XXXXXX")
 export HOME=$work/home XDG_RUNTIME_DIR=$work/run HIF_AUTHOR='Test <test@example.org>'
 unset XDG_CONFIG_HOME XDG_DATA_HOME XDG_STATE_HOME XDG_CACHE_HOME HIF_STORE
+[ "${2:-}" != s3 ] || export HIF_STORE=${HIF_TEST_S3:?run this through integration/s3/with_s3.sh}
 mkdir -p "$HOME" "$XDG_RUNTIME_DIR"
 step='set up'
 
@@ -44,9 +46,16 @@ fails_with() {
 	expect_match "$output" "$regex"
 }
 
+# What hif status says of changes. How far uploads are is another matter, and not the same each time.
+changes() { # changes [DIR]
+	hif -C "${1:-.}" status | sed '/^uploaded: /d'
+}
+
 daemon_pid() { hif daemon status --json | jq .pid; }
 
 fetched() { hif daemon status --json | jq ".fetch.$1"; }
+
+at_end() { :; } # for cases that have more to clean up
 
 finish() {
 	local status=$?
@@ -55,6 +64,7 @@ finish() {
 	[ $status = 0 ] || { echo "FAILED ($front) in '$step' (status $status)" >&2
 		tail -n 20 "$HOME/.local/state/hif/daemon.log" >&2 2>/dev/null || true; }
 	"$hif" daemon stop >/dev/null 2>&1 || true
+	at_end
 	grep " $work/" /proc/mounts | cut -d' ' -f2 | sort -r | while read -r at; do
 		umount -l "$at" 2>/dev/null || true
 	done

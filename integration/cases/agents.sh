@@ -39,7 +39,7 @@ echo "  memory: $rss_first KiB when one has read 9 MB, $(((rss_all - rss_first) 
 
 step 'edits stay apart'
 for i in $(seq $mounts); do echo "$i" >"$(at "$i")/own-$i"; done
-for i in $(seq $mounts); do expect "$(hif -C "$(at "$i")" status)" "A own-$i"; done
+for i in $(seq $mounts); do expect "$(changes "$(at "$i")")" "A own-$i"; done
 
 work_and_land() { # work_and_land AGENT MOUNT: rounds landings, each of a file of its own
 	local round
@@ -84,7 +84,7 @@ echo "  $landed landings at $((middle - 1)) positions in $took ms"
 
 agent_alone() { # a daemon of its own
 	local at=$work/alone/$1/at
-	export HIF_STORE=file://$HOME/.local/share/hif/store HOME=$work/alone/$1 XDG_RUNTIME_DIR=$work/alone/$1/run
+	export HIF_STORE=${HIF_STORE:-file://$HOME/.local/share/hif/store} HOME=$work/alone/$1 XDG_RUNTIME_DIR=$work/alone/$1/run
 	mkdir -p "$XDG_RUNTIME_DIR"
 	hif mount "--$front" acme/app "$at" >/dev/null
 	work_and_land "daemon-$1" "$at" || return 1

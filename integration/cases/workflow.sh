@@ -13,7 +13,7 @@ hif mount "--$front" acme/app "$work/app"
 expect "$(cat "$work/app/README")" hello
 same_tree "$work/tree" "$work/app"
 cd "$work/app"
-expect "$(hif status)" 'no changes against @1'
+expect "$(changes)" 'no changes against @1'
 
 step 'edit'
 echo more >>README
@@ -25,7 +25,7 @@ mkdir -p made/dir
 mv src/deep moved
 sed -i 's/file 4/FILE FOUR/' src/f4.c
 cp src/f5.c src/.f5.tmp && mv src/.f5.tmp src/f5.c
-expect "$(hif status)" 'M README
+expect "$(changes)" 'M README
 A made/dir/
 R src/deep/ -> moved/
 D src/f1.c
@@ -55,7 +55,7 @@ cp -a . "$work/copy"
 expect_match "$(hif land --dry-run 'try')" 'Would land'
 hif land 'edit things' | tee "$work/landed"
 expect_match "$(cat "$work/landed")" 'Landing position: 2'
-expect "$(hif status)" 'no changes against @2'
+expect "$(changes)" 'no changes against @2'
 same_tree "$work/copy" .
 fails_with 5 'nothing to land' hif land again
 
