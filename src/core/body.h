@@ -116,5 +116,11 @@ void pack_free(struct pack_writer *pack);
 /* Read the index of a whole stored pack. Entries live in the arena. */
 HIF_MUST_USE enum hif_err pack_index(struct span stored, struct arena *arena,
                                      struct pack_entry **entries, uint32_t *count);
+/* The same from the last bytes of a stored pack of pack_size bytes. pack_index_size: how many of
+ * them that takes, told by the last 8 (0: damaged). Frames are not looked at. */
+uint64_t pack_index_size(struct span tail);
+HIF_MUST_USE enum hif_err pack_index_of_tail(struct span tail, uint64_t pack_size,
+                                             struct arena *arena, struct pack_entry **entries,
+                                             uint32_t *count);
 
 #endif

@@ -87,32 +87,31 @@ static bool read_entry(struct reader *rd, uint32_t start, uint32_t frames_end,
                out->size <= frames_end - start && out->content_size <= BODY_PACK_BLOB_MAX;
 }
 
-enum hif_err pack_index(struct span stored, struct arena *arena, struct pack_entry **entries,
-                        uint32_t *count)
+uint64_t pack_index_size(struct span tail)
 {
-        struct reader rd = rd_open(stored);
-        struct span magic = rd_span(&rd, sizeof(pack_magic));
-        uint8_t version = rd_u8(&rd);
-        struct span zero = rd_span(&rd, 3);
+        if (tail.size < PACK_FOOTER_SIZE)
+                return 0;
+        return be32_get(tail.data + tail.size - 4) * (uint64_t)PACK_ENTRY_SIZE + PACK_FOOTER_SIZE;
+}
+
+enum hif_err pack_index_of_tail(struct span tail, uint64_t pack_size, struct arena *arena,
+                                struct pack_entry **entries, uint32_t *count)
+{
+        uint64_t index_size = pack_index_size(tail);
         uint32_t frames_end, total, at = PACK_HEADER_SIZE;
         struct pack_entry *list;
+        struct reader rd;
 
-        if (rd_bad(&rd) || !span_eq(magic, span_of(pack_magic, sizeof(pack_magic))))
+        if (pack_size > BODY_PACK_MAX || index_size <= PACK_FOOTER_SIZE || index_size > tail.size)
                 return HIF_ECORRUPT;
-        if (version != PACK_VERSION)
-                return HIF_EUNSUPPORTED;
-        if (!span_eq(zero, span_of("\0\0\0", 3)) || stored.size > BODY_PACK_MAX ||
-            rd_left(&rd) < PACK_FOOTER_SIZE)
-                return HIF_ECORRUPT;
-        frames_end = be32_get(stored.data + stored.size - 8);
-        total = be32_get(stored.data + stored.size - 4);
-        if (total < 1 || frames_end < PACK_HEADER_SIZE ||
-            frames_end + (uint64_t)total * PACK_ENTRY_SIZE + PACK_FOOTER_SIZE != stored.size)
+        frames_end = be32_get(tail.data + tail.size - 8);
+        total = be32_get(tail.data + tail.size - 4);
+        if (frames_end < PACK_HEADER_SIZE || frames_end + index_size != pack_size)
                 return HIF_ECORRUPT;
         list = arena_alloc(arena, (size_t)total * sizeof(*list));
         if (!list)
                 return HIF_ENOMEM;
-        rd = rd_open(span_of(stored.data + frames_end, (size_t)total * PACK_ENTRY_SIZE));
+        rd = rd_open(span_of(tail.data + (tail.size - index_size), index_size - PACK_FOOTER_SIZE));
         for (uint32_t i = 0; i < total; i++) {
                 if (!read_entry(&rd, at, frames_end, &list[i]))
                         return HIF_ECORRUPT;
@@ -123,4 +122,22 @@ enum hif_err pack_index(struct span stored, struct arena *arena, struct pack_ent
         *entries = list;
         *count = total;
         return HIF_OK;
+}
+
+enum hif_err pack_index(struct span stored, struct arena *arena, struct pack_entry **entries,
+                        uint32_t *count)
+{
+        struct reader rd = rd_open(stored);
+        struct span magic = rd_span(&rd, sizeof(pack_magic));
+        uint8_t version = rd_u8(&rd);
+        struct span zero = rd_span(&rd, 3);
+
+        if (rd_bad(&rd) || !span_eq(magic, span_of(pack_magic, sizeof(pack_magic))))
+                return HIF_ECORRUPT;
+        if (version != PACK_VERSION)
+                return HIF_EUNSUPPORTED;
+        if (!span_eq(zero, span_of("\0\0\0", 3)) || rd_left(&rd) < PACK_FOOTER_SIZE)
+                return HIF_ECORRUPT;
+        return pack_index_of_tail(span_of(rd.next, rd_left(&rd)), stored.size, arena, entries,
+                                  count);
 }

@@ -117,6 +117,9 @@ HIF_MUST_USE enum hif_err slot_load_lists(const struct project *project, struct 
 /* Read slots [from, from + count), count <= SLOTS_BATCH, all of which must exist. */
 HIF_MUST_USE enum hif_err slots_get(const struct project *project, uint64_t from, size_t count,
                                     struct slot_read *out, struct hif_why *why);
+/* The same of any positions. */
+HIF_MUST_USE enum hif_err slots_get_at(const struct project *project, const uint64_t *positions,
+                                       size_t count, struct slot_read *out, struct hif_why *why);
 
 /* --- tail.c --- */
 

@@ -142,6 +142,17 @@ enum hif_err project_slot(const struct project *project, uint64_t position, bool
 enum hif_err slots_get(const struct project *project, uint64_t from, size_t count,
                        struct slot_read *out, struct hif_why *why)
 {
+        uint64_t positions[SLOTS_BATCH];
+
+        assert(count > 0 && count <= SLOTS_BATCH);
+        for (size_t i = 0; i < count; i++)
+                positions[i] = from + i;
+        return slots_get_at(project, positions, count, out, why);
+}
+
+enum hif_err slots_get_at(const struct project *project, const uint64_t *positions, size_t count,
+                          struct slot_read *out, struct hif_why *why)
+{
         struct store_req reqs[SLOTS_BATCH] = {0};
         struct layout_key keys[SLOTS_BATCH];
         enum hif_err err = HIF_OK;
@@ -149,7 +160,7 @@ enum hif_err slots_get(const struct project *project, uint64_t from, size_t coun
 
         assert(count > 0 && count <= SLOTS_BATCH);
         for (size_t i = 0; i < count; i++) {
-                keys[i] = layout_slot(&project->layout, from + i);
+                keys[i] = layout_slot(&project->layout, positions[i]);
                 reqs[i].op = STORE_GET;
                 reqs[i].settled = true; /* what is built on must not vanish in a power cut */
                 reqs[i].key = keys[i].text;
@@ -160,7 +171,8 @@ enum hif_err slots_get(const struct project *project, uint64_t from, size_t coun
                 if (err != HIF_OK)
                         object_why(project, err, "read", keys[done].text, why);
                 else
-                        err = slot_accept(project, from + done, &reqs[done].data, &out[done], why);
+                        err = slot_accept(project, positions[done], &reqs[done].data, &out[done],
+                                          why);
                 if (err != HIF_OK)
                         break;
         }

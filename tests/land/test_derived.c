@@ -26,7 +26,7 @@ static void append(struct fixture *f, uint64_t position)
 
 static void make(struct fixture *f, enum window_kind kind, uint64_t start)
 {
-        if (derived_make(&f->tp.project, kind, start, &f->why) != HIF_OK)
+        if (derived_make(&f->tp.project, kind, start, NULL, &f->why) != HIF_OK)
                 fail_msg("%s", f->why.text);
 }
 
@@ -138,8 +138,10 @@ static void no_record_of_an_incomplete_window(void **state)
 {
         struct fixture *f = *state;
 
-        assert_int_equal(derived_make(&f->tp.project, WINDOW_LEVEL_1, 2300, &f->why), HIF_ECORRUPT);
-        assert_int_equal(derived_make(&f->tp.project, WINDOW_SEGMENT, 2000, &f->why), HIF_ECORRUPT);
+        assert_int_equal(derived_make(&f->tp.project, WINDOW_LEVEL_1, 2300, NULL, &f->why),
+                         HIF_ECORRUPT);
+        assert_int_equal(derived_make(&f->tp.project, WINDOW_SEGMENT, 2000, NULL, &f->why),
+                         HIF_ECORRUPT);
         assert_int_equal(tproject_count(&f->tp, "bloom-index"), 0);
         assert_int_equal(tproject_count(&f->tp, "segments"), 0);
 }

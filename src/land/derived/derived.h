@@ -7,6 +7,7 @@
 #ifndef HIF_LAND_DERIVED_DERIVED_H
 #define HIF_LAND_DERIVED_DERIVED_H
 
+#include "core/hash_index.h"
 #include "core/rollup.h"
 #include "core/segment.h"
 #include "land/project.h"
@@ -20,9 +21,10 @@
  *      HIF_ECORRUPT a slot is missing, damaged, or does not follow the one before */
 HIF_MUST_USE enum hif_err derived_build(const struct project *project, enum window_kind kind,
                                         uint64_t start, struct buf *out, struct hif_why *why);
-/* Build and write. Whoever does it, and however often, writes the same. */
+/* Build and write. Whoever does it, and however often, writes the same. size (may be NULL) grows by
+ * what was written. */
 HIF_MUST_USE enum hif_err derived_make(const struct project *project, enum window_kind kind,
-                                       uint64_t start, struct hif_why *why);
+                                       uint64_t start, uint64_t *size, struct hif_why *why);
 /* What is stored is what would be made: the same bytes, or a segment of the same rows compressed by
  * another version of zstd. */
 bool derived_same(enum window_kind kind, uint64_t start, struct span stored, struct span made);
@@ -71,5 +73,13 @@ struct index_stats index_stats_get(const struct derived_index *index);
  * that counts. */
 HIF_MUST_USE enum hif_err segment_read(const struct project *project, uint64_t start,
                                        struct arena *arena, struct segment *out);
+
+/* --- the hash index: hashes.c --- */
+
+/* Up to `most` places of a packed content, by the hash index alone, those of the last windows
+ * first; how many. Hints as all locations are: what is read there has to be held against the hash.
+ */
+size_t hash_index_find(const struct project *project, const struct hif_hash *hash,
+                       uint64_t content_size, struct pack_loc *locs, size_t most);
 
 #endif

@@ -9,7 +9,8 @@
 
 #include <assert.h>
 
-#define PLAN_MAX   64u   /* windows read together */
+#define PLAN_MAX   64u   /* windows read together, */
+#define PLAN_FIRST 8u    /* ... at first, and after one that was missing */
 #define PLAN_STEPS 4096u /* of a search ahead */
 #define CACHE_MAX  (64u << 20)
 
@@ -38,6 +39,7 @@ struct derived_index {
         uint64_t limit;
         struct map seen;
         size_t bytes;
+        size_t plan_size; /* windows that are read ahead */
         struct index_stats stats;
 };
 
@@ -59,6 +61,7 @@ enum hif_err index_new(const struct project *project, uint64_t limit, struct der
                 return HIF_ENOMEM;
         index->project = project;
         index->limit = limit;
+        index->plan_size = PLAN_FIRST;
         *out = index;
         return HIF_OK;
 }
@@ -311,6 +314,11 @@ static void read_plan(struct derived_index *index, struct plan *plan,
         check_ends(index, plan, was_good);
         while (read_blocks(index, plan, items, count))
                 ;
+        /* Where records are missing, more of them are. */
+        index->plan_size = index->plan_size * 2 < PLAN_MAX ? index->plan_size * 2 : PLAN_MAX;
+        for (size_t i = 0; i < plan->count; i++)
+                if (!plan->windows[i]->good)
+                        index->plan_size = PLAN_FIRST;
 }
 
 /* --- the search --- */
@@ -470,7 +478,7 @@ static enum hif_err read_ahead(const struct search *search, uint64_t position)
         struct search ahead = *search;
 
         ahead.plan = &plan;
-        for (uint32_t i = 0; i < PLAN_STEPS && plan.count < PLAN_MAX; i++) {
+        for (uint32_t i = 0; i < PLAN_STEPS && plan.count < search->index->plan_size; i++) {
                 bool covered;
                 enum hif_err err = step(&ahead, &position, &covered);
                 uint64_t start = window_start(WINDOW_LEVEL_1, position);

@@ -20,5 +20,7 @@ HIF_MUST_USE enum hif_err rollup_make(const struct project *project, uint64_t st
                                       struct buf *out, struct hif_why *why);
 HIF_MUST_USE enum hif_err rollup_merge(const struct project *project, int level, uint64_t start,
                                        struct buf *out, struct hif_why *why);
+HIF_MUST_USE enum hif_err hashes_make(const struct project *project, uint64_t start,
+                                      struct buf *out, struct hif_why *why);
 
 #endif

@@ -86,6 +86,8 @@ enum hif_err derived_build(const struct project *project, enum window_kind kind,
                 err = rollup_merge(project, 3, start, out, why);
                 break;
         case WINDOW_HASHES:
+                err = hashes_make(project, start, out, why);
+                break;
         case WINDOW_KINDS:
                 break;
         }
@@ -93,7 +95,7 @@ enum hif_err derived_build(const struct project *project, enum window_kind kind,
 }
 
 enum hif_err derived_make(const struct project *project, enum window_kind kind, uint64_t start,
-                          struct hif_why *why)
+                          uint64_t *size, struct hif_why *why)
 {
         struct layout_key key = layout_window(&project->layout, kind, start);
         AUTO_BUF struct buf bytes = {0};
@@ -106,8 +108,11 @@ enum hif_err derived_make(const struct project *project, enum window_kind kind, 
                         land_pause(project->env, NULL, project->store->local, i);
                 store_run(project->store, &req, 1);
                 store_req_free(&req);
-                if (req.result == HIF_OK)
+                if (req.result == HIF_OK) {
+                        if (size)
+                                *size += bytes.size;
                         return HIF_OK;
+                }
                 /* A repeat writes the same: whether it took effect already does not matter. */
                 if ((req.result != HIF_EUNKNOWN && req.result != HIF_EUNREACHABLE) ||
                     i + 1 == PUT_REPEATS)
@@ -156,7 +161,7 @@ static void look_after(const struct project *project, enum window_kind kind, uin
         if (position != window_last(kind, start) &&
             ((position + 1) % LOOK_EVERY != 0 || is_there(project, kind, start)))
                 return;
-        err = derived_make(project, kind, start, &why);
+        err = derived_make(project, kind, start, NULL, &why);
         if (err != HIF_OK)
                 log_line(project->env->log, LOG_WARN, "land", "cannot make a derived record: %s",
                          why.text[0] ? why.text : hif_strerror(err));
