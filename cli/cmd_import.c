@@ -3,6 +3,7 @@
 #include "cli/conflicts.h"
 #include "cli/import.h"
 #include "cli/store.h"
+#include "land/derived/derived.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -432,6 +433,8 @@ int cmd_import(struct cli *cli, int argc, char **argv)
                 code = report_conflict(&im);
         else
                 code = err == HIF_OK ? report(&im) : cli_fail(cli, err, &why);
+        if (err == HIF_OK) /* what it completed; everything was said by now */
+                derived_after_landing(&im.project, im.result.position);
         import_free(&im);
         return code;
 }

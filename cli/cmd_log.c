@@ -1,10 +1,13 @@
 /* hif log [ORG/NAME[@N]]: the landings, newest first. */
+#include "cli/cmd_log.h"
+
 #include "cli/commands.h"
 #include "cli/view.h"
+#include "land/derived/history.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <time.h>
 
 #define COUNT_DEFAULT 20u
 
@@ -12,12 +15,23 @@ struct args {
         const char *project;
         uint64_t count;
         bool paths;
+        const char *path;
+        bool follow;
+        const char *author;
+        const char *since;
 };
+
+enum { KEY_FOLLOW = 0x100, KEY_SINCE };
 
 static const struct argp_option options[] = {
     {"max-count", 'n', "N", 0, "Show at most N landings (default: 20; 0: all)", 0},
     {"verbose", 'v', NULL, 0, "Show the paths of each landing", 0},
     {"stat", 's', NULL, OPTION_ALIAS, NULL, 0},
+    {"path", 'p', "PATH", 0, "Only landings that changed PATH, or something below it", 0},
+    {"follow", KEY_FOLLOW, NULL, 0,
+     "With --path: go on under the name that it had before it was renamed", 0},
+    {"author", 'a', "TEXT", 0, "Only landings whose author has TEXT in it, in whatever case", 0},
+    {"since", KEY_SINCE, "@N", 0, "Only landings after @N", 0},
     {0}};
 
 static error_t parse(int key, char *arg, struct argp_state *state)
@@ -36,10 +50,26 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         case 's':
                 args->paths = true;
                 return 0;
+        case 'p':
+                args->path = arg;
+                return 0;
+        case KEY_FOLLOW:
+                args->follow = true;
+                return 0;
+        case 'a':
+                args->author = arg;
+                return 0;
+        case KEY_SINCE:
+                args->since = arg;
+                return 0;
         case ARGP_KEY_ARG:
                 if (args->project)
                         return ARGP_ERR_UNKNOWN;
                 args->project = arg;
+                return 0;
+        case ARGP_KEY_END:
+                if (args->follow && !args->path)
+                        argp_error(state, "--follow goes with --path PATH");
                 return 0;
         default:
                 return ARGP_ERR_UNKNOWN;
@@ -53,241 +83,150 @@ static const struct argp argp = {
     .doc = "List the landings of a project, the newest (or @N) first. Inside a mount the project "
            "need not be named."};
 
-static const char *slot_kind_name(enum slot_kind kind)
-{
-        switch (kind) {
-        case SLOT_LANDING:
-                return "landing";
-        case SLOT_BATCH:
-                return "batch";
-        case SLOT_VOID:
-                return "void";
-        case SLOT_REPAIR:
-                return "repair";
-        case SLOT_GC:
-                return "gc";
-        }
-        return "unknown";
-}
+/* --- what is wanted --- */
 
-static const char *path_kind_name(enum slot_path_kind kind)
-{
-        switch (kind) {
-        case SLOT_ADDED:
-                return "A";
-        case SLOT_CHANGED:
-                return "M";
-        case SLOT_REMOVED:
-                return "D";
-        case SLOT_RENAMED:
-                return "R";
-        }
-        return "?";
-}
-
-/* One line of the log: a landing, or a slot without one. */
-struct entry_view {
-        const struct slot *slot;
-        uint32_t index; /* of the landing */
-        struct slot_member landing;
-        const struct slot_path *paths;
+struct log {
+        struct cli *cli;
+        const struct args *args;
+        struct view view;
+        char *path;
+        json_t *list;
+        uint64_t shown;
 };
 
-static struct entry_view entry_at(const struct slot *slot, uint32_t index)
+/* ASCII letters alike in both cases; others as they are. */
+static bool has_text(struct span text, const char *part)
 {
-        struct entry_view view = {.slot = slot, .index = index};
-        uint32_t first = 0;
+        size_t size = strlen(part);
 
-        if (index < slot_landing_count(slot))
-                slot_landing_at(slot, index, &view.landing, &first);
+        for (size_t at = 0; at + size <= text.size; at++) {
+                size_t i = 0;
+
+                while (i < size && tolower(text.data[at + i]) == tolower((unsigned char)part[i]))
+                        i++;
+                if (i == size)
+                        return true;
+        }
+        return false;
+}
+
+static bool is_wanted(const struct args *args, const struct history_item *item)
+{
+        struct slot_member member;
+
+        if (!args->author)
+                return true;
+        if (!item->landing)
+                return has_text(item->slot->author, args->author);
+        slot_landing_at(item->slot, item->index, &member, NULL);
+        return has_text(member.author, args->author);
+}
+
+/* --path as the project calls it: inside a mount it is one of the file system. */
+static enum hif_err find_path(struct log *log, struct hif_why *why)
+{
+        const char *text = log->args->path;
+        enum hif_err err;
+
+        if (!text)
+                return HIF_OK;
+        if (log->args->project)
+                err = path_arg_parse(text, &log->path, why);
         else
-                view.landing = (struct slot_member){.session = slot->session,
-                                                    .base_position = slot->base_position,
-                                                    .wall_ns = slot->wall_ns,
-                                                    .author = slot->author,
-                                                    .goal = slot->goal};
-        if (slot->paths)
-                view.paths = slot->paths + first;
-        return view;
+                err = cli_path_in_mount(log->cli, text, &log->path, why);
+        if (err == HIF_OK && log->path[0] == '\0')
+                err = why_set(why, HIF_EINVAL,
+                              "--path wants something inside the project; without it, all landings "
+                              "are listed");
+        return err;
 }
 
-static uint32_t member_of(const struct entry_view *view)
+static enum hif_err find_range(const struct log *log, struct history_wish *wish,
+                               struct hif_why *why)
 {
-        return view->slot->kind == SLOT_BATCH ? view->index + 1 : 0;
-}
+        enum hif_err err = HIF_OK;
+        uint64_t since;
 
-static enum hif_err add_paths(json_t *object, const struct entry_view *view)
-{
-        json_t *paths = json_array();
-
-        for (uint32_t i = 0; i < view->landing.path_count; i++) {
-                const struct slot_path *path = &view->paths[i];
-                json_t *item = json_pack("{s:s}", "status", path_kind_name(path->kind));
-
-                if (!item)
-                        break;
-                json_set_path(item, "path", path->path);
-                if (path->kind == SLOT_RENAMED)
-                        json_set_path(item, "from", path->path_from);
-                (void)json_array_append_new(paths, item);
+        wish->tail = wish->from = log->view.slot.slot.position;
+        if (log->args->since) {
+                err = position_parse(log->args->since, &since, why);
+                if (err == HIF_OK)
+                        wish->until = since + 1;
         }
-        return json_object_set_new(object, "paths", paths) == 0 ? HIF_OK : HIF_ENOMEM;
+        return err;
 }
 
-static enum hif_err add_json(json_t *list, const struct entry_view *view, bool with_paths)
+static enum hif_err show(struct log *log, const struct history_item *item)
 {
-        const struct slot *slot = view->slot;
-        const struct slot_member *landing = &view->landing;
-        char session[SESSION_ID_HEX_SIZE], tree[HIF_HASH_HEX_SIZE], when[TIME_TEXT_SIZE];
-        json_t *object;
+        bool paths = log->args->paths;
 
-        session_id_to_hex(&landing->session, session);
-        hash_to_hex(&slot->tree, tree);
-        time_text((int64_t)(landing->wall_ns / 1000000000),
-                  (uint32_t)(landing->wall_ns % 1000000000), when);
-        object = json_pack("{s:I, s:I, s:s, s:s, s:I, s:s, s:s, s:I, s:I}", "position",
-                           (json_int_t)slot->position, "member", (json_int_t)member_of(view),
-                           "kind", slot_kind_name(slot->kind), "session", session, "base",
-                           (json_int_t)landing->base_position, "time", when, "tree", tree,
-                           "entries", (json_int_t)slot->tree_entries, "path_count",
-                           (json_int_t)landing->path_count);
-        if (!object || json_array_append_new(list, object) != 0)
-                return HIF_ENOMEM;
-        json_set_path(object, "author", landing->author);
-        json_set_path(object, "goal", landing->goal);
-        return with_paths ? add_paths(object, view) : HIF_OK;
-}
-
-/* Local time, as people read it. */
-static void print_time(uint64_t wall_ns)
-{
-        time_t when = (time_t)(wall_ns / 1000000000);
-        char text[64];
-        struct tm tm;
-
-        if (localtime_r(&when, &tm) && strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S %z", &tm))
-                printf("  Time:    %s\n", text);
-}
-
-static void print_paths(const struct cli *cli, const struct entry_view *view)
-{
-        for (uint32_t i = 0; i < view->landing.path_count; i++) {
-                const struct slot_path *path = &view->paths[i];
-                enum cli_color color = path->kind == SLOT_ADDED     ? COLOR_GREEN
-                                       : path->kind == SLOT_REMOVED ? COLOR_RED
-                                                                    : COLOR_YELLOW;
-
-                printf("    %s%s%s ", cli_color(cli, color), path_kind_name(path->kind),
-                       cli_color(cli, COLOR_NONE));
-                if (path->kind == SLOT_RENAMED) {
-                        cli_print_path(path->path_from);
-                        printf(" -> ");
-                }
-                cli_print_path(path->path);
+        if (log->list)
+                return log_item_json(log->list, item, paths);
+        if (log->shown > 0)
                 printf("\n");
-        }
+        log_item_print(log->cli, item, paths);
+        return HIF_OK;
 }
 
-static void print_entry(const struct cli *cli, const struct entry_view *view, bool with_paths)
+static enum hif_err walk(struct log *log, struct hif_why *why)
 {
-        const struct slot_member *landing = &view->landing;
-        uint64_t position = view->slot->position;
-        char session[SESSION_ID_HEX_SIZE], name[LANDING_NAME_SIZE];
+        const struct args *args = log->args;
+        struct history_wish wish = {.follow = args->follow,
+                                    .paths = args->paths,
+                                    .expected = args->author ? 0 : args->count};
+        struct history *history = NULL;
+        struct history_item item;
+        enum hif_err err = find_range(log, &wish, why);
 
-        session_id_to_hex(&landing->session, session);
-        landing_name(position, member_of(view), name);
-        printf("%s%s%s", cli_color(cli, COLOR_YELLOW), name, cli_color(cli, COLOR_NONE));
-        if (view->slot->kind == SLOT_VOID) {
-                printf("  (void: an attempt to land that was given up)\n");
-                return;
+        if (err == HIF_OK && log->path)
+                wish.path = span_str(log->path);
+        if (err == HIF_OK)
+                err = history_new(&log->view.project, &wish, &history);
+        while (err == HIF_OK && (args->count == 0 || log->shown < args->count)) {
+                err = history_next(history, &item, why);
+                if (err != HIF_OK || !is_wanted(args, &item))
+                        continue;
+                err = show(log, &item);
+                log->shown++;
         }
-        printf("  %s", cli_color(cli, COLOR_BOLD));
-        cli_print_text(landing->goal, 4);
-        if (landing->goal.size == 0)
-                printf("%s", position == 0 ? "(project created)" : "(no goal)");
-        printf("%s\n", cli_color(cli, COLOR_NONE));
-        if (position > 0)
-                printf("  Session: %s\n", session);
-        printf("  Author:  ");
-        cli_print_text(landing->author, 11);
-        printf("\n");
-        print_time(landing->wall_ns);
-        if (position > 0)
-                printf("  Paths:   %u\n", landing->path_count);
-        if (with_paths)
-                print_paths(cli, view);
+        history_free(history);
+        return err == HIF_ENOENT ? HIF_OK : err;
 }
 
-/* The landings of one slot, the last first. */
-static enum hif_err show_slot(struct cli *cli, const struct args *args, const struct slot *slot,
-                              json_t *list, uint64_t *shown)
+/* Nothing to show is an answer; but a path that was never there may be a slip. */
+static void warn_of_nothing(const struct log *log)
 {
-        uint32_t count = slot_landing_count(slot);
-        enum hif_err err = HIF_OK;
-
-        for (uint32_t left = count > 0 ? count : 1; err == HIF_OK && left > 0; left--) {
-                struct entry_view view = entry_at(slot, left - 1);
-
-                if (args->count > 0 && *shown == args->count)
-                        break;
-                if (!list && *shown > 0)
-                        printf("\n");
-                if (list)
-                        err = add_json(list, &view, args->paths);
-                else
-                        print_entry(cli, &view, args->paths);
-                ++*shown;
-        }
-        return err;
-}
-
-/* Slots are read backwards from the one that the view has. */
-static enum hif_err walk(struct cli *cli, const struct args *args, struct view *view, json_t *list,
-                         struct hif_why *why)
-{
-        uint64_t position = view->slot.slot.position, shown = 0;
-        enum hif_err err = HIF_OK;
-
-        while (args->count == 0 || shown < args->count) {
-                struct slot_read read;
-
-                err = project_slot(&view->project, position, args->paths, &read, why);
-                if (err == HIF_ENOENT) /* slots are dense */
-                        return why_set(why, HIF_ECORRUPT, "the record of @%" PRIu64 " is missing",
-                                       position);
-                if (err != HIF_OK)
-                        return err;
-                err = show_slot(cli, args, &read.slot, list, &shown);
-                slot_read_free(&read);
-                if (err != HIF_OK || position-- == 0)
-                        return err;
-        }
-        return err;
+        if (log->shown == 0 && log->path && !log->args->author && !log->args->since)
+                cli_warn(log->cli, "no landing up to @%" PRIu64 " has changed %s",
+                         log->view.slot.slot.position, log->path);
 }
 
 int cmd_log(struct cli *cli, int argc, char **argv)
 {
         struct args args = {.count = COUNT_DEFAULT};
-        struct view view = {0};
+        struct log log = {.cli = cli, .args = &args};
         struct hif_why why = {0};
-        json_t *list = NULL;
         enum hif_err err;
         int code;
 
         cli_parse(cli, &argp, argc, argv, &args);
-        err = view_open(cli, args.project, &view, &why);
+        err = view_open(cli, args.project, &log.view, &why);
+        if (err == HIF_OK)
+                err = find_path(&log, &why);
         if (err == HIF_OK && cli->json) {
-                list = json_array();
-                err = list ? HIF_OK : HIF_ENOMEM;
+                log.list = json_array();
+                err = log.list ? HIF_OK : HIF_ENOMEM;
         }
         if (err == HIF_OK)
-                err = walk(cli, &args, &view, list, &why);
+                err = walk(&log, &why);
         if (err != HIF_OK) {
-                json_decref(list);
+                json_decref(log.list);
                 code = view_fail(cli, err, &why);
         } else {
-                code = cli->json ? cli_print_json(cli, list) : cli_finish(cli, EXIT_DONE);
+                warn_of_nothing(&log);
+                code = cli->json ? cli_print_json(cli, log.list) : cli_finish(cli, EXIT_DONE);
         }
-        view_close(&view);
+        free(log.path);
+        view_close(&log.view);
         return code;
 }

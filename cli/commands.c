@@ -15,6 +15,7 @@ const struct command commands[] = {
     {"session", "list, show and abandon sessions", cmd_session},
     {"store", "ask a store whether landing there is safe", cmd_store},
     {"fsck", "check a project in the store", cmd_fsck},
+    {"maintain", "make what sums up many landings", cmd_maintain},
     {"daemon", "show, run and stop the daemon", cmd_daemon},
     {"help", "list the commands, or tell about one", cmd_help},
     {"version", "print the version", cmd_version},

@@ -13,6 +13,7 @@ command_fn cmd_import;
 command_fn cmd_land;
 command_fn cmd_log;
 command_fn cmd_ls;
+command_fn cmd_maintain;
 command_fn cmd_mount;
 command_fn cmd_project;
 command_fn cmd_session;

@@ -18,6 +18,10 @@ struct request {
         bool gone;               /* the command does not read what it is sent */
         void (*stop)(void *arg); /* make daemon_run return */
         void *stop_arg;
+        /* What is left to do once the answer is sent; NULL: nothing. */
+        void (*after)(struct request *request);
+        struct workspace *landed; /* entered */
+        uint64_t landed_at;
 };
 
 /* Carry out request->args and send the answer. */

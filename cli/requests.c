@@ -189,6 +189,13 @@ static void send_progress(void *arg, const struct land_progress *progress)
         json_decref(message);
 }
 
+/* The records that this landing completed: nobody has to wait for them. */
+static void after_land(struct request *request)
+{
+        workspace_landed(request->landed, request->landed_at);
+        workspace_leave(request->landed);
+}
+
 static enum hif_err do_land(struct request *request, json_t **result, struct hif_why *why)
 {
         const char *goal = text_of(request->args, "goal");
@@ -200,7 +207,14 @@ static enum hif_err do_land(struct request *request, json_t **result, struct hif
         err = workspace_land(workspace, goal != NULL ? goal : "",
                              json_is_true(json_object_get(request->args, "dry_run")), send_progress,
                              request, result, why);
-        workspace_leave(workspace);
+        if (err == HIF_OK && !json_is_true(json_object_get(*result, "dry_run"))) {
+                request->after = after_land;
+                request->landed = workspace;
+                request->landed_at =
+                    (uint64_t)json_integer_value(json_object_get(*result, "position"));
+        } else {
+                workspace_leave(workspace);
+        }
         return err;
 }
 
@@ -303,6 +317,8 @@ void request_serve(struct request *request)
                          "the command that asked for '%s' did not wait for the answer",
                          name != NULL ? name : "?");
         json_decref(message);
+        if (request->after != NULL)
+                request->after(request);
 }
 
 void daemon_close_all(struct daemon *daemon, bool suspend)

@@ -103,5 +103,7 @@ HIF_MUST_USE enum hif_err workspace_land(struct workspace *workspace, const char
                                          void (*progress)(void *arg,
                                                           const struct land_progress *progress),
                                          void *arg, json_t **result, struct hif_why *why);
+/* After the landing's answer is sent: make the derived records that it completed. */
+void workspace_landed(struct workspace *workspace, uint64_t position);
 
 #endif

@@ -5,6 +5,7 @@
 #include "cli/conflicts.h"
 #include "cli/store.h"
 #include "cli/workspace_work.h"
+#include "land/derived/derived.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -287,4 +288,9 @@ enum hif_err workspace_land(struct workspace *workspace, const char *goal, bool 
         if (err != HIF_OK && why->text[0] == '\0')
                 why_set(why, err, "the session could not be landed: %s", hif_strerror(err));
         return err;
+}
+
+void workspace_landed(struct workspace *workspace, uint64_t position)
+{
+        derived_after_landing(&workspace->project, position);
 }
