@@ -16,14 +16,19 @@
  *                      at u64, file u32. Whole rows only: SQLite, and a log written from memory
  *      DEL_NODE      id u64
  *      PUT_DIRENT    dir u64, hash60 u64, child u64, base_child u64, seq u64 (0: the record's),
- * name size u16, name; with flag 1 the base's entry DEL_DIRENT    dir u64, hash60 u64, name size
- * u16, name EXTENT        id u64, offset u64, size u64, at u64, file u32 CUT           id u64, size
- * u64: no extent at or beyond it DROP_EXTENTS  id u64 OP            seq u64 (0: the record's), kind
- * u8, hash [32], path size u32, path, path2 OPS_DROP      through u64 VALUE         name size u16,
- * name, value REPLY         key u64, node u64, xid u32, proc u32 IDS           next u64: numbers
- * below it may have been given out RESET         no row is left: the first item of a log written
- * from memory NOTE          seq u64 (0: the record's), kind u8, role size u16, role, text
- * NOTES_DROP through u64
+ *                    name size u16, name; with flag 1 the base's entry
+ *      DEL_DIRENT    dir u64, hash60 u64, name size u16, name
+ *      EXTENT        id u64, offset u64, size u64, at u64, file u32
+ *      CUT           id u64, size u64: no extent at or beyond it
+ *      DROP_EXTENTS  id u64
+ *      OP            seq u64 (0: the record's), kind u8, hash [32], path size u32, path, path2
+ *      OPS_DROP      through u64
+ *      VALUE         name size u16, name, value
+ *      REPLY         key u64, node u64, xid u32, proc u32
+ *      IDS           next u64: numbers below it may have been given out
+ *      RESET         no row is left: the first item of a log written from memory
+ *      NOTE          seq u64 (0: the record's), kind u8, role size u16, role, text
+ *      NOTES_DROP    through u64
  *
  *      entry: kind u8, size u64, hash [32], mtime (i64, u32), tag (u64, u64),
  *             pack [32], offset u32, frame size u32

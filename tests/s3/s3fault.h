@@ -5,24 +5,30 @@
  * Calling sequence: s3fault_start; s3fault_say, any number; s3fault_stop. The program s3fault is
  * the same with a control port, on which each connection carries one line and gets its reply.
  *
- *      add METHOD TARGET SKIP COUNT ACTION [ARG]   requests SKIP+1 .. SKIP+COUNT that match (COUNT
- * -1: all) chance METHOD TARGET PERCENT ACTION [ARG]   so many of them, drawn from the seed METHOD
- * "*": any; TARGET a prefix of /bucket/key, or behind '*' a part of it "ok ID" del ID | clear
- * rules; what they hold goes on hits ID               on how many requests a rule has acted release
- * ID            what a rule holds goes on latency MS            for each request, and once more for
- * each connection dialect FLAGS         q, c, e (exchange.h), or "-" for none stats | reset counts
- * (counts.h) as JSON; set to 0
+ *      add METHOD TARGET SKIP COUNT ACTION [ARG]
+ *                            requests SKIP+1 .. SKIP+COUNT that match (COUNT -1: all)
+ *      chance METHOD TARGET PERCENT ACTION [ARG]
+ *                            so many of them, drawn from the seed
+ *                            METHOD "*": any; TARGET: a prefix of /bucket/key, or behind '*' a part
+ *                            of it. The reply is "ok ID"
+ *      del ID | clear        rules; what they hold goes on
+ *      hits ID               on how many requests a rule has acted
+ *      release ID            what a rule holds goes on
+ *      latency MS            for each request, and once more for each connection
+ *      dialect FLAGS         q, c, e (exchange.h), or "-" for none
+ *      stats | reset         counts (counts.h) as JSON; set to 0
  *
- *      ACTION [ARG]          what happens                               did the server apply it?
- *      delay MS              forwarded later                            yes, even if the client has
- * left hold                  forwarded when released                    yes, even if the client has
- * left late MS               the answer comes later                     yes status CODE that
- * answer, nothing forwarded             no lost CODE             forwarded, then that answer yes
- *      reset, close          RST or FIN, nothing forwarded              no
- *      resetlate, closelate  forwarded, then RST or FIN                 yes
- *      hang, hanglate        no answer; not forwarded, or forwarded     no; yes
- *      cutreq BYTES          so much of the body forwarded, then RST    no
- *      cutresp BYTES         so much of the answer's body, then RST     yes */
+ *      ACTION [ARG]          what happens                             did the server apply it?
+ *      delay MS              forwarded later                          yes, even if the client left
+ *      hold                  forwarded when released                  yes, even if the client left
+ *      late MS               the answer comes later                   yes
+ *      status CODE           that answer, nothing forwarded           no
+ *      lost CODE             forwarded, then that answer              yes
+ *      reset, close          RST or FIN, nothing forwarded            no
+ *      resetlate, closelate  forwarded, then RST or FIN               yes
+ *      hang, hanglate        no answer; not forwarded, or forwarded   no; yes
+ *      cutreq BYTES          so much of the body forwarded, then RST  no
+ *      cutresp BYTES         so much of the answer's body, then RST   yes */
 #ifndef HIF_TESTS_S3_S3FAULT_H
 #define HIF_TESTS_S3_S3FAULT_H
 
