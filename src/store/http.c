@@ -8,6 +8,8 @@
 #include <string.h>
 
 #define POLL_MAX_MS 1000
+/* Our clocks may be so far apart; else the machine slept, or somebody has set the time. */
+#define CLOCK_APART_NS UINT64_C(10000000000)
 
 /* --- queues --- */
 
@@ -116,12 +118,15 @@ void http_stop(struct http *http)
 
 bool http_date(struct http *http, uint64_t *wall_ns)
 {
+        uint64_t since_mono, since_wall;
         bool known;
 
         pthread_mutex_lock(&http->mutex);
-        known = http->date_ns > 0;
+        since_mono = env_mono_ns(http->env) - http->date_mono_ns;
+        since_wall = env_wall_ns(http->env) - http->date_wall_ns;
+        known = http->date_ns > 0 && since_wall - since_mono + CLOCK_APART_NS < 2 * CLOCK_APART_NS;
         if (known)
-                *wall_ns = http->date_ns + env_mono_ns(http->env) - http->date_mono_ns;
+                *wall_ns = http->date_ns + since_mono;
         pthread_mutex_unlock(&http->mutex);
         return known;
 }

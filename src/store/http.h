@@ -78,9 +78,10 @@ struct http_req {
 struct http_limits {
         uint64_t connect_ms; /* until connected, TLS included */
         uint64_t answer_ms;  /* for a small request; a body adds its size at HTTP_RATE_MIN */
-        uint32_t stall_s;    /* without progress */
+        uint32_t stall_s;    /* without progress; HTTP_BULK_STALL times that with a large body */
 };
-#define HTTP_RATE_MIN 65536 /* bytes a second */
+#define HTTP_RATE_MIN   1024 /* bytes a second: of many connections on a slow line, one */
+#define HTTP_BULK_STALL 6
 struct http_limits http_limits_default(void);
 
 struct http; /* opaque; thread-safe */
@@ -99,7 +100,8 @@ void http_wake(struct http *http);
 /* Cancel all that is under way, and all that is submitted from now on. Any thread. */
 void http_stop(struct http *http);
 
-/* The last Date of an answer, moved on by the time since then; false: none yet. */
+/* The last Date of an answer, moved on by the time since then; false: none yet, or none since the
+ * machine has slept or its clock was set. */
 bool http_date(struct http *http, uint64_t *wall_ns);
 
 /* How many connections have been opened so far. */

@@ -35,8 +35,9 @@ struct http {
         pthread_mutex_t mutex; /* of what follows */
         struct http_queue incoming;
         bool wake_parked, stop;
-        bool ended;                     /* the thread takes nothing more */
-        uint64_t date_ns, date_mono_ns; /* 0: none */
+        bool ended;                          /* the thread takes nothing more */
+        uint64_t date_ns;                    /* of the last answer; 0: none */
+        uint64_t date_mono_ns, date_wall_ns; /* when that was, by our clocks */
 
         /* the thread's own */
         struct http_queue small, bulk, parked;

@@ -6,8 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
 #define RECEIVE_BUFFER 65536L
 #define SEND_BUFFER    131072L
+#define UNSENT_MAX     131072
 
 struct http_limits http_limits_default(void)
 {
@@ -39,6 +44,7 @@ static void note_date(struct http *http, const char *value)
         pthread_mutex_lock(&http->mutex);
         http->date_ns = (uint64_t)seconds * 1000000000;
         http->date_mono_ns = env_mono_ns(http->env);
+        http->date_wall_ns = env_wall_ns(http->env);
         pthread_mutex_unlock(&http->mutex);
 }
 
@@ -163,6 +169,18 @@ static size_t on_read(char *out, size_t one, size_t count, void *arg)
 
 /* --- the handle --- */
 
+/* Of a body, little waits in the kernel: what it took from us has been sent, so that no progress
+ * means no progress. */
+static int on_socket(void *arg, curl_socket_t fd, curlsocktype purpose)
+{
+        int unsent = UNSENT_MAX;
+
+        (void)arg;
+        if (purpose == CURLSOCKTYPE_IPCXN)
+                (void)setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent));
+        return CURL_SOCKOPT_OK;
+}
+
 /* What is the same for all requests. */
 static CURLcode set_common(struct http *http, struct http_slot *slot)
 {
@@ -186,7 +204,7 @@ static CURLcode set_common(struct http *http, struct http_slot *slot)
         SET(CURLOPT_UPLOAD_BUFFERSIZE, SEND_BUFFER);
         SET(CURLOPT_CONNECTTIMEOUT_MS, (long)http->limits.connect_ms);
         SET(CURLOPT_LOW_SPEED_LIMIT, 1L);
-        SET(CURLOPT_LOW_SPEED_TIME, (long)http->limits.stall_s);
+        SET(CURLOPT_SOCKOPTFUNCTION, on_socket);
         SET(CURLOPT_ERRORBUFFER, slot->error);
         SET(CURLOPT_HEADERFUNCTION, on_header);
         SET(CURLOPT_HEADERDATA, slot);
@@ -284,6 +302,8 @@ enum hif_err http_slot_start(struct http *http, struct http_slot *slot)
         SET(CURLOPT_URL, req->url);
         SET(CURLOPT_HTTPHEADER, header_list(slot));
         SET(CURLOPT_TIMEOUT_MS, timeout_of(http, req));
+        SET(CURLOPT_LOW_SPEED_TIME,
+            (long)http->limits.stall_s * (slot->bulk ? HTTP_BULK_STALL : 1));
         /* Without a body nothing tells libcurl that it must not be sent again. */
         SET(CURLOPT_FRESH_CONNECT, req->once && req->body.size == 0 ? 1L : 0L);
 #undef SET

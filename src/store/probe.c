@@ -115,7 +115,7 @@ static enum hif_err cannot_tell(const struct probe *probe, const struct probe_fi
         const char *url = store_url(probe->store);
         struct hif_why said;
 
-        if (!store_why(probe->store, &said))
+        if (!store_why(probe->store, failed->err, &said))
                 (void)why_set(&said, failed->err, "%s", failed->text);
         if (failed->err == HIF_EDENIED || failed->err == HIF_EROFS)
                 return why_set(why, failed->err,

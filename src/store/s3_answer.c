@@ -255,33 +255,54 @@ static void put_sentence(const struct s3_call *call, const struct s3_judgement *
                          advice(judgement));
 }
 
-static void remember(struct s3_store *s3, const struct hif_why *why)
+enum s3_trouble s3_trouble_of(enum hif_err result)
 {
+        switch (result) {
+        case HIF_EDENIED:
+                return S3_DENIED;
+        case HIF_EIO:
+                return S3_BAD_ANSWER;
+        case HIF_ENOSPC:
+                return S3_FULL;
+        case HIF_EUNREACHABLE:
+        case HIF_EUNKNOWN:
+                return S3_SILENT;
+        default:
+                return S3_TROUBLES;
+        }
+}
+
+static void remember(struct s3_store *s3, enum hif_err result, const struct hif_why *why)
+{
+        enum s3_trouble trouble = s3_trouble_of(result);
+
+        if (trouble == S3_TROUBLES)
+                return;
         pthread_mutex_lock(&s3->mutex);
-        s3->trouble = *why;
-        s3->has_trouble = true;
+        s3->troubles[trouble] = *why;
         pthread_mutex_unlock(&s3->mutex);
 }
 
 void s3_note_trouble(struct s3_call *call, const struct s3_judgement *judgement)
 {
         struct s3_store *s3 = call->s3;
-        struct hif_why why = {0};
+        struct hif_why why = {.text = ""};
 
         put_sentence(call, judgement, &why);
         log_line(s3->store.env->log, judgement->verdict == S3_FAILED ? LOG_WARN : LOG_INFO, "s3",
                  "%s (try %u)", why.text, call->tries);
-        remember(s3, &why);
+        /* What is repeated ends as no answer, if it does not get better. */
+        remember(s3, judgement->err ? judgement->err : HIF_EUNREACHABLE, &why);
 }
 
-void s3_note_text(struct s3_store *s3, const char *format, ...)
+void s3_note_text(struct s3_store *s3, enum hif_err result, const char *format, ...)
 {
-        struct hif_why why = {0};
+        struct hif_why why = {.text = ""};
         va_list args;
 
         va_start(args, format);
         vsnprintf(why.text, sizeof(why.text), format, args);
         va_end(args);
         log_line(s3->store.env->log, LOG_WARN, "s3", "%s", why.text);
-        remember(s3, &why);
+        remember(s3, result, &why);
 }

@@ -75,7 +75,7 @@ static void hash_and_send(struct pool_job *job)
 void s3_call_submit(struct s3_call *call)
 {
         call->tries = 0;
-        call->first_ns = env_mono_ns(call->s3->store.env);
+        call->failed_ns = 0;
         call->unknown = call->skew_learnt = call->region_learnt = call->key_renewed = false;
         call->md5[0] = '\0';
         if (call->body.size == 0) {
@@ -119,12 +119,16 @@ static uint64_t backoff_ns(struct s3_call *call)
         return 1 + env_random_u64(call->s3->store.env) % limit;
 }
 
+/* Patience begins with the first failure: before it, a body may have taken its time to send. */
 static void again(struct s3_call *call, enum hif_err certain)
 {
         uint64_t delay = backoff_ns(call);
         uint64_t now = env_mono_ns(call->s3->store.env);
+        uint64_t patience = call->patience_ns ? call->patience_ns : call->s3->patience_ns;
 
-        if (call->tries >= S3_TRIES_MAX || now + delay - call->first_ns > call->s3->patience_ns) {
+        if (call->failed_ns == 0)
+                call->failed_ns = now;
+        if (call->tries >= S3_TRIES_MAX || now + delay - call->failed_ns > patience) {
                 call->finished(call, give_up(call, certain));
                 return;
         }

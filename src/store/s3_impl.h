@@ -18,6 +18,9 @@
 #define S3_TRIES_MAX       100   /* of one call, whatever the clock says */
 #define S3_COMPLETE_MS     60000 /* joining parts takes the store a while */
 
+/* What sentences are kept of, by result. */
+enum s3_trouble { S3_DENIED, S3_BAD_ANSWER, S3_FULL, S3_SILENT, S3_TROUBLES };
+
 struct s3_store {
         struct store store;
         struct http *http;
@@ -37,9 +40,8 @@ struct s3_store {
         struct aws_key key;
         int64_t skew_ns; /* what to add to our clock to have the store's */
 
-        pthread_mutex_t mutex; /* of what follows */
-        struct hif_why trouble;
-        bool has_trouble;
+        pthread_mutex_t mutex;                /* of what follows */
+        struct hif_why troubles[S3_TROUBLES]; /* the latest of each; empty: none */
 };
 
 /* One kind of request at S3. */
@@ -85,8 +87,8 @@ struct s3_call {
 
         /* what is remembered from try to try */
         uint32_t tries;
-        uint64_t first_ns;
-        bool unknown; /* an earlier try may have had an effect */
+        uint64_t failed_ns; /* when it first did; 0: not yet */
+        bool unknown;       /* an earlier try may have had an effect */
         bool skew_learnt, region_learnt, key_renewed;
         char hash[S3_HASH_SIZE]; /* of the body; empty until known */
         char md5[25];
@@ -133,8 +135,10 @@ void s3_on_header(struct http_req *http, const char *name, const char *value);
 void s3_judge(struct s3_call *call, struct s3_judgement *out);
 /* Remember and log a sentence on what went wrong. */
 void s3_note_trouble(struct s3_call *call, const struct s3_judgement *judgement);
-void s3_note_text(struct s3_store *s3, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+void s3_note_text(struct s3_store *s3, enum hif_err result, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* S3_TROUBLES: nothing is kept of this result. */
+enum s3_trouble s3_trouble_of(enum hif_err result);
 
 /* --- s3_list.c, s3_multipart.c: answer req with store_done in the end --- */
 void s3_list(struct s3_store *s3, struct store_req *req);

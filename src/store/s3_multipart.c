@@ -152,7 +152,8 @@ static void completed(struct s3_call *call, enum hif_err err)
             s3_completed_parse(buf_span(&call->data), &upload->req->tag, &error) != HIF_OK) {
                 /* 200, and then an error in the body: S3's way, as the status had to go out first
                  */
-                s3_note_text(upload->s3, "%s answered %s to CompleteMultipartUpload in bucket %s",
+                s3_note_text(upload->s3, HIF_EUNKNOWN,
+                             "%s answered %s to CompleteMultipartUpload in bucket %s",
                              upload->s3->place.base, error.code[0] ? error.code : "no XML",
                              upload->s3->bucket);
                 err = HIF_EUNKNOWN;

@@ -357,23 +357,14 @@ bool store_date(struct store *store, uint64_t *wall_ns)
         return store->ops->date && store->ops->date(store, wall_ns);
 }
 
-bool store_why(struct store *store, struct hif_why *out)
+bool store_why(struct store *store, enum hif_err result, struct hif_why *out)
 {
-        return store->ops->why && store->ops->why(store, out);
+        return store->ops->why && store->ops->why(store, result, out);
 }
 
 const char *store_reason(struct store *store, enum hif_err result, struct hif_why *room)
 {
-        switch (result) {
-        case HIF_EDENIED:
-        case HIF_EIO:
-        case HIF_EUNREACHABLE:
-        case HIF_EUNKNOWN:
-        case HIF_ENOSPC:
-                return store_why(store, room) ? room->text : hif_strerror(result);
-        default:
-                return hif_strerror(result);
-        }
+        return store_why(store, result, room) ? room->text : hif_strerror(result);
 }
 
 struct store_stats store_stats_get(struct store *store)

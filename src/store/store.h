@@ -132,7 +132,7 @@ struct store_ops {
         const char *(*url)(struct store *store);
         /* Optional, see store_date and store_why. */
         bool (*date)(struct store *store, uint64_t *wall_ns);
-        bool (*why)(struct store *store, struct hif_why *out);
+        bool (*why)(struct store *store, enum hif_err result, struct hif_why *out);
 };
 
 /* Embedded first in every back end's own struct, filled by store_init. Callers use the functions
@@ -181,9 +181,9 @@ struct store_stats store_stats_get(struct store *store);
 /* The store's own clock: the date of its last answer and the time since then. False: it has none,
  * or has not answered yet. */
 bool store_date(struct store *store, uint64_t *wall_ns);
-/* What went wrong most recently behind a result such as HIF_EDENIED, HIF_EIO or HIF_EUNREACHABLE,
- * in a sentence. False: the store says no more than the result. */
-bool store_why(struct store *store, struct hif_why *out);
+/* What was most recently behind this result, in a sentence: HIF_EDENIED, HIF_EIO, HIF_ENOSPC,
+ * HIF_EUNREACHABLE, HIF_EUNKNOWN. False: the store says no more than the result. */
+bool store_why(struct store *store, enum hif_err result, struct hif_why *out);
 /* For sentences of one's own on a failed request: what store_why says (kept in *room), else
  * hif_strerror's words. */
 const char *store_reason(struct store *store, enum hif_err result, struct hif_why *room);

@@ -267,9 +267,9 @@ static bool fault_date(struct store *store, uint64_t *wall_ns)
         return store_date(faults_of(store)->inner, wall_ns);
 }
 
-static bool fault_why(struct store *store, struct hif_why *out)
+static bool fault_why(struct store *store, enum hif_err result, struct hif_why *out)
 {
-        return store_why(faults_of(store)->inner, out);
+        return store_why(faults_of(store)->inner, result, out);
 }
 
 enum hif_err store_fault_new(struct env *env, struct store *inner, struct store **out)

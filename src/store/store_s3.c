@@ -145,17 +145,20 @@ static bool s3_date(struct store *store, uint64_t *wall_ns)
         return http_date(s3_of(store)->http, wall_ns);
 }
 
-static bool s3_why(struct store *store, struct hif_why *out)
+static bool s3_why(struct store *store, enum hif_err result, struct hif_why *out)
 {
         struct s3_store *s3 = s3_of(store);
-        bool has_trouble;
+        enum s3_trouble trouble = s3_trouble_of(result);
+        bool known;
 
+        if (trouble == S3_TROUBLES)
+                return false;
         pthread_mutex_lock(&s3->mutex);
-        has_trouble = s3->has_trouble;
-        if (has_trouble)
-                *out = s3->trouble;
+        known = s3->troubles[trouble].text[0] != '\0';
+        if (known)
+                *out = s3->troubles[trouble];
         pthread_mutex_unlock(&s3->mutex);
-        return has_trouble;
+        return known;
 }
 
 void store_s3_wake(struct store *store)
@@ -275,7 +278,7 @@ enum hif_err store_s3_check(struct store *store, struct hif_why *why)
 
         store_run(store, &req, 1);
         store_req_free(&req);
-        if (req.result && !s3_why(store, why))
+        if (req.result && !(why && s3_why(store, req.result, why)))
                 (void)why_set(why, req.result, "the store %s cannot be used: %s", store_url(store),
                               hif_strerror(req.result));
         return req.result;

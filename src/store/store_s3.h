@@ -15,7 +15,7 @@
 #define S3_MULTIPART_SIZE ((size_t)64 << 20)
 #define S3_PART_SIZE      ((size_t)16 << 20)
 #define S3_PARTS_AT_ONCE  8
-/* How long a request is repeated before it is answered with an error. */
+/* How long a request is repeated, from its first failure on, before that is its answer. */
 #define S3_PATIENCE_MS 15000
 
 /* Where keys come from. Called on the engine's thread; none of them may block. */

@@ -16,11 +16,11 @@ static void expect_sent(struct ts3 *s3, size_t index, const char *text)
                          tserver_request(s3->server, index));
 }
 
-static void expect_why(struct ts3 *s3, const char *text)
+static void expect_why(struct ts3 *s3, enum hif_err result, const char *text)
 {
         struct hif_why why = {.text = ""};
 
-        assert_true(store_why(s3->store, &why));
+        assert_true(store_why(s3->store, result, &why));
         if (!strstr(why.text, text))
                 fail_msg("\"%s\" does not say \"%s\"", why.text, text);
         assert_null(strstr(why.text, TS3_SECRET));
@@ -75,7 +75,7 @@ static void region_is_learnt_from_head_and_not_for_ever(void **state)
         tserver_always(s3->server, round);
         assert_int_equal(ts3_run(s3, STORE_GET, "k", NULL), HIF_EIO);
         assert_int_equal(tserver_count(s3->server), 4);
-        expect_why(s3, "us-east-2; set AWS_REGION=us-east-2");
+        expect_why(s3, HIF_EIO, "us-east-2; set AWS_REGION=us-east-2");
 }
 
 /* A clock that is wrong is corrected by the store's, once; a store that insists is refused. */
@@ -95,8 +95,8 @@ static void wrong_clock_is_corrected(void **state)
         tserver_always(s3->server, skewed);
         assert_int_equal(ts3_run(s3, STORE_GET, "k", NULL), HIF_EDENIED);
         assert_int_equal(tserver_count(s3->server), 4);
-        expect_why(s3, "RequestTimeTooSkewed: as scripted to GET");
-        expect_why(s3, "set this machine's clock");
+        expect_why(s3, HIF_EDENIED, "RequestTimeTooSkewed: as scripted to GET");
+        expect_why(s3, HIF_EDENIED, "set this machine's clock");
 }
 
 /* Without an answer there is no date. */
@@ -108,6 +108,40 @@ static void date_comes_with_the_first_answer(void **state)
         ts3_open(s3);
         assert_false(store_date(s3->store, &date));
         assert_int_equal(date, 7);
+}
+
+static struct env_ops jumping_ops;
+static uint64_t jump_ns; /* what the wall clock was moved by */
+
+static uint64_t jumped_wall_ns(struct env *env)
+{
+        struct env real = env_system(NULL);
+
+        (void)env;
+        return env_wall_ns(&real) + jump_ns;
+}
+
+/* A machine that slept, or whose clock was set, does not take the time since the last answer for
+ * granted: until the next one there is no date. */
+static void date_is_forgotten_when_clocks_jump(void **state)
+{
+        struct ts3 *s3 = *state;
+        struct tserver_reply dated = TS3_OBJECT("x");
+        uint64_t date;
+
+        dated.headers = "ETag: \"t\"\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n";
+        jumping_ops = *s3->env.ops;
+        jumping_ops.wall_ns = jumped_wall_ns;
+        s3->env.ops = &jumping_ops;
+        tserver_always(s3->server, dated);
+        assert_int_equal(ts3_run(s3, STORE_GET, "k", NULL), HIF_OK);
+        assert_true(store_date(s3->store, &date));
+        jump_ns = UINT64_C(3600) * 1000000000;
+        assert_false(store_date(s3->store, &date));
+        assert_int_equal(ts3_run(s3, STORE_GET, "k", NULL), HIF_OK);
+        assert_true(store_date(s3->store, &date));
+        jump_ns = 0; /* and back */
+        assert_false(store_date(s3->store, &date));
 }
 
 /* --- keys --- */
@@ -126,7 +160,7 @@ static void expired_key_is_replaced(void **state)
         tserver_always(s3->server, (struct tserver_reply)TS3_ERROR(400, "ExpiredToken"));
         assert_int_equal(ts3_run(s3, STORE_GET, "k", NULL), HIF_EDENIED);
         assert_int_equal(tserver_count(s3->server), 4);
-        expect_why(s3, "renew the session token");
+        expect_why(s3, HIF_EDENIED, "renew the session token");
 }
 
 static void *bring_key(void *arg)
@@ -170,7 +204,7 @@ static void missing_key_is_explained(void **state)
         s3->key_result = HIF_EDENIED;
         assert_int_equal(ts3_run(s3, STORE_GET, "k", NULL), HIF_EDENIED);
         assert_int_equal(tserver_count(s3->server), 0);
-        expect_why(s3, "there is no key; find one");
+        expect_why(s3, HIF_EDENIED, "there is no key; find one");
 }
 
 /* --- sentences --- */
@@ -181,17 +215,17 @@ static void troubles_are_explained(void **state)
         struct hif_why why = {.text = ""};
 
         ts3_open(s3);
-        assert_false(store_why(s3->store, &why));
+        assert_false(store_why(s3->store, HIF_EIO, &why));
         TS3_SCRIPT(s3, TS3_ERROR(404, "NoSuchBucket"));
         assert_int_equal(store_s3_check(s3->store, &why), HIF_EIO);
         assert_non_null(strstr(why.text, "404 NoSuchBucket: as scripted to ListObjectsV2 in bucket "
                                          "bucket; create the bucket"));
         TS3_SCRIPT(s3, TS3_ERROR(403, "AccessDenied"));
         assert_int_equal(ts3_run(s3, STORE_GET, "k", NULL), HIF_EDENIED);
-        expect_why(s3, "s3:ListBucket");
+        expect_why(s3, HIF_EDENIED, "s3:ListBucket");
         tserver_always(s3->server, (struct tserver_reply){.act = TSERVER_CLOSE});
         assert_int_equal(ts3_run(s3, STORE_PUT_NEW, "k", NULL), HIF_EUNKNOWN);
-        expect_why(s3, "gave no whole answer to PUT If-None-Match");
+        expect_why(s3, HIF_EUNKNOWN, "gave no whole answer to PUT If-None-Match");
 }
 
 /* Nobody listens: certainly no effect, and so it is said. */
@@ -205,7 +239,7 @@ static void absent_server_is_unreachable(void **state)
         ts3_open(s3);
         for (size_t i = 0; i < 4; i++)
                 assert_int_equal(ts3_run(s3, ops[i], "k", NULL), HIF_EUNREACHABLE);
-        expect_why(s3, "http://127.0.0.1:1 cannot be reached: ");
+        expect_why(s3, HIF_EUNREACHABLE, "http://127.0.0.1:1 cannot be reached: ");
 }
 
 /* Neither keys nor signatures get into the log, whatever fails. */
@@ -398,6 +432,7 @@ int main(void)
             EACH(region_is_learnt_from_head_and_not_for_ever),
             EACH(wrong_clock_is_corrected),
             EACH(date_comes_with_the_first_answer),
+            EACH(date_is_forgotten_when_clocks_jump),
             EACH(expired_key_is_replaced),
             EACH(requests_wait_for_a_key),
             EACH(missing_key_is_explained),

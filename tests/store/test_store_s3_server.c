@@ -140,7 +140,7 @@ static void missing_bucket_is_told(void **state)
         assert_non_null(strstr(why.text, "no-such-bucket"));
         assert_int_equal(store_open(&f->env, "s3://no-such-bucket/x", false, &store, &why), HIF_OK);
         assert_int_equal(t_put(store, STORE_PUT, "k", "x"), HIF_EIO);
-        assert_true(store_why(store, &why));
+        assert_true(store_why(store, HIF_EIO, &why));
         assert_non_null(strstr(why.text, "NoSuchBucket"));
         store_close(store);
 }

@@ -69,7 +69,7 @@ int ts3_teardown(void **state)
 enum hif_err ts3_run(struct ts3 *s3, enum store_op op, const char *key, struct store_req *out)
 {
         /* Small, so that the time to wait for an answer is the limit's alone. */
-        struct store_req req = {.op = op, .key = key, .size_max = 60000};
+        struct store_req req = {.op = op, .key = key, .size_max = 1000};
 
         if (!s3->store)
                 ts3_open(s3);
