@@ -145,6 +145,7 @@ static void close_parts(struct workspace *workspace)
         overlay_close(workspace->overlay);
         landings_leave(workspace->landings);
         workspace->landings = NULL;
+        store_cancel(workspace->store); /* what is still being prefetched interests nobody now */
         if (workspace->origin != NULL)
                 fetch_origin_free(workspace->origin);
         store_close(workspace->store);

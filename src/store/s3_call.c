@@ -182,6 +182,20 @@ static bool renew_key(struct s3_call *call)
 
 /* --- the answer --- */
 
+/* Neither what callers reckon with, nor what they asked for themselves. */
+static bool is_trouble(const struct s3_judgement *judgement)
+{
+        switch (judgement->err) {
+        case HIF_ENOENT:
+        case HIF_ELOST:
+        case HIF_ECANCELED:
+        case HIF_ENOMEM:
+                return false;
+        default:
+                return judgement->verdict != S3_DONE && judgement->verdict != S3_RANGE;
+        }
+}
+
 static void on_done(struct http_req *http)
 {
         struct s3_call *call = (struct s3_call *)http;
@@ -190,8 +204,7 @@ static void on_done(struct http_req *http)
 
         s3_judge(call, &judgement);
         call->tries++;
-        if (judgement.verdict != S3_DONE && judgement.verdict != S3_RANGE &&
-            judgement.err != HIF_ENOENT && judgement.err != HIF_ELOST)
+        if (is_trouble(&judgement))
                 s3_note_trouble(call, &judgement);
         switch (judgement.verdict) {
         case S3_DONE:

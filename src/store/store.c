@@ -339,6 +339,12 @@ void store_run(struct store *store, struct store_req *reqs, size_t count)
         store_batch_wait(store, &batch, reqs, count);
 }
 
+void store_cancel(struct store *store)
+{
+        if (store && store->ops->cancel)
+                store->ops->cancel(store);
+}
+
 void store_close(struct store *store)
 {
         if (!store)

@@ -130,7 +130,8 @@ struct store_ops {
         void (*close)(struct store *store); /* frees it */
         /* "file:///srv/hif" */
         const char *(*url)(struct store *store);
-        /* Optional, see store_date and store_why. */
+        /* Optional, see store_cancel, store_date and store_why. */
+        void (*cancel)(struct store *store);
         bool (*date)(struct store *store, uint64_t *wall_ns);
         bool (*why)(struct store *store, enum hif_err result, struct hif_why *out);
 };
@@ -175,6 +176,10 @@ void store_batch_start(struct store *store, struct store_batch *batch, struct st
                        size_t count);
 void store_batch_wait(struct store *store, struct store_batch *batch, struct store_req *reqs,
                       size_t count);
+/* Let nobody wait any more: what is in flight is answered soon, where it can be with HIF_ECANCELED
+ * (a write may all the same take effect), and so is all that is submitted from now on. For stores
+ * whose answers may be long in coming; others do nothing. Thread-safe; NULL is fine. */
+void store_cancel(struct store *store);
 void store_close(struct store *store); /* NULL is fine */
 const char *store_url(struct store *store);
 struct store_stats store_stats_get(struct store *store);

@@ -262,6 +262,11 @@ static const char *fault_url(struct store *store)
         return store_url(faults_of(store)->inner);
 }
 
+static void fault_cancel(struct store *store)
+{
+        store_cancel(faults_of(store)->inner);
+}
+
 static bool fault_date(struct store *store, uint64_t *wall_ns)
 {
         return store_date(faults_of(store)->inner, wall_ns);
@@ -277,6 +282,7 @@ enum hif_err store_fault_new(struct env *env, struct store *inner, struct store 
         static const struct store_ops ops = {.submit = fault_submit,
                                              .close = fault_close,
                                              .url = fault_url,
+                                             .cancel = fault_cancel,
                                              .date = fault_date,
                                              .why = fault_why};
         struct faulty_store *faults = calloc(1, sizeof(*faults));

@@ -140,6 +140,11 @@ static const char *s3_url(struct store *store)
         return s3_of(store)->url;
 }
 
+static void s3_cancel(struct store *store)
+{
+        http_stop(s3_of(store)->http);
+}
+
 static bool s3_date(struct store *store, uint64_t *wall_ns)
 {
         return http_date(s3_of(store)->http, wall_ns);
@@ -234,8 +239,12 @@ static enum hif_err configure(struct s3_store *s3, const struct s3_config *confi
 enum hif_err store_s3_new(struct env *env, const struct s3_config *config, struct store **out,
                           struct hif_why *why)
 {
-        static const struct store_ops ops = {
-            .submit = s3_submit, .close = s3_close, .url = s3_url, .date = s3_date, .why = s3_why};
+        static const struct store_ops ops = {.submit = s3_submit,
+                                             .close = s3_close,
+                                             .url = s3_url,
+                                             .cancel = s3_cancel,
+                                             .date = s3_date,
+                                             .why = s3_why};
         struct http_limits limits = config->limits;
         struct s3_store *s3 = calloc(1, sizeof(*s3));
         enum hif_err err;

@@ -402,6 +402,40 @@ static void doubtful_completion_is_settled_by_tags(void **state)
 
 /* --- many at once --- */
 
+static void count_canceled(struct store_req *req)
+{
+        if (req->result == HIF_ECANCELED)
+                __atomic_add_fetch((unsigned *)req->arg, 1, __ATOMIC_SEQ_CST);
+}
+
+/* Cancelling answers all: what waits for an answer, for a connection, for its next try. */
+static void cancelling_answers_all(void **state)
+{
+        struct ts3 *s3 = *state;
+        enum { COUNT = HTTP_CONNECTIONS + 10 };
+        struct store_req *reqs = calloc(COUNT, sizeof(*reqs));
+        unsigned canceled = 0;
+
+        s3->config.limits = (struct http_limits){60000, 60000, 60};
+        s3->config.patience_ms = 60000;
+        TS3_SCRIPT(s3, TS3_ERROR(503, "SlowDown"));
+        tserver_always(s3->server, (struct tserver_reply){.act = TSERVER_HANG});
+        ts3_open(s3);
+        for (size_t i = 0; i < COUNT; i++) {
+                reqs[i] = (struct store_req){
+                    .op = STORE_GET, .key = "k", .done = count_canceled, .arg = &canceled};
+                store_submit(s3->store, &reqs[i]);
+        }
+        while (tserver_count(s3->server) < HTTP_CONNECTIONS)
+                sleep_ms(1);
+        store_cancel(s3->store);
+        for (int i = 0; i < 5000 && __atomic_load_n(&canceled, __ATOMIC_SEQ_CST) < COUNT; i++)
+                sleep_ms(1);
+        assert_int_equal(canceled, COUNT);
+        assert_int_equal(ts3_run(s3, STORE_GET, "k", NULL), HIF_ECANCELED);
+        free(reqs);
+}
+
 /* Requests share a bounded number of connections, which are used again. */
 static void connections_are_bounded_and_kept(void **state)
 {
@@ -444,6 +478,7 @@ int main(void)
             EACH(missing_tag_is_asked_for),
             EACH(failed_upload_is_aborted),
             EACH(doubtful_completion_is_settled_by_tags),
+            EACH(cancelling_answers_all),
             EACH(connections_are_bounded_and_kept),
         };
 
