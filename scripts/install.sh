@@ -4,7 +4,10 @@ set -eu
 cd "$(dirname "$0")/.."
 . scripts/packages.sh
 wanted=$BUILD_PACKAGES
-[ "${1:-build}" = test ] && wanted="$wanted $TEST_PACKAGES"
+if [ "${1:-build}" = test ]; then
+	wanted="$wanted $TEST_PACKAGES"
+	command -v npm >/dev/null || wanted="$wanted $NPM_PACKAGES"
+fi
 missing=$(for package in $wanted; do
 	dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || echo "$package"
 done)
