@@ -1,5 +1,7 @@
 #include "cli/landings.h"
 
+#include "cli/store.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,7 +38,7 @@ static enum hif_err landings_new(struct daemon *daemon, const char *store_url, c
         landings->store_url = strdup(store_url);
         landings->project_name = strdup(project);
         if (landings->store_url != NULL && landings->project_name != NULL)
-                err = store_open(env, store_url, false, &landings->store, why);
+                err = cli_store_open(daemon->cli, store_url, false, &landings->store, why);
         if (err == HIF_OK)
                 err = project_open(env, landings->store, project, &landings->project, why);
         if (err == HIF_OK) {

@@ -8,15 +8,7 @@
 #include "store/probe.h"
 #include "store/s3_url.h"
 
-#include <sys/prctl.h>
-
-#if defined(__SANITIZE_ADDRESS__)
-#define HIF_HAS_ASAN 1
-#elif defined(__has_feature)
-#define HIF_HAS_ASAN __has_feature(address_sanitizer)
-#else
-#define HIF_HAS_ASAN 0
-#endif
+#include <string.h>
 
 static enum hif_err no_memory(struct hif_why *why)
 {
@@ -213,15 +205,6 @@ enum hif_err cli_store_trusted(struct cli *cli, struct store *store, struct hif_
 
 /* --- opening --- */
 
-/* From here on this process holds keys: neither a core file nor a debugger of the same user gets
- * its memory. (A sanitizer's leak check is such a debugger.) */
-static void guard_memory(void)
-{
-#if !HIF_HAS_ASAN
-        (void)prctl(PR_SET_DUMPABLE, 0);
-#endif
-}
-
 enum hif_err cli_store_unprobed(struct cli *cli, bool check, struct store **out,
                                 struct hif_why *why)
 {
@@ -230,7 +213,7 @@ enum hif_err cli_store_unprobed(struct cli *cli, bool check, struct store **out,
         bool s3 = err == HIF_OK && strncmp(url, "s3:", 3) == 0;
 
         if (s3)
-                guard_memory();
+                cli_guard_memory();
         return err == HIF_OK ? store_open(&cli->env, url, check && s3, out, why) : err;
 }
 
@@ -241,7 +224,7 @@ enum hif_err cli_store_open(struct cli *cli, const char *url, bool create, struc
         enum hif_err err;
 
         if (strncmp(url, "s3:", 3) == 0)
-                guard_memory();
+                cli_guard_memory();
         err = store_open(&cli->env, url, create, &store, why);
         if (err != HIF_OK)
                 return err;

@@ -11,6 +11,10 @@
 #include "cli/cli.h"
 #include "store/probe.h"
 
+/* From here on this process holds secrets: neither a core file nor a debugger of the same user gets
+ * its memory. Opening an S3 store does it, too. */
+void cli_guard_memory(void);
+
 /* The default store's URL; NULL: out of memory. */
 char *cli_default_store(const char *data_dir);
 

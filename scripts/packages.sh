@@ -4,7 +4,7 @@ BUILD_PACKAGES="build-essential cmake ninja-build pkg-config libzstd-dev libsqli
 	ca-certificates"
 DEMO_PACKAGES="dpkg apt"
 TEST_PACKAGES="clang clang-format libclang-rt-14-dev libcmocka-dev gcovr libnfs-dev libtirpc-dev rpcsvc-proto
-	user-mode-linux busybox-static iproute2 util-linux procps jq sqlite3 zstd time
+	user-mode-linux busybox-static iproute2 util-linux procps strace jq sqlite3 zstd time
 	ceph-mon ceph-osd radosgw ceph-common curl"
 # For tests that run a program from npm. Other builds of node bring an npm along, and Debian's conflicts with them: only
 # where there is none.
