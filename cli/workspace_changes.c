@@ -67,21 +67,26 @@ void change_rules_free(struct change_rules *rules)
         free(rules);
 }
 
-static enum hif_err append_piece(void *arg, struct span piece)
-{
-        buf_put_span(arg, piece);
-        return buf_failed(arg) ? HIF_ENOMEM : HIF_OK;
-}
-
+/* Out of the cache, if it is there. */
 static enum hif_err base_content(struct workspace *workspace, const struct entry *entry,
                                  size_t size_max, struct buf *out)
 {
-        struct hif_why ignored;
+        struct opiece piece = {.kind = OPIECE_BASE, .size = entry->size};
+        struct vfs_content content = {
+            .pieces = &piece, .piece_count = 1, .base = *entry, .size = entry->size};
+        struct vfs_snapshot view = {.origin = workspace->origin};
+        uint8_t *bytes;
+        enum hif_err err;
 
         if (entry->size > size_max)
                 return HIF_ELIMIT;
-        return project_read_file(&workspace->project, entry, 0, UINT64_MAX, append_piece, out,
-                                 &ignored);
+        bytes = buf_reserve(out, (size_t)entry->size);
+        if (bytes == NULL)
+                return HIF_ENOMEM;
+        err = vfs_content_read(&view, &content, 0, bytes, (size_t)entry->size);
+        if (err == HIF_OK)
+                buf_extend(out, (size_t)entry->size);
+        return err;
 }
 
 /* The rule file as the workspace has it; HIF_ENOENT: none. */

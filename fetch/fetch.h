@@ -166,6 +166,7 @@ struct prefetch_range {
         struct span near_from, near_to;
         bool wide;
         struct span from, to; /* wide; to empty: to the end of the tree */
+        uint32_t entries_max; /* wide: from there on, about so many; 0: all */
 };
 
 /* Small files are being read: bring the tree nodes of the range, then its small blobs that are not

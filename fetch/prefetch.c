@@ -11,7 +11,8 @@
 #define CANDIDATES_MAX 4096 /* blobs of one directory */
 #define LONE_MAX       64   /* of these, such as need a request each */
 #define CHUNKS_MAX     FETCH_WANTS_MAX
-#define DEPTH_MAX      3 /* of chunk lists */
+#define DEPTH_MAX      3  /* of chunk lists */
+#define LEAF_ENTRIES   32 /* at least, as a rule */
 
 struct run {
         struct work work; /* first */
@@ -154,7 +155,7 @@ static bool looks_binary(struct span name)
 
 struct picks {
         struct fetch_want *wants; /* CANDIDATES_MAX */
-        size_t count;
+        size_t count, max;
         size_t lone;
         uint64_t bytes;
 };
@@ -164,7 +165,7 @@ static void pick(struct run *run, struct picks *picks, const struct entry *entry
         bool lone = entry->loc.size == 0;
 
         if (!entry_is_file(entry) || entry->size == 0 || entry->size > BODY_PACK_BLOB_MAX ||
-            picks->count == CANDIDATES_MAX || entry->size > run->bytes_max - picks->bytes ||
+            picks->count == picks->max || entry->size > run->bytes_max - picks->bytes ||
             (lone && picks->lone == LONE_MAX) ||
             cache_has(run->fetch->cache, FETCH_BLOB, &entry->hash))
                 return;
@@ -201,8 +202,9 @@ static enum hif_err pick_around(struct run *run, struct tree_cursor *cursor, str
 {
         const struct prefetch_range *range = &run->range;
         enum hif_err err = tree_seek(cursor, &run->root, range->from);
+        size_t left = range->entries_max > 0 ? range->entries_max : SIZE_MAX;
 
-        while (!err && picks->count < CANDIDATES_MAX) {
+        while (!err && picks->count < picks->max && left-- > 0) {
                 struct span key = tree_cursor_key(cursor);
                 struct entry entry;
 
@@ -227,9 +229,12 @@ static enum hif_err touch(struct run *run)
         struct tree_source *source = &run->nodes.source;
         enum hif_err near =
             tree_touch(source, &run->root, range->near_from, range->near_to, NODES_MAX);
+        size_t nodes = range->entries_max / LEAF_ENTRIES + 8;
         enum hif_err around =
-            range->wide ? tree_touch(source, &run->root, range->from, range->to, NODES_MAX)
-                        : HIF_OK;
+            range->wide
+                ? tree_touch(source, &run->root, range->from, range->to,
+                             range->entries_max > 0 && nodes < NODES_MAX ? nodes : NODES_MAX)
+                : HIF_OK;
 
         return near ? near : around;
 }
@@ -237,7 +242,7 @@ static enum hif_err touch(struct run *run)
 static enum hif_err range_step(struct run *run)
 {
         struct tree_cursor cursor;
-        struct picks picks = {0};
+        struct picks picks = {.max = CANDIDATES_MAX};
         enum hif_err err = touch(run);
 
         if (err || run->bytes_max == 0)

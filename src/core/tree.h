@@ -111,6 +111,10 @@ HIF_MUST_USE enum hif_err tree_find(struct tree_cursor *cursor, const struct hif
 /* Entries with keys below `key`. */
 HIF_MUST_USE enum hif_err tree_rank(struct tree_source *source, const struct hif_hash *root,
                                     struct span key, uint64_t *out);
+/* The same as far as the source's nodes tell: where one is missing, the entries before it. So it is
+ * off by what one node stands for, at most. HIF_EMISS when the root is missing. */
+HIF_MUST_USE enum hif_err tree_rank_about(struct tree_source *source, const struct hif_hash *root,
+                                          struct span key, uint64_t *out);
 /* All entries, the root directory included. */
 HIF_MUST_USE enum hif_err tree_count(struct tree_source *source, const struct hif_hash *root,
                                      uint64_t *out);

@@ -273,6 +273,35 @@ enum hif_err tree_rank(struct tree_source *source, const struct hif_hash *root, 
         return HIF_OK;
 }
 
+enum hif_err tree_rank_about(struct tree_source *source, const struct hif_hash *root,
+                             struct span key, uint64_t *out)
+{
+        struct tree_node node;
+        uint64_t rank = 0;
+        enum hif_err err = tree_get_root(source, root, &node);
+        bool exact;
+
+        while (!err) {
+                uint32_t index = tree_node_search(&node, key, &exact);
+                struct tree_node child;
+
+                if (node.level == 0) {
+                        *out = rank + index;
+                        source->put(source, &node);
+                        return HIF_OK;
+                }
+                rank += node_sum(&node, index);
+                err = tree_get_child(source, &node, index, &child);
+                source->put(source, &node);
+                if (err == HIF_EMISS) {
+                        *out = rank;
+                        return HIF_OK;
+                }
+                node = child;
+        }
+        return err;
+}
+
 enum hif_err tree_count(struct tree_source *source, const struct hif_hash *root, uint64_t *out)
 {
         struct tree_node node;

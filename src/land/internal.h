@@ -90,6 +90,7 @@ struct puts {
         struct journal *journal; /* may be NULL */
         struct known_set *known; /* takes every name that is stored for certain; may be NULL */
         uint32_t flying_max;     /* 0: PUTS_FLYING */
+        uint32_t batch_max;      /* 0: PUTS_BATCH */
         struct puts_batch
             *batches[PUTS_FLYING + 1]; /* a ring: those in flight, then the open one */
         uint32_t first, flying;

@@ -201,7 +201,8 @@ enum hif_err puts_add(struct puts *puts, const struct layout_key *key, const str
         *item = (struct puts_item){.key = *key, .hash = *hash, .body = *body, .stored = stored};
         *body = (struct buf){0};
         batch->bytes += item->body.size;
-        if (batch->count == PUTS_BATCH || batch->bytes >= PUTS_BYTES)
+        if (batch->count == PUTS_BATCH || batch->count == puts->batch_max ||
+            batch->bytes >= PUTS_BYTES)
                 return send(puts, why);
         return HIF_OK;
 }

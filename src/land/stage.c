@@ -10,6 +10,7 @@
 
 #define PIECE_SIZE (1u << 20) /* of a large file, read at once */
 #define LOOK_AHEAD 1024u      /* changes looked up in base together */
+#define AHEAD_PUTS 16u        /* objects in flight ahead of a landing: reads share the way */
 
 static enum hif_err no_memory(struct stage *stage)
 {
@@ -446,6 +447,7 @@ static enum hif_err stage_changes(struct land *land, struct land_change *changes
         stage->puts.hooks = land->hooks;
         stage->puts.journal = &land->journal;
         stage->puts.flying_max = ahead ? 1 : 0;
+        stage->puts.batch_max = ahead ? AHEAD_PUTS : 0;
         stage->shared.pool = land->pool;
         stage->shared.changes = changes;
         stage->shared.change_count = count;

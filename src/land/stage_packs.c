@@ -20,6 +20,7 @@
 #define SALT_SIZE       32u
 #define SMALL_PACK      (256u << 10) /* of frames */
 #define SMALL_PACKS_MAX 8u           /* that one landing names */
+#define TIDY_BATCH      32u          /* packs deleted together */
 
 void stage_count_puts(struct stage *stage)
 {
@@ -259,23 +260,42 @@ enum hif_err stage_packs_judge(struct stage *stage, size_t *again)
         return err;
 }
 
-void land_tidy(struct land *land)
+static void delete_all(struct land *land, struct layout_key *keys, size_t count)
 {
-        for (struct known_pack *pack = land->known.packs; pack; pack = pack->next) {
-                struct layout_key key = layout_pack(&land->project->layout, &pack->hash);
-                struct store_req req = {.op = STORE_DELETE, .key = key.text};
+        struct store *store = land->project->store;
+        struct store_req reqs[TIDY_BATCH] = {0};
+
+        for (size_t i = 0; i < count; i++)
+                reqs[i] = (struct store_req){.op = STORE_DELETE, .key = keys[i].text};
+        store_run(store, reqs, count);
+        for (size_t i = 0; i < count; i++) {
                 struct hif_why said;
 
-                if (!pack->stale || !pack->own)
-                        continue;
-                store_run(land->project->store, &req, 1);
-                if (req.result != HIF_OK)
+                if (reqs[i].result != HIF_OK)
                         log_line(land->env->log, LOG_WARN, "land",
                                  "%s in %s is named by no landing, but could not be deleted: %s",
-                                 key.text, store_url(land->project->store),
-                                 store_reason(land->project->store, req.result, &said));
-                store_req_free(&req);
+                                 keys[i].text, store_url(store),
+                                 store_reason(store, reqs[i].result, &said));
+                store_req_free(&reqs[i]);
         }
+}
+
+void land_tidy(struct land *land)
+{
+        struct layout_key keys[TIDY_BATCH];
+        size_t count = 0;
+
+        for (struct known_pack *pack = land->known.packs; pack; pack = pack->next) {
+                if (!pack->stale || !pack->own)
+                        continue;
+                keys[count++] = layout_pack(&land->project->layout, &pack->hash);
+                if (count == TIDY_BATCH) {
+                        delete_all(land, keys, count);
+                        count = 0;
+                }
+        }
+        if (count > 0)
+                delete_all(land, keys, count);
 }
 
 enum hif_err land_share(struct land *land)

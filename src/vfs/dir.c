@@ -330,8 +330,7 @@ static enum hif_err list_names(struct vfs *vfs, struct vfs_call *call, const str
                 err = merge_next(&merge, &next);
         }
         if (err == HIF_EMISS && cookie == 0 && dir->base != NULL)
-                prefetch_directory(vfs->directory_hints, &vfs->epochs[vfs->epoch].tree,
-                                   base_prefix(vfs, dir->base), 0);
+                ahead_of_listing(vfs, dir->base);
         if (err != HIF_ENOENT)
                 return err;
         *eof = true;

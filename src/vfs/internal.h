@@ -43,7 +43,8 @@ struct placement {
 };
 #define PLACEMENTS_MAX (PATH_DEPTH_MAX * 2)
 
-/* data.c: how much is brought around a small file that is read. */
+/* ahead.c: how much is brought around a small file that is read, around a directory that is listed,
+ * and behind the place where a large file is read. */
 struct look_ahead {
         uint64_t entries;    /* so many, at most: more as long as what was brought gets read */
         uint64_t first, end; /* ranks that were asked for last */
@@ -51,6 +52,12 @@ struct look_ahead {
         uint64_t objects;    /* asked for by then, ever */
         uint32_t misses;     /* in one directory, since then, of what was not coming */
         bool used_up;        /* the workspace's budget: told */
+
+        uint64_t listed; /* entries, at most, whose nodes are brought around a listing */
+        uint64_t list_first, list_end; /* ranks of the subtree around the last one */
+
+        struct hif_hash file;  /* that is read in sequence */
+        uint64_t next, window; /* where what was asked for ends, and how much that was */
 };
 
 struct vfs {
@@ -96,6 +103,18 @@ struct vfs {
 
         struct vfs_stats stats;
 };
+
+/* --- ahead.c --- */
+
+/* A miss on content. */
+void ahead_of_miss(struct vfs *vfs, struct vfs_call *call, uint64_t id, const struct entry *entry,
+                   uint64_t offset);
+/* A large file was read there. */
+void ahead_of_read(struct vfs *vfs, const struct entry *entry, uint64_t offset);
+/* A file was read from its start. */
+void ahead_of_begin(struct vfs *vfs, struct vfs_call *call, uint64_t id);
+/* A miss at the beginning of a listing. */
+void ahead_of_listing(struct vfs *vfs, const struct vcached *dir);
 
 /* --- vcache.c --- */
 

@@ -235,6 +235,8 @@ static void expect_lookup(struct model *model, const struct model_state *state,
         }
         assert_int_equal(tree_rank(source, &state->root, key, &got), HIF_OK);
         assert_int_equal(got, rank);
+        assert_int_equal(tree_rank_about(source, &state->root, key, &got), HIF_OK);
+        assert_int_equal(got, rank); /* all nodes are there */
 }
 
 /* From the first path at or after i that is there: a few steps. */

@@ -123,6 +123,26 @@ static struct buf key_at(struct tfetch *t, const struct hif_hash *root, size_t i
         return key;
 }
 
+/* Around the near part, no more entries are brought than were asked for. */
+static void a_wide_range_ends_where_it_was_told_to(void **state)
+{
+        struct tfetch *t = *state;
+        struct fetch_want wants[FILES];
+        struct hif_hash root = tput_tree(t, "src/lib", FILES, 2000, wants);
+        AUTO_BUF struct buf near = key_at(t, &root, 100), near_end = key_at(t, &root, 150);
+        AUTO_BUF struct buf from = prefix_of("src");
+        struct prefetch_range range = {.near_from = buf_span(&near),
+                                       .near_to = buf_span(&near_end),
+                                       .wide = true,
+                                       .from = buf_span(&from),
+                                       .entries_max = 80};
+
+        prefetch_range(t->hints, &root, &range, 1000 * 2000);
+        fetch_quiesce(t->fetch);
+        assert_int_equal(resident_count(t, wants + 100, 50), 50);
+        assert_in_range(resident_count(t, wants, FILES), 50 + 70, 50 + 80);
+}
+
 /* Of a wide range the near part comes first; what is counted is what was asked for, and what is
  * there already leaves its room to others. */
 static void wide_range_brings_the_near_part_first(void **state)
@@ -132,8 +152,10 @@ static void wide_range_brings_the_near_part_first(void **state)
         struct hif_hash root = tput_tree(t, "src/lib", FILES, 2000, wants);
         AUTO_BUF struct buf near = key_at(t, &root, 100), near_end = key_at(t, &root, 150);
         AUTO_BUF struct buf from = prefix_of("src"), to = {0};
-        struct prefetch_range range = {buf_span(&near), buf_span(&near_end), true, buf_span(&from),
-                                       (struct span){0}};
+        struct prefetch_range range = {.near_from = buf_span(&near),
+                                       .near_to = buf_span(&near_end),
+                                       .wide = true,
+                                       .from = buf_span(&from)};
         struct fetch_hinted hinted;
 
         key_prefix_end(&to, range.from);
@@ -412,6 +434,7 @@ int main(void)
             TEST(opening_a_directory_brings_its_files),
             TEST(what_is_there_is_not_asked_for_again),
             TEST(prefetch_is_bounded_and_takes_source_first),
+            TEST(a_wide_range_ends_where_it_was_told_to),
             TEST(wide_range_brings_the_near_part_first),
             TEST(wanted_hint_is_decoded_first),
             TEST(missing_nodes_end_the_prefetch),

@@ -130,6 +130,78 @@ static void budget_ends_prefetch_and_says_so_once(void **state)
         tmount_free(m);
 }
 
+/* A directory of 200 files that is read in an order which is not its own is brought whole. */
+static void a_directory_is_brought_whole(void **state)
+{
+        struct tmount_options options = {.seed = 1};
+        struct tmount *m = tmount_new(&options);
+        uint64_t missed = 0;
+
+        (void)state;
+        for (int i = 0; i < 200; i++) {
+                AUTO_FREE uint8_t *content = tmount_bytes((uint64_t)i + 1, FILE_SIZE);
+                char path[64];
+
+                snprintf(path, sizeof(path), "dir/file%03d", i);
+                tmount_add_file(m, path, content, FILE_SIZE, false);
+        }
+        tmount_open(m);
+        assert_int_equal(walk(m, "", 1, false), 0);
+        for (int i = 0; i < 200; i++) {
+                char path[64];
+
+                snprintf(path, sizeof(path), "dir/file%03d", i);
+                missed += read_file(m, tmount_id(m, path));
+        }
+        assert_in_range(missed, 1, 16); /* some of them are on their way by then */
+        tmount_free(m);
+}
+
+/* Who lists one directory after the other soon lists what is there already. */
+static void listing_everything_misses_seldom(void **state)
+{
+        struct tmount_options options = {.seed = 1};
+        struct tmount *m = tmount_new(&options);
+        uint64_t before;
+
+        (void)state;
+        for (int i = 0; i < 6000; i++) {
+                char path[64];
+
+                snprintf(path, sizeof(path), "part%d/dir%d/file%d", i / 20 % 3, i / 20, i % 20);
+                tmount_add_text(m, path, "");
+        }
+        tmount_open(m);
+        before = vfs_stats(m->vfs).faults;
+        assert_int_equal(walk(m, "", 2, false), 0);
+        assert_in_range(vfs_stats(m->vfs).faults - before, 3, 25);
+        tmount_free(m);
+}
+
+/* A large file that is read from beginning to end: ever more is on its way before it is wanted. */
+static void a_sequence_runs_ahead(void **state)
+{
+        struct tmount_options options = {.seed = 1};
+        struct tmount *m = tmount_new(&options);
+        size_t size = 48u << 20, got;
+        AUTO_FREE uint8_t *content = tmount_bytes(7, size), *out = malloc(1u << 16);
+        uint64_t id, missed;
+
+        (void)state;
+        tmount_add_file(m, "large", content, size, false);
+        tmount_open(m);
+        id = tmount_id(m, "large");
+        missed = vfs_stats(m->vfs).faults;
+        for (uint64_t at = 0; at < size; at += 1u << 16) {
+                assert_int_equal(tvfs_read_id(m, id, at, out, 1u << 16, &got), HIF_OK);
+                assert_int_equal(got, 1u << 16);
+                assert_memory_equal(out, content + at, got);
+                tmount_settle(m);
+        }
+        assert_in_range(vfs_stats(m->vfs).faults - missed, 1, 4);
+        tmount_free(m);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -137,6 +209,9 @@ int main(void)
             cmocka_unit_test(reading_everything_misses_seldom),
             cmocka_unit_test(reading_little_brings_little),
             cmocka_unit_test(budget_ends_prefetch_and_says_so_once),
+            cmocka_unit_test(a_directory_is_brought_whole),
+            cmocka_unit_test(listing_everything_misses_seldom),
+            cmocka_unit_test(a_sequence_runs_ahead),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
