@@ -21,6 +21,7 @@ void counts_reset(struct counts *counts)
         memset(counts->requests, 0, sizeof(counts->requests));
         counts->answered = counts->faults = counts->connections = 0;
         counts->bytes_in = counts->bytes_out = counts->trips = 0;
+        counts->resets++;
         pthread_mutex_unlock(&counts->lock);
 }
 
@@ -44,23 +45,25 @@ static enum count_method method_of(const char *name)
         return COUNT_OTHER;
 }
 
-uint64_t counts_request(struct counts *counts, const char *method)
+struct trip counts_request(struct counts *counts, const char *method)
 {
-        uint64_t trip;
+        struct trip trip;
 
         pthread_mutex_lock(&counts->lock);
         counts->requests[method_of(method)]++;
-        trip = counts->trips + 1;
+        trip = (struct trip){.number = counts->trips + 1, .resets = counts->resets};
         pthread_mutex_unlock(&counts->lock);
         return trip;
 }
 
-void counts_answered(struct counts *counts, uint64_t trip)
+void counts_answered(struct counts *counts, struct trip trip)
 {
         pthread_mutex_lock(&counts->lock);
         counts->answered++;
-        if (counts->trips < trip)
-                counts->trips = trip;
+        if (trip.resets != counts->resets)
+                trip.number = 1;
+        if (counts->trips < trip.number)
+                counts->trips = trip.number;
         pthread_mutex_unlock(&counts->lock);
 }
 

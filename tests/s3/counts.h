@@ -19,6 +19,7 @@ struct counts {
         uint64_t answered, faults, connections;
         uint64_t bytes_in, bytes_out; /* from clients, and to them; headers included */
         uint64_t trips;
+        uint64_t resets; /* a request from before one is the first trip after it */
 };
 
 void counts_init(struct counts *counts);
@@ -26,9 +27,12 @@ void counts_destroy(struct counts *counts);
 void counts_reset(struct counts *counts);
 
 void counts_connection(struct counts *counts);
-/* A request has come in: its place in the chain, for counts_answered. */
-uint64_t counts_request(struct counts *counts, const char *method);
-void counts_answered(struct counts *counts, uint64_t trip);
+/* A request's place in the chain. */
+struct trip {
+        uint64_t number, resets;
+};
+struct trip counts_request(struct counts *counts, const char *method);
+void counts_answered(struct counts *counts, struct trip trip);
 void counts_fault(struct counts *counts);
 void counts_bytes(struct counts *counts, uint64_t in, uint64_t out);
 

@@ -12,8 +12,9 @@ struct request {
         uint64_t body_size;
         bool expects_continue, closes, conditional;
         struct fault fault;
-        uint64_t trip; /* for counts_answered, before an answer is sent: what follows it is later */
-        char *held;    /* the body, when the request had to be taken in before it is forwarded */
+        struct trip
+            trip;   /* for counts_answered, before an answer is sent: what follows it is later */
+        char *held; /* the body, when the request had to be taken in before it is forwarded */
 };
 
 enum body_end { BODY_NONE, BODY_SIZED, BODY_CHUNKED, BODY_TO_CLOSE };

@@ -378,6 +378,25 @@ static void traffic_is_counted_and_slowed(void **state)
         assert_non_null(strstr(say(f, "stats"), "\"get\": 0, \"head\": 0, \"put\": 0,"));
 }
 
+/* What is under way at a reset is the first trip after it. */
+static void reset_begins_a_new_chain(void **state)
+{
+        struct fixture *f = *state;
+        char body[1024];
+
+        for (int i = 0; i < 3; i++)
+                assert_int_equal(ask(f, "GET", "/b/k", ""), 200);
+        say(f, "add PUT /b 0 1 hold");
+        assert_true(send_request(f, "PUT", "/b/k", "", "held"));
+        for (int i = 0; i < 1000 && strcmp(say(f, "hits 1"), "1") != 0; i++)
+                usleep(1000);
+        say(f, "reset");
+        say(f, "release 1");
+        assert_int_equal(read_answer(f, false, body), 200);
+        assert_int_equal(ask(f, "GET", "/b/k", ""), 200);
+        assert_non_null(strstr(say(f, "stats"), "\"trips\": 2,"));
+}
+
 /* What is no command is refused, and says why. */
 static void nonsense_is_refused(void **state)
 {
@@ -424,6 +443,7 @@ int main(void)
             TEST(dialects_change_what_they_name),
             TEST(expect_is_answered_here),
             TEST(traffic_is_counted_and_slowed),
+            TEST(reset_begins_a_new_chain),
             TEST(nonsense_is_refused),
             TEST(absent_server_is_unavailable),
         };
