@@ -67,6 +67,7 @@ struct http_req {
         uint64_t length;
         struct buf error_body; /* of any other answer, cut at HTTP_ERROR_MAX; yours to free */
         char trouble[256];     /* what went wrong, as the library says it; no secrets */
+        bool hopeless; /* REFUSED: the server's certificate is no good; it will not get better */
 
         /* the engine's own */
         struct http *http;

@@ -198,6 +198,7 @@ static CURLcode set_common(struct http *http, struct http_slot *slot)
         SET(CURLOPT_PATH_AS_IS, 1L);
         SET(CURLOPT_HTTP_TRANSFER_DECODING, 1L);
         SET(CURLOPT_FOLLOWLOCATION, 0L);
+        SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
         SET(CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
         SET(CURLOPT_TCP_KEEPALIVE, 1L);
         SET(CURLOPT_BUFFERSIZE, RECEIVE_BUFFER);
@@ -312,28 +313,16 @@ enum hif_err http_slot_start(struct http *http, struct http_slot *slot)
 
 /* --- results --- */
 
-/* Of a failure: can the request have reached the server? */
-static enum http_outcome outcome_of_failure(CURL *easy, CURLcode code)
+/* Of a failure: can the request have reached the server? Not before sending began. (What libcurl
+ * sends again on a new connection after a kept one died has begun once, and counts as sent.) */
+static enum http_outcome outcome_of_failure(CURL *easy)
 {
-        curl_off_t sending_us = 0;
+        curl_off_t began_us = 0;
 
-        switch (code) {
-        case CURLE_COULDNT_RESOLVE_HOST:
-        case CURLE_COULDNT_RESOLVE_PROXY:
-        case CURLE_COULDNT_CONNECT:
-        case CURLE_SSL_CONNECT_ERROR:
-        case CURLE_PEER_FAILED_VERIFICATION:
-        case CURLE_SSL_CACERT_BADFILE:
-        case CURLE_PROXY:
+        if (curl_easy_getinfo(easy, CURLINFO_PRETRANSFER_TIME_T, &began_us) == CURLE_OK &&
+            began_us == 0)
                 return HTTP_REFUSED;
-        case CURLE_OPERATION_TIMEDOUT:
-                if (curl_easy_getinfo(easy, CURLINFO_PRETRANSFER_TIME_T, &sending_us) == CURLE_OK &&
-                    sending_us == 0)
-                        return HTTP_REFUSED;
-                return HTTP_BROKEN;
-        default:
-                return HTTP_BROKEN;
-        }
+        return HTTP_BROKEN;
 }
 
 /* An answer is whole when what its length promised is there. */
@@ -349,6 +338,7 @@ void http_slot_finish(struct http *http, struct http_slot *slot, CURLcode code)
         struct http_req *req = slot->req;
         long connects = 0;
 
+        req->hopeless = code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE;
         if (curl_easy_getinfo(slot->easy, CURLINFO_NUM_CONNECTS, &connects) == CURLE_OK)
                 __atomic_add_fetch(&http->connections, (uint64_t)connects, __ATOMIC_RELAXED);
         if (slot->no_memory || buf_failed(&req->error_body)) {
@@ -361,8 +351,7 @@ void http_slot_finish(struct http *http, struct http_slot *slot, CURLcode code)
         } else {
                 const char *text = slot->error[0] ? slot->error : curl_easy_strerror(code);
 
-                req->outcome =
-                    code == CURLE_OK ? HTTP_BROKEN : outcome_of_failure(slot->easy, code);
+                req->outcome = code == CURLE_OK ? HTTP_BROKEN : outcome_of_failure(slot->easy);
                 snprintf(req->trouble, sizeof(req->trouble), "%s",
                          code == CURLE_OK ? "the answer ended early" : text);
         }

@@ -177,7 +177,7 @@ void s3_judge(struct s3_call *call, struct s3_judgement *out)
                 out->err = judge_too_large(call);
                 return;
         case HTTP_REFUSED:
-                out->verdict = S3_AGAIN;
+                out->verdict = http->hopeless ? S3_FAILED : S3_AGAIN;
                 out->err = HIF_EUNREACHABLE;
                 return;
         case HTTP_BROKEN:
@@ -234,8 +234,11 @@ static void put_sentence(const struct s3_call *call, const struct s3_judgement *
         if (http->outcome == HTTP_CANCELED && call->key_why.text[0])
                 *why = call->key_why;
         else if (http->outcome == HTTP_REFUSED)
-                snprintf(why->text, sizeof(why->text), "%s cannot be reached: %s", place,
-                         http->trouble);
+                snprintf(why->text, sizeof(why->text), "%s cannot be reached: %s%s", place,
+                         http->trouble,
+                         http->hopeless ? "; set AWS_CA_BUNDLE to a file with the certificate of "
+                                          "who signed the server's"
+                                        : "");
         else if (http->outcome == HTTP_BROKEN)
                 snprintf(why->text, sizeof(why->text), "%s gave no whole answer to %s: %s", place,
                          s3_kind_name(call->kind), http->trouble);
@@ -289,8 +292,11 @@ void s3_note_trouble(struct s3_call *call, const struct s3_judgement *judgement)
         struct hif_why why = {.text = ""};
 
         put_sentence(call, judgement, &why);
-        log_line(s3->store.env->log, judgement->verdict == S3_FAILED ? LOG_WARN : LOG_INFO, "s3",
-                 "%s (try %u)", why.text, call->tries);
+        log_line(s3->store.env->log,
+                 judgement->verdict == S3_FAILED ? LOG_WARN
+                 : call->tries == 1              ? LOG_INFO
+                                                 : LOG_DEBUG,
+                 "s3", "%s (try %u)", why.text, call->tries);
         /* What is repeated ends as no answer, if it does not get better. */
         remember(s3, judgement->err ? judgement->err : HIF_EUNREACHABLE, &why);
 }

@@ -1,6 +1,8 @@
 /* One call until its outcome is known: what is repeated, when, and what a doubt makes of it. */
 #include "store/s3_impl.h"
 
+#include "base/log.h"
+
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -129,6 +131,9 @@ static void again(struct s3_call *call, enum hif_err certain)
         if (call->failed_ns == 0)
                 call->failed_ns = now;
         if (call->tries >= S3_TRIES_MAX || now + delay - call->failed_ns > patience) {
+                log_line(call->s3->store.env->log, LOG_WARN, "s3",
+                         "%s is given up after %u tries in %u ms", s3_kind_name(call->kind),
+                         call->tries, (unsigned)((now - call->failed_ns) / 1000000));
                 call->finished(call, give_up(call, certain));
                 return;
         }

@@ -14,15 +14,17 @@
  *      whole objects   written to a temporary file, synced, and only then named
  *      PUT_NEW         the name is made by link(2), which fails if it exists; where the file system
  *                      refuses links, by renameat2(RENAME_NOREPLACE); with neither, opening fails.
- * A network file system may repeat a link that was done, and say that the name exists: if our file
- * has two links, we have made it PUT_MATCH       under the key's lock: read the tag again, then
- * rename. Its tag is a hash of the content: see dir_tag_small. Unconditional PUT and DELETE take
- * the lock, too. It dies with its holder durable         before the answer the directory is synced,
- * and every directory above it whose own name this process has not synced before: another one may
- * have made it, and have died. Where that fails after the name was made, the answer is
+ *                      A network file system may repeat a link that was done, and say that the name
+ *                      exists: if our file has two links, we have made it
+ *      PUT_MATCH       under the key's lock: read the tag again, then rename. Its tag is a hash of
+ *                      the content: see dir_tag_small. Unconditional PUT and DELETE take the lock,
+ *                      too. It dies with its holder
+ *      durable         before the answer the directory is synced, and every directory above it
+ *                      whose own name this process has not synced before: another one may have made
+ *                      it, and have died. Where that fails after the name was made, the answer is
  *                      HIF_EUNKNOWN. Who is told HIF_ELOST may rely on the winner: that answer,
- * too, waits for the sync. `settled` does the same for readers leftovers       a crash leaves
- * temporary files; opening removes those older than a day
+ *                      too, waits for the sync. `settled` does the same for readers
+ *      leftovers       a crash leaves temporary files; opening removes those older than a day
  *
  * Files: dir_open (opening), dir_names (paths, locks, what is durable), dir_put, dir_read,
  * dir_list. */

@@ -242,6 +242,35 @@ static void absent_server_is_unreachable(void **state)
         expect_why(s3, HIF_EUNREACHABLE, "http://127.0.0.1:1 cannot be reached: ");
 }
 
+/* Nor was a connection of use that was kept from before. */
+static void server_that_went_away_is_unreachable(void **state)
+{
+        struct ts3 *s3 = *state;
+
+        s3->config.patience_ms = 100;
+        TS3_SCRIPT(s3, TS3_OBJECT("x"));
+        assert_int_equal(ts3_run(s3, STORE_GET, "k", NULL), HIF_OK);
+        tserver_stop(s3->server);
+        s3->server = NULL;
+        assert_int_equal(ts3_run(s3, STORE_PUT_NEW, "k", NULL), HIF_EUNREACHABLE);
+        assert_int_equal(ts3_run(s3, STORE_PUT, "k", NULL), HIF_EUNREACHABLE);
+}
+
+/* A server that takes connections and never completes TLS has got nothing. */
+static void silent_handshake_is_unreachable(void **state)
+{
+        struct ts3 *s3 = *state;
+        char url[64];
+
+        s3->config.patience_ms = 100;
+        s3->config.limits.connect_ms = 100;
+        snprintf(url, sizeof(url), "https://%s", tserver_url(s3->server) + strlen("http://"));
+        tserver_always(s3->server, (struct tserver_reply){.act = TSERVER_HANG});
+        s3->config.endpoint = url;
+        ts3_open(s3);
+        assert_int_equal(ts3_run(s3, STORE_PUT_NEW, "k", NULL), HIF_EUNREACHABLE);
+}
+
 /* Neither keys nor signatures get into the log, whatever fails. */
 static void secrets_are_not_logged(void **state)
 {
@@ -472,6 +501,8 @@ int main(void)
             EACH(missing_key_is_explained),
             EACH(troubles_are_explained),
             EACH(absent_server_is_unreachable),
+            EACH(server_that_went_away_is_unreachable),
+            EACH(silent_handshake_is_unreachable),
             EACH(secrets_are_not_logged),
             EACH(large_bodies_go_in_parts),
             EACH(other_bodies_go_whole),
