@@ -104,6 +104,14 @@ struct layout_key layout_session(const struct layout *layout, const struct sessi
         return key_of(layout, "sessions/%s/%s.bin", id_hex, hash_hex);
 }
 
+struct layout_key layout_open_session(const struct layout *layout, const struct session_id *id)
+{
+        char hex[SESSION_ID_HEX_SIZE];
+
+        session_id_to_hex(id, hex);
+        return key_of(layout, "open-sessions/%s", hex);
+}
+
 struct layout_key layout_node(const struct layout *layout, const struct hif_hash *hash)
 {
         return key_of_hash(layout, "trees", hash, ".bin");

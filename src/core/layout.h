@@ -4,6 +4,7 @@
  *                            head
  *                            landing-log/{position:012}
  *                            sessions/{id}/{hash}.bin
+ *                            open-sessions/{id}
  *                            trees/{hh}/{hash}.bin
  *                            blobs/{hh}/{hash}
  *                            packs/{hh}/{hash}
@@ -42,6 +43,7 @@ struct layout_key layout_head(const struct layout *layout);
 struct layout_key layout_slot(const struct layout *layout, uint64_t position);
 struct layout_key layout_session(const struct layout *layout, const struct session_id *id,
                                  const struct hif_hash *hash);
+struct layout_key layout_open_session(const struct layout *layout, const struct session_id *id);
 struct layout_key layout_node(const struct layout *layout, const struct hif_hash *hash);
 struct layout_key layout_blob(const struct layout *layout, const struct hif_hash *hash);
 struct layout_key layout_pack(const struct layout *layout, const struct hif_hash *hash);
