@@ -118,6 +118,19 @@ static char *default_author(void)
         return n < 0 ? NULL : author;
 }
 
+/* Who holds a session, as others read it: user@host. */
+static char *default_holder(void)
+{
+        const struct passwd *user = getpwuid(geteuid());
+        char host[256] = "localhost", *holder;
+
+        if (gethostname(host, sizeof(host) - 1) != 0)
+                strcpy(host, "localhost");
+        return asprintf(&holder, "%.64s@%.100s", user ? user->pw_name : "unknown", host) < 0
+                   ? NULL
+                   : holder;
+}
+
 /* A URL's path says '%' as "%25". */
 char *cli_default_store(const char *data_dir)
 {
@@ -148,6 +161,10 @@ static enum hif_err set_defaults(struct cli *cli, struct hif_why *why)
                 err = replace(&config->durability, strdup("process"), why);
         if (err == HIF_OK)
                 err = replace(&config->ahead, strdup("auto"), why);
+        if (err == HIF_OK)
+                err = replace(&config->publish, strdup("auto"), why);
+        if (err == HIF_OK)
+                err = replace(&config->holder, default_holder(), why);
         return err;
 }
 
@@ -229,6 +246,8 @@ void cli_free(struct cli *cli)
         free(cli->config.front_end);
         free(cli->config.durability);
         free(cli->config.ahead);
+        free(cli->config.publish);
+        free(cli->config.holder);
         cli->paths = (struct cli_paths){0};
         cli->config = (struct cli_config){0};
 }

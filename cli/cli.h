@@ -47,6 +47,8 @@ struct cli_config {
         char *author;              /* "Name <mail>"; default from the user database and host name */
         char *front_end;           /* "auto", "nfs", "fuse" */
         char *durability;          /* "process", "power" */
+        char *publish;             /* "auto", "manual": open sessions, to the store */
+        char *holder;              /* "user@machine"; not in the file */
         uint64_t ram_max, ssd_max; /* bytes */
         uint32_t threads;          /* of the pool; 0 = number of CPUs */
         uint32_t loops;            /* event loops; 0 = 1 */

@@ -276,6 +276,14 @@ enum hif_err mount_session(struct cli *cli, const char *project, const char *dir
         return err == HIF_OK ? mount_project(cli, &args, position, result, why) : err;
 }
 
+void warn_of(const struct cli *cli, const json_t *result)
+{
+        const char *warning = json_string_value(json_object_get(result, "warning"));
+
+        if (warning != NULL)
+                cli_warn(cli, "%s", warning);
+}
+
 static void print_mount(const json_t *mount)
 {
         const char *note = json_string_value(json_object_get(mount, "note"));
@@ -334,6 +342,7 @@ int cmd_mount(struct cli *cli, int argc, char **argv)
                 return cli_fail(cli, err, &why);
         if (cli->json)
                 return cli_print_json(cli, result);
+        warn_of(cli, result);
         printf("Mounted ");
         print_mount(result);
         json_decref(result);
@@ -420,6 +429,7 @@ int cmd_unmount(struct cli *cli, int argc, char **argv)
                 return cli_fail(cli, err, &why);
         if (cli->json)
                 return cli_print_json(cli, result);
+        warn_of(cli, result);
         printf("Unmounted %s; session %s keeps its edits\n", path,
                json_string_value(json_object_get(result, "session")));
         json_decref(result);

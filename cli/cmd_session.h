@@ -8,6 +8,9 @@ command_fn cmd_session_start;
 command_fn cmd_session_note;
 command_fn cmd_session_decide;
 command_fn cmd_session_show;
+command_fn cmd_session_list;
+command_fn cmd_session_publish;
+command_fn cmd_session_abandon;
 
 /* --- cmd_session.c --- */
 
@@ -26,6 +29,8 @@ HIF_MUST_USE enum hif_err session_ask(struct cli *cli, json_t *request, json_t *
 HIF_MUST_USE enum hif_err mount_session(struct cli *cli, const char *project, const char *dir,
                                         const char *session, const char *goal, json_t **result,
                                         struct hif_why *why);
+/* Print the warning that the daemon gave with a result, if it did. */
+void warn_of(const struct cli *cli, const json_t *result);
 #define SESSION_NAME_MAX 64
 bool session_name_valid(const char *name);
 

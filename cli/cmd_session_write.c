@@ -135,6 +135,7 @@ int cmd_session_start(struct cli *cli, int argc, char **argv)
                 return cli_fail(cli, err, &why);
         if (cli->json)
                 return cli_print_json(cli, result);
+        warn_of(cli, result);
         printf("Session %s (%s) of %s, base @%lld, at ", json_text(result, "session"),
                json_text(result, "id"), json_text(result, "project"),
                (long long)json_integer_value(json_object_get(result, "base")));
@@ -245,6 +246,7 @@ static int note(struct cli *cli, const struct note_args *args)
                 return cli_fail(cli, err, &why);
         if (cli->json)
                 return cli_print_json(cli, result);
+        warn_of(cli, result);
         printf("%s in session %s\n", args->decision ? "Decision kept" : "Noted",
                json_text(result, "session"));
         json_decref(result);

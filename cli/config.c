@@ -86,6 +86,16 @@ static enum hif_err read_ahead(const char *value, void *out, const char **expect
                    : HIF_EINVAL;
 }
 
+static enum hif_err read_publish(const char *value, void *out, const char **expected)
+{
+        enum hif_err err = read_text(value, out, expected);
+
+        *expected = "auto or manual";
+        if (err != HIF_OK)
+                return err;
+        return strcmp(value, "auto") == 0 || strcmp(value, "manual") == 0 ? HIF_OK : HIF_EINVAL;
+}
+
 static bool read_number(const char *value, uint64_t *out, const char **end)
 {
         char *after;
@@ -150,6 +160,7 @@ static const struct setting settings[] = {
     {"user", "author", read_text, offsetof(struct cli_config, author)},
     {"mount", "front-end", read_front_end, offsetof(struct cli_config, front_end)},
     {"mount", "durability", read_durability, offsetof(struct cli_config, durability)},
+    {"session", "publish", read_publish, offsetof(struct cli_config, publish)},
     {"cache", "ram-max", read_size, offsetof(struct cli_config, ram_max)},
     {"cache", "ssd-max", read_size, offsetof(struct cli_config, ssd_max)},
     {"daemon", "threads", read_threads, offsetof(struct cli_config, threads)},

@@ -1,6 +1,7 @@
 /* requests.c - what commands may ask of the daemon: one function a request, in a table. */
 #include "cli/requests.h"
 #include "cli/daemon.h"
+#include "cli/workspace_publish.h"
 
 #include "base/cleanup.h"
 #include "base/log.h"
@@ -20,6 +21,12 @@ enum hif_err request_missing(struct hif_why *why, const char *name)
                        "the request lacks '%s'; is the daemon of another version? "
                        "`hif daemon stop` and try again",
                        name);
+}
+
+enum hif_err request_warn(json_t *result, const char *warning)
+{
+        return json_object_set_new(result, "warning", json_string(warning)) == 0 ? HIF_OK
+                                                                                 : HIF_ENOMEM;
 }
 
 enum hif_err request_enter(struct request *request, struct workspace **out, struct hif_why *why)
@@ -62,7 +69,8 @@ static void leave_if_mounted(struct daemon *daemon, struct workspace *workspace)
 {
         struct hif_why why = {0};
 
-        if (!workspace_is_mounted(workspace) && workspace_unmount(workspace, false, &why) != HIF_OK)
+        if (!workspace_is_mounted(workspace) &&
+            workspace_unmount(workspace, false, NULL, &why) != HIF_OK)
                 log_line(daemon->cli->env.log, LOG_WARN, "daemon", "%s", why.text);
         workspace_leave(workspace);
 }
@@ -101,7 +109,7 @@ static enum hif_err do_mount(struct request *request, json_t **result, struct hi
             .allow_other = json_is_true(json_object_get(args, "allow_other")),
         };
         struct workspace *workspace;
-        AUTO_FREE char *note = NULL;
+        AUTO_FREE char *note = NULL, *warning = NULL;
         enum hif_err err;
 
         if (options.project == NULL || options.session == NULL || options.mount_point == NULL ||
@@ -121,8 +129,14 @@ static enum hif_err do_mount(struct request *request, json_t **result, struct hi
         workspace = workspace_enter_name(request->daemon, options.project, options.session);
         if (workspace == NULL)
                 return why_set(why, HIF_ENOENT, "'%s' was unmounted again", options.mount_point);
+        if (note != NULL && options.goal != NULL)
+                workspace_publish_words(workspace, true, &warning);
+        else if (note != NULL)
+                workspace_publish_mounted(workspace, &warning);
         err = workspace_describe(workspace, result);
         workspace_leave(workspace);
+        if (err == HIF_OK && warning != NULL)
+                err = request_warn(*result, warning);
         if (err == HIF_OK &&
             json_object_set_new(*result, "note",
                                 json_string(note != NULL ? note : "as it was already")) != 0)
@@ -132,6 +146,7 @@ static enum hif_err do_mount(struct request *request, json_t **result, struct hi
 
 static enum hif_err do_unmount(struct request *request, json_t **result, struct hif_why *why)
 {
+        AUTO_FREE char *warning = NULL;
         struct workspace *workspace;
         enum hif_err err = request_enter(request, &workspace, why);
 
@@ -146,7 +161,10 @@ static enum hif_err do_unmount(struct request *request, json_t **result, struct 
                 err = workspace_describe(workspace, result);
         if (err == HIF_OK)
                 err = workspace_unmount(workspace,
-                                        json_is_true(json_object_get(request->args, "force")), why);
+                                        json_is_true(json_object_get(request->args, "force")),
+                                        &warning, why);
+        if (err == HIF_OK && warning != NULL)
+                err = request_warn(*result, warning);
         workspace_leave(workspace);
         return err;
 }
@@ -175,7 +193,7 @@ static enum hif_err do_diff(struct request *request, json_t **result, struct hif
         return err;
 }
 
-static void send_progress(void *arg, const struct land_progress *progress)
+void request_progress(void *arg, const struct land_progress *progress)
 {
         struct request *request = arg;
         json_t *message = json_pack(
@@ -205,8 +223,8 @@ static enum hif_err do_land(struct request *request, json_t **result, struct hif
         if (err != HIF_OK)
                 return err;
         err = workspace_land(workspace, goal != NULL ? goal : "",
-                             json_is_true(json_object_get(request->args, "dry_run")), send_progress,
-                             request, result, why);
+                             json_is_true(json_object_get(request->args, "dry_run")),
+                             request_progress, request, result, why);
         if (err == HIF_OK && !json_is_true(json_object_get(*result, "dry_run"))) {
                 request->after = after_land;
                 request->landed = workspace;
@@ -266,6 +284,7 @@ static const struct operation operations[] = {
     {"session_start", do_session_start},
     {"session_note", do_session_note},
     {"session_show", do_session_show},
+    {"session_publish", do_session_publish},
 };
 
 /* An error as a message; what a text quotes need not be UTF-8. */
@@ -331,7 +350,7 @@ void daemon_close_all(struct daemon *daemon, bool suspend)
                         return;
                 if (suspend)
                         workspace_suspend(workspace);
-                else if (workspace_unmount(workspace, false, &why) != HIF_OK) {
+                else if (workspace_unmount(workspace, false, NULL, &why) != HIF_OK) {
                         log_line(daemon->cli->env.log, LOG_WARN, "daemon", "%s", why.text);
                         workspace_suspend(workspace);
                 }

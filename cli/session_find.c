@@ -4,6 +4,7 @@
 #include "cli/base64.h"
 #include "cli/cmd_session.h"
 #include "cli/control.h"
+#include "cli/session_open.h"
 #include "cli/view.h"
 #include "cli/workspace_session.h"
 
@@ -20,11 +21,6 @@ void session_found_free(struct session_found *found)
         arena_free(&found->arena);
 }
 
-static enum hif_err decode(struct session_found *found)
-{
-        return session_get(buf_span(&found->stored), &found->arena, &found->session);
-}
-
 enum hif_err session_found_take(struct session_found *found, json_t *answer)
 {
         enum hif_err err =
@@ -32,7 +28,7 @@ enum hif_err session_found_take(struct session_found *found, json_t *answer)
 
         found->about = answer;
         if (err == HIF_OK)
-                err = decode(found);
+                err = session_get(buf_span(&found->stored), &found->arena, &found->session);
         (void)json_object_del(answer, "session_base64");
         return err;
 }
@@ -126,6 +122,45 @@ static enum hif_err find_here(struct cli *cli, const char *project, const char *
         return err;
 }
 
+/* --- open in the store --- */
+
+/* One of which nothing but the record is there yet. */
+static void from_record(const struct open_session *record, struct session *out)
+{
+        *out = (struct session){.id = record->id,
+                                .base_position = record->base_position,
+                                .base_slot = record->base_slot,
+                                .origin = record->origin,
+                                .created = hlc_next(0, record->created_ns / 1000000),
+                                .updated = hlc_next(0, record->updated_ns / 1000000),
+                                .author = record->author,
+                                .goal = record->goal};
+}
+
+static enum hif_err find_open(struct view *view, const char *name, struct session_found *out,
+                              struct hif_why *why)
+{
+        struct open_read read = {0};
+        enum hif_err err = session_open_find(&view->project, name, &read, why);
+
+        if (err != HIF_OK)
+                return err;
+        out->about = session_record_to_json(view->arg.project, &read.record);
+        if (out->about == NULL)
+                err = HIF_ENOMEM;
+        else if (!hash_is_zero(&read.record.object))
+                err = project_get_session(&view->project, &read.record.id, &read.record.object,
+                                          &out->stored, &out->arena, &out->session, why);
+        if (err == HIF_OK && hash_is_zero(&read.record.object)) {
+                from_record(&read.record, &out->session);
+                out->stored = read.stored; /* it borrows from there */
+                read.stored = (struct buf){0};
+        }
+        out->session.state = read.record.state;
+        open_read_free(&read);
+        return err;
+}
+
 /* --- landed --- */
 
 /* "@N" or "@N.I" */
@@ -145,41 +180,6 @@ static enum hif_err parse_landing(const char *name, uint64_t *position, uint64_t
                                       "'%s' is no landing; it is @N, or @N.I with I from 1", name);
         }
         return err == HIF_OK ? position_parse(text, position, why) : err;
-}
-
-static enum hif_err read_object(const struct view *view, const char *key, uint64_t size_max,
-                                struct buf *out)
-{
-        struct store_req req = {.op = STORE_GET, .key = key, .size_max = size_max};
-        enum hif_err err;
-
-        store_run(view->project.store, &req, 1);
-        err = req.result;
-        if (err == HIF_OK) {
-                *out = req.data;
-                req.data = (struct buf){0};
-        }
-        store_req_free(&req);
-        return err;
-}
-
-/* The object that is named by its hash. */
-static enum hif_err read_session(const struct view *view, const struct session_id *id,
-                                 const struct hif_hash *hash, struct session_found *out,
-                                 struct hif_why *why)
-{
-        struct layout_key key = layout_session(&view->project.layout, id, hash);
-        struct hif_hash got;
-        enum hif_err err = read_object(view, key.text, SESSION_SIZE_MAX, &out->stored);
-
-        if (err == HIF_OK) {
-                got = hash_of(HASH_SESSION, buf_span(&out->stored));
-                err = hash_eq(&got, hash) ? decode(out) : HIF_ECORRUPT;
-        }
-        if (err != HIF_OK)
-                return why_set(why, err, "the session %s in %s cannot be read: %s", key.text,
-                               store_url(view->project.store), hif_strerror(err));
-        return HIF_OK;
 }
 
 static enum hif_err about_landing(const struct view *view, uint64_t position,
@@ -233,7 +233,8 @@ static enum hif_err find_at(struct view *view, const char *name, struct session_
         if (err == HIF_OK)
                 err = about_landing(view, position, out);
         if (err == HIF_OK)
-                err = read_session(view, &landing.session, &landing.session_object, out, why);
+                err = project_get_session(&view->project, &landing.session, &landing.session_object,
+                                          &out->stored, &out->arena, &out->session, why);
         slot_read_free(&read);
         return err;
 }
@@ -281,8 +282,9 @@ static enum hif_err find_landed(struct view *view, const char *name, struct sess
                                       "more than one session's id starts with %s; give more of it",
                                       name);
                 else if (out->session.state != SESSION_LANDED) {
-                        buf_reset(&out->stored);
-                        err = read_session(view, &id, &hash, out, why);
+                        buf_free(&out->stored);
+                        err = project_get_session(&view->project, &id, &hash, &out->stored,
+                                                  &out->arena, &out->session, why);
                 }
         }
         store_req_free(&req);
@@ -300,9 +302,12 @@ static enum hif_err find_in_store(struct cli *cli, const char *project, const ch
 
         if (err == HIF_OK)
                 err = view_open(cli, text, &view, why);
-        if (err == HIF_OK)
-                err = name[0] == '@' ? find_at(&view, name, out, why)
-                                     : find_landed(&view, name, out, why);
+        if (err == HIF_OK && name[0] == '@')
+                err = find_at(&view, name, out, why);
+        else if (err == HIF_OK)
+                err = find_open(&view, name, out, why);
+        if (err == HIF_ENOENT && name[0] != '@' && session_prefix_valid(name))
+                err = find_landed(&view, name, out, why);
         view_close(&view);
         return err;
 }
@@ -315,14 +320,14 @@ enum hif_err session_find(struct cli *cli, const char *project, const char *name
 
         if (!landing)
                 err = find_here(cli, project, name, out, why);
-        if (err == HIF_ENOENT && (landing || session_prefix_valid(name))) {
+        if (err == HIF_ENOENT) {
                 why->text[0] = '\0';
                 err = find_in_store(cli, project, name, out, why);
         }
         if (err == HIF_ENOENT && why->text[0] == '\0')
                 return why_set(why, err,
-                               "there is no session '%s'; `hif session list` shows those of this "
-                               "machine, `hif log` those that have landed",
+                               "there is no session '%s'; `hif session list -a` shows those that "
+                               "are open, `hif log` those that have landed",
                                name);
         return err;
 }

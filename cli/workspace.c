@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "cli/store.h"
+#include "cli/workspace_publish.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -351,8 +352,10 @@ enum hif_err workspace_resume(struct daemon *daemon, const char *dir, char **mou
         return HIF_OK;
 }
 
-enum hif_err workspace_unmount(struct workspace *workspace, bool force, struct hif_why *why)
+enum hif_err workspace_unmount(struct workspace *workspace, bool force, char **warning,
+                               struct hif_why *why)
 {
+        AUTO_FREE char *unheard = NULL;
         enum hif_err err = HIF_OK;
 
         if (front_is_mounted(workspace) && workspace->front == FRONT_NFS && !workspace->read_only) {
@@ -367,8 +370,10 @@ enum hif_err workspace_unmount(struct workspace *workspace, bool force, struct h
         if (err != HIF_OK)
                 return err;
         err = records_mark_mounted(workspace, false);
+        if (!force)
+                workspace_publish_unmounted(workspace, warning != NULL ? warning : &unheard);
         if (err == HIF_OK)
-                err = workspace_summary(workspace, "open");
+                err = workspace_summary(workspace, workspace->conflicted ? "conflicted" : "open");
         close_workspace(workspace);
         if (err != HIF_OK)
                 return why_set(why, err, "unmounted, but '%s' could not be updated: %s",

@@ -68,9 +68,10 @@ HIF_MUST_USE enum hif_err workspace_resume(struct daemon *daemon, const char *di
                                            char **mount_point, struct hif_why *why);
 /* Is the workspace with this directory there? */
 bool workspace_listed(struct daemon *daemon, const char *dir);
-/* Flush the client's pages, unmount, close. Entered; leave it afterwards. force: also when it is
- * busy. */
-HIF_MUST_USE enum hif_err workspace_unmount(struct workspace *workspace, bool force,
+/* Flush the client's pages, unmount, publish, close. Entered; leave it afterwards. force: also when
+ * it is busy, and nothing is published. *warning (may be NULL): a sentence, the caller's to free,
+ * on what was not published; untouched where there is nothing to say. */
+HIF_MUST_USE enum hif_err workspace_unmount(struct workspace *workspace, bool force, char **warning,
                                             struct hif_why *why);
 /* Close without unmounting: the daemon stops, and the kernel's client waits for the next one. */
 void workspace_suspend(struct workspace *workspace);

@@ -14,14 +14,18 @@
 #define VALUE_ORIGIN     "session.origin"  /* u64 */
 #define VALUE_CREATED    "session.created" /* hlc, u64 */
 #define VALUE_GOAL       "session.goal"
-#define VALUE_LAST       "session.last" /* the position that landed last, u64 */
-#define VALUE_PROJECT    "project"
-#define VALUE_STORE      "store"
-#define VALUE_MOUNT      "mount.point"
-#define VALUE_FRONT      "mount.front" /* "nfs" or "fuse" */
-#define VALUE_FLAGS      "mount.flags" /* u8: 1 read-only, 2 power, 4 allow_other */
-#define VALUE_PORT       "mount.port"  /* u16 */
-#define VALUE_KEY        "mount.key"   /* 16 bytes: of handles; 8: workspace number; 16: export */
+/* Of a session that is open in the store (workspace_publish.c): who holds it here [16]; and
+ * revision, seq, tree, object, time, changed of what was published last. */
+#define VALUE_HOLDER    "session.holder"
+#define VALUE_PUBLISHED "session.published"
+#define VALUE_LAST      "session.last" /* the position that landed last, u64 */
+#define VALUE_PROJECT   "project"
+#define VALUE_STORE     "store"
+#define VALUE_MOUNT     "mount.point"
+#define VALUE_FRONT     "mount.front" /* "nfs" or "fuse" */
+#define VALUE_FLAGS     "mount.flags" /* u8: 1 read-only, 2 power, 4 allow_other */
+#define VALUE_PORT      "mount.port"  /* u16 */
+#define VALUE_KEY       "mount.key"   /* 16 bytes: of handles; 8: workspace number; 16: export */
 #define VALUE_INTENT                                                                               \
         "land.intent" /* landing id [16], tag, session [16], position, frozen seq, slot */
 
@@ -50,6 +54,9 @@ struct workspace {
         struct landings *landings; /* since it landed first; NULL: it never did */
         struct session_id session;
         uint64_t origin_position;
+        uint64_t words_after_ns; /* notes are not published before */
+        bool words_failed;
+        bool conflicted; /* the last try to land */
         uint16_t port;
         uint8_t key[40];
 };

@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "cli/conflicts.h"
 #include "cli/store.h"
+#include "cli/workspace_publish.h"
 #include "cli/workspace_work.h"
 #include "land/derived/derived.h"
 
@@ -83,6 +84,7 @@ struct moving {
         struct landing *landing;
         struct vfs_move *move;
         struct session_id session;
+        bool published; /* the store has a record of the one that has landed */
         enum hif_err err;
 };
 
@@ -99,8 +101,11 @@ static void apply_move(void *arg)
             {VALUE_LAST, span_of(last, sizeof(last))},
             {VALUE_INTENT, {0}},
             {VALUE_GOAL, {0}},
+            {VALUE_HOLDER, {0}},
+            {VALUE_PUBLISHED, {0}},
         };
 
+        moving->published = overlay_value(landing->workspace->overlay, VALUE_HOLDER).size > 0;
         be64_put(origin, landing->result.position);
         be64_put(last, landing->result.position);
         be64_put(created, hlc_next(0, now_ms));
@@ -131,6 +136,8 @@ static enum hif_err move_on(struct landing *landing, struct hif_why *why)
                 workspace->session = moving.session;
                 workspace->origin_position = landing->result.position;
                 kernel_refresh(workspace, moving.move);
+                if (moving.published)
+                        workspace_record_landed(workspace, &landing->work.session.id);
                 err = workspace_summary(workspace, "open");
         } else {
                 err =
@@ -223,6 +230,12 @@ static enum hif_err run(struct landing *landing, const char *goal, bool dry_run,
                 return err;
         err = resolve_intent(landing, why);
         landing->result.already_landed = err == HIF_OK;
+        if (err == HIF_ENOENT && landing->have_intent && !dry_run) {
+                err = workspace_may_land(workspace, why); /* nothing is on its way any more */
+                if (err != HIF_OK)
+                        return err;
+                err = HIF_ENOENT;
+        }
         if (err == HIF_ENOENT)
                 err = land_changes(landing, dry_run, why);
         else if (err == HIF_OK)
@@ -259,6 +272,7 @@ enum hif_err workspace_land(struct workspace *workspace, const char *goal, bool 
                                             .store_time = store_time},
                                   .progress = progress,
                                   .arg = arg};
+        bool conflicted = false;
         enum hif_err err;
 
         if (workspace->read_only)
@@ -270,6 +284,8 @@ enum hif_err workspace_land(struct workspace *workspace, const char *goal, bool 
                 return err;
         loop_call(workspace->loop, load_intent, &landing);
         err = landing.err;
+        if (err == HIF_OK && !landing.have_intent && !dry_run)
+                err = workspace_may_land(workspace, why);
         if (err == HIF_OK)
                 err = work_take(&landing.work, workspace);
         if (err == HIF_OK && goal[0] == '\0' && landing.work.session.goal.size == 0)
@@ -280,11 +296,15 @@ enum hif_err workspace_land(struct workspace *workspace, const char *goal, bool 
                 err = cli_store_trusted(workspace->daemon->cli, workspace->store, why);
         if (err == HIF_OK)
                 err = run(&landing, goal, dry_run, why);
+        if (err == HIF_ECONFLICT && !dry_run)
+                conflicted = true;
         if (err == HIF_OK || err == HIF_ECONFLICT)
                 err = tell(&landing, err, dry_run, result);
         land_free(landing.land);
         land_intent_free(&landing.intent);
         work_free(&landing.work);
+        if (conflicted)
+                workspace_record_conflicted(workspace);
         if (err != HIF_OK && why->text[0] == '\0')
                 why_set(why, err, "the session could not be landed: %s", hif_strerror(err));
         return err;

@@ -16,6 +16,7 @@ wrong '[mount]\nfront-end = ftp\n' 'auto, nfs or fuse'
 wrong '[mount]\ndurability = maybe\n' 'process or power'
 wrong '[uploads]\nahead = perhaps\n' 'auto, on or off'
 wrong '[uploads]\nafter = 0\n' 'a number of seconds, from 1 to 3600'
+wrong '[session]\npublish = often\n' 'auto or manual'
 wrong '[daemon]\nthreads = 257\n' 'a number from 0 to 256'
 wrong '[daemon]\nthreads = -1\n' 'a number from 0 to 256'
 wrong '[cache]\nssd-max = 99999999999T\n' 'powers of 1024'
@@ -33,6 +34,8 @@ ssd-max = 1G ; and another
 [mount]
 front-end = fuse
 durability = power
+[session]
+publish = manual
 [user]
 author = Ada Lovelace <ada@example.org>
 [store]
