@@ -294,6 +294,18 @@ static enum hif_err error_in(const json_t *message, struct hif_why *why)
         return why_set(why, HIF_EIO, "%s", text != NULL ? text : "the daemon failed");
 }
 
+/* Credentials in this command's environment are not those of a daemon that runs already. */
+static void explain_environment(enum hif_err err, struct hif_why *why)
+{
+        size_t size = strlen(why->text);
+        bool ours = getenv("AWS_ACCESS_KEY_ID") || getenv("AWS_PROFILE");
+
+        if (err == HIF_EDENIED && ours && (strstr(why->text, "S3") || strstr(why->text, "s3:")))
+                snprintf(why->text + size, sizeof(why->text) - size,
+                         ". The daemon has the environment of the command that started it: `hif "
+                         "daemon stop --suspend`, and then this again, gives it yours");
+}
+
 /* *ended: the daemon closed the connection without an answer. */
 static enum hif_err call(int fd, json_t *request, uint64_t timeout_ms,
                          void (*progress)(void *arg, const json_t *progress), void *arg,
@@ -316,6 +328,7 @@ static enum hif_err call(int fd, json_t *request, uint64_t timeout_ms,
                         continue;
                 }
                 err = error_in(message, why);
+                explain_environment(err, why);
                 value = json_object_get(message, "result");
                 if (value != NULL)
                         *result = json_incref(value);

@@ -8,8 +8,9 @@
 
 #define TOKEN_FILE_MAX (16u << 10)
 
-static aws_source_fn *const sources[] = {aws_from_env, aws_from_web_identity, aws_from_profile,
-                                         aws_from_container, aws_from_imds};
+static aws_source_fn *const sources[] = {aws_from_env,          aws_from_role,
+                                         aws_from_web_identity, aws_from_profile,
+                                         aws_from_container,    aws_from_imds};
 
 void aws_tried(struct aws_chain *chain, const char *format, ...)
 {

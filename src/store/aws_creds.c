@@ -85,8 +85,9 @@ static void take_key(struct aws_creds *creds, struct aws_fetched *fetched)
 
         if (same && creds->refused && creds->failures == 0) { /* later it gets another chance */
                 (void)why_set(&why, HIF_EDENIED,
-                              "the store says that the credentials from %s have expired or are not "
-                              "valid, and no others are there: renew them",
+                              "the store does not know the key from %s, or says that it has "
+                              "expired, and there is no newer one: renew it, or see whether key "
+                              "and endpoint belong together",
                               fetched->source);
                 take_failure(creds, HIF_EDENIED, &why);
                 return;

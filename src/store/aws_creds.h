@@ -4,8 +4,9 @@
  * an error and no reason to try the next:
  *
  *      environment         AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN
- *      web identity        AWS_WEB_IDENTITY_TOKEN_FILE, AWS_ROLE_ARN: STS's answer
- *      profile             credentials file, then config file: keys, role_arn, credential_process
+ *      role                the profile's role_arn with source_profile or credential_source: STS's
+ *      web identity        AWS_WEB_IDENTITY_TOKEN_FILE, AWS_ROLE_ARN: STS's answer, too
+ *      profile             credentials file, then config file: keys, credential_process
  *      container           AWS_CONTAINER_CREDENTIALS_RELATIVE_URI, ..._FULL_URI
  *      instance metadata   IMDSv2, unless AWS_EC2_METADATA_DISABLED=true
  *

@@ -26,17 +26,37 @@ static enum hif_err keys_of(struct aws_chain *chain, const char *profile, struct
                            why);
 }
 
+enum hif_err aws_profile_key(struct aws_chain *chain, const char *profile, struct aws_fetched *out,
+                             struct hif_why *why)
+{
+        const char *process = aws_profiles_get(&chain->profiles, profile, "credential_process");
+        enum hif_err err = keys_of(chain, profile, out, why);
+
+        if (err != HIF_ENOENT || !process)
+                return err;
+        return aws_from_process(chain, profile, process, out, why);
+}
+
+/* What only AWS's own tools can do, they do for others, too. */
+static bool needs_browser(const struct aws_chain *chain, const char *profile)
+{
+        return aws_profiles_get(&chain->profiles, profile, "sso_session") ||
+               aws_profiles_get(&chain->profiles, profile, "sso_start_url");
+}
+
 enum hif_err aws_from_profile(struct aws_chain *chain, struct aws_fetched *out, struct hif_why *why)
 {
         const char *profile = chain->settings->profile;
-        const char *process;
-        enum hif_err err = keys_of(chain, profile, out, why);
+        enum hif_err err = aws_profile_key(chain, profile, out, why);
 
         if (err != HIF_ENOENT)
                 return err;
-        process = aws_profiles_get(&chain->profiles, profile, "credential_process");
-        if (process)
-                return aws_from_process(chain, profile, process, out, why);
+        if (needs_browser(chain, profile))
+                return why_set(
+                    why, HIF_EDENIED,
+                    "the profile \"%.64s\" uses single sign-on, which only AWS's own "
+                    "tools can do; make another profile with: credential_process = " AWS_EXPORT,
+                    profile, profile);
         if (aws_profiles_has(&chain->profiles, profile))
                 aws_tried(chain, "the profile \"%.64s\" has neither keys nor credential_process",
                           profile);

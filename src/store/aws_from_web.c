@@ -66,5 +66,5 @@ enum hif_err aws_from_web_identity(struct aws_chain *chain, struct aws_fetched *
         aws_form_put(&form, "WebIdentityToken", token);
         if (buf_failed(&form))
                 return why_set(why, HIF_ENOMEM, "out of memory");
-        return aws_sts_call(chain, buf_span(&form), out, why);
+        return aws_sts_call(chain, buf_span(&form), NULL, out, why);
 }

@@ -4,7 +4,7 @@
  *      region = eu-central-1           keys are lower-cased; blanks around '=' go
  *      s3 =                            nested settings: their key is "s3.addressing_style"
  *          addressing_style = path
- *      key = value ; or # text         a comment, when a blank is before it
+ *      # text, ; text                  a comment; behind a value it is part of that
  *
  * Sections of the same name are one, and of keys of the same name the last counts. libinih is not
  * used here: Debian's build of it takes lines of up to 200 bytes, and a session token has ten times

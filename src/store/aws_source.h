@@ -38,12 +38,18 @@ typedef enum hif_err aws_source_fn(struct aws_chain *chain, struct aws_fetched *
                                    struct hif_why *why);
 
 aws_source_fn aws_from_env;
+aws_source_fn aws_from_role;
 aws_source_fn aws_from_web_identity;
 aws_source_fn aws_from_profile;
 aws_source_fn aws_from_container;
 aws_source_fn aws_from_imds;
 
-/* The profile's credential_process, for aws_from_profile. */
+/* The keys of any profile, or its credential_process. HIF_ENOENT: it has neither. */
+enum hif_err aws_profile_key(struct aws_chain *chain, const char *profile, struct aws_fetched *out,
+                             struct hif_why *why);
+/* What hands on what only AWS's tools can fetch; for a sentence, with the profile's name. */
+#define AWS_EXPORT "aws configure export-credentials --profile %.64s --format process"
+/* A profile's credential_process, for aws_profile_key. */
 enum hif_err aws_from_process(struct aws_chain *chain, const char *profile, const char *command,
                               struct aws_fetched *out, struct hif_why *why);
 

@@ -25,6 +25,7 @@ static const struct rule {
     {403, 403, "RequestTimeTooSkewed", ANY, S3_SKEW, HIF_EDENIED},
     {400, 403, "ExpiredToken", ANY, S3_KEY, HIF_EDENIED},
     {400, 403, "TokenRefreshRequired", ANY, S3_KEY, HIF_EDENIED},
+    {403, 403, "InvalidAccessKeyId", ANY, S3_KEY, HIF_EDENIED}, /* it may have been replaced */
     {400, 400, "AuthorizationHeaderMalformed", ANY, S3_REGION, HIF_EDENIED},
     {301, 308, NULL, ANY, S3_REGION, HIF_EIO},
 

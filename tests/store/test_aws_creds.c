@@ -142,7 +142,7 @@ static void refused_key_is_read_anew(void **state)
         while ((err = aws_creds_peek(creds, &key, &why)) == HIF_EAGAIN)
                 ;
         assert_int_equal(err, HIF_EDENIED);
-        assert_non_null(strstr(why.text, "renew them"));
+        assert_non_null(strstr(why.text, "there is no newer one"));
         aws_creds_free(creds);
 }
 

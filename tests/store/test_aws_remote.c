@@ -20,6 +20,7 @@ struct remote {
         pthread_mutex_t mutex;
         char asked[4000]; /* "METHOD TARGET\n" of each request */
         char last_body[4000];
+        char last_head[4000];
         unsigned count;
         unsigned fail_first; /* so many requests get `fail_status` */
         int fail_status;
@@ -100,6 +101,7 @@ static void answer(void *arg, const struct thttp_request *request, struct thttp_
         snprintf(r->asked + size, sizeof(r->asked) - size, "%s %s\n", request->method,
                  request->target);
         snprintf(r->last_body, sizeof(r->last_body), "%s", request->body);
+        snprintf(r->last_head, sizeof(r->last_head), "%s", request->head);
         answer_one(r, request, out);
         pthread_mutex_unlock(&r->mutex);
 }
@@ -335,6 +337,86 @@ static void profile_has_a_web_identity(void **state)
         assert_non_null(strstr(r->last_body, "RoleArn=arn%3Ax&RoleSessionName=hif-"));
 }
 
+static void head_has(struct remote *r, const char *text)
+{
+        if (!strstr(r->last_head, text))
+                fail_msg("\"%s\" should be in: %s", text, r->last_head);
+}
+
+/* A role is taken on with another profile's keys, in a signed request; and that role may be the
+ * source of another. */
+static void role_is_taken_on_with_other_keys(void **state)
+{
+        struct remote *r = *state;
+
+        taws_config(r->aws,
+                    "[profile role]\nrole_arn = arn:x\nsource_profile = keys\nexternal_id = e\n"
+                    "region = eu-west-1\n"
+                    "[profile twice]\nrole_arn = arn:y\nsource_profile = role\n"
+                    "role_session_name = me\nduration_seconds = 900\n"
+                    "[profile place]\nrole_arn = arn:z\ncredential_source = EcsContainer\n");
+        taws_credentials(r->aws,
+                         "[keys]\naws_access_key_id = K\naws_secret_access_key = " SECRET "\n");
+        set_url(r, "AWS_ENDPOINT_URL_STS", "");
+        r->life_s = 3600;
+        taws_set(r->aws, "AWS_PROFILE", "role");
+        gives(r, "STS", "a&b");
+        assert_non_null(strstr(r->last_body, "Action=AssumeRole&Version=2011-06-15&RoleArn=arn%3Ax&"
+                                             "RoleSessionName=hif-"));
+        assert_non_null(strstr(r->last_body, "&ExternalId=e"));
+        head_has(r, "authorization: AWS4-HMAC-SHA256 Credential=K/");
+        head_has(r, "/eu-west-1/sts/aws4_request");
+        head_has(r, "SignedHeaders=content-type;host;x-amz-date,");
+        assert_null(strstr(r->last_head, "x-amz-security-token"));
+        taws_set(r->aws, "AWS_PROFILE", "twice");
+        gives(r, "STS", "a&b");
+        assert_int_equal(r->count, 3);
+        assert_non_null(strstr(r->last_body, "RoleArn=arn%3Ay&RoleSessionName=me&"
+                                             "DurationSeconds=900"));
+        head_has(r, "Credential=STS/");
+        head_has(r, "x-amz-security-token: a&b");
+        taws_set(r->aws, "AWS_PROFILE", "place");
+        set_url(r, "AWS_CONTAINER_CREDENTIALS_FULL_URI", "/creds");
+        gives(r, "STS", "a&b");
+        head_has(r, "Credential=KEY4/");
+}
+
+/* What is missing or cannot be done is told with the profile's name. */
+static void role_failures_are_told(void **state)
+{
+        static const char *const cases[][2] = {
+            {"role_arn = a", "neither source_profile nor credential_source"},
+            {"role_arn = a\nsource_profile = none", "\"none\", which is not there"},
+            {"role_arn = a\nsource_profile = empty", "neither keys nor credential_process"},
+            {"role_arn = a\ncredential_source = Moon", "may be Environment, EcsContainer or Ec2"},
+            {"role_arn = a\ncredential_source = Environment", "Environment, where there are none"},
+            {"role_arn = a\nsource_profile = b\nmfa_serial = m", "a device (mfa_serial); make"},
+            {"role_arn = a\nsource_profile = loop", "through more than 5 roles"},
+            {"sso_session = s",
+             "credential_process = aws configure export-credentials --profile p"},
+        };
+        struct remote *r = *state;
+        char text[1000];
+
+        taws_set(r->aws, "AWS_PROFILE", "p");
+        for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+                snprintf(text, sizeof(text),
+                         "[profile p]\n%s\n[profile empty]\nx = y\n[profile b]\nx = y\n"
+                         "[profile loop]\nrole_arn = l\nsource_profile = pool\n"
+                         "[profile pool]\nrole_arn = m\nsource_profile = loop\n",
+                         cases[i][0]);
+                taws_config(r->aws, text);
+                refuses(r, cases[i][1]);
+        }
+        assert_int_equal(r->count, 0);
+        taws_config(r->aws, "[profile p]\nrole_arn = a\nsource_profile = p\n"
+                            "aws_access_key_id = K\naws_secret_access_key = " SECRET "\n");
+        set_url(r, "AWS_ENDPOINT_URL_STS", "");
+        r->fail_first = 1000;
+        r->fail_status = 403;
+        refuses(r, "the role of profile \"p\": STS refuses with AccessDenied (HTTP status 403)");
+}
+
 /* --- processes --- */
 
 static void set_process(struct remote *r, const char *command)
@@ -550,6 +632,8 @@ int main(void)
             TEST(imds_absent_is_told),
             TEST(web_identity_is_exchanged),
             TEST(profile_has_a_web_identity),
+            TEST(role_is_taken_on_with_other_keys),
+            TEST(role_failures_are_told),
             TEST(process_output_is_a_key),
             TEST(process_failures_are_told),
             TEST(hanging_process_is_killed_at_the_end),
