@@ -117,13 +117,11 @@ static enum hif_err read_list(const struct project *project, const struct hif_ha
                               struct buf *bytes, struct chunk_list *out, struct hif_why *why)
 {
         struct layout_key key = layout_blob(&project->layout, hash);
-        enum hif_err err = object_get(project, key.text, 0, bytes, why);
-        struct hif_hash actual;
+        enum hif_err err = object_get_named(project, key.text, 0, HASH_CHUNKS, hash, bytes, why);
 
         if (err != HIF_OK)
                 return err;
-        actual = hash_of(HASH_CHUNKS, buf_span(bytes));
-        if (!hash_eq(&actual, hash) || chunk_list_open(buf_span(bytes), out) != HIF_OK)
+        if (chunk_list_open(buf_span(bytes), out) != HIF_OK)
                 return object_why(project, HIF_ECORRUPT, "use", key.text, why);
         return HIF_OK;
 }

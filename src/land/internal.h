@@ -43,6 +43,12 @@ enum land_mutation {
 /* GET one object whole. HIF_ENOENT is left to the caller to explain. */
 HIF_MUST_USE enum hif_err object_get(const struct project *project, const char *key,
                                      uint64_t size_max, struct buf *out, struct hif_why *why);
+/* The same of one that is named by the hash of its bytes; fetched once more when it is not what its
+ * name says (I3). */
+HIF_MUST_USE enum hif_err object_get_named(const struct project *project, const char *key,
+                                           uint64_t size_max, enum hash_kind kind,
+                                           const struct hif_hash *hash, struct buf *out,
+                                           struct hif_why *why);
 
 /* What the user can do about it, as the end of a sentence; "" when nothing can be said. */
 const char *next_step(enum hif_err err);

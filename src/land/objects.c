@@ -50,6 +50,29 @@ enum hif_err object_get(const struct project *project, const char *key, uint64_t
         return req.result == HIF_OK ? HIF_OK : object_why(project, req.result, "read", key, why);
 }
 
+enum hif_err object_get_named(const struct project *project, const char *key, uint64_t size_max,
+                              enum hash_kind kind, const struct hif_hash *hash, struct buf *out,
+                              struct hif_why *why)
+{
+        enum hif_err err = HIF_OK;
+
+        for (int tries = 0; tries < 2; tries++) {
+                AUTO_BUF struct buf stored = {0};
+                struct hif_hash actual;
+
+                err = object_get(project, key, size_max, &stored, why);
+                if (err != HIF_OK)
+                        return err;
+                actual = hash_of(kind, buf_span(&stored));
+                if (hash_eq(&actual, hash)) {
+                        *out = stored;
+                        stored = (struct buf){0};
+                        return HIF_OK;
+                }
+        }
+        return object_why(project, HIF_ECORRUPT, "use", key, why);
+}
+
 enum hif_err object_put_own(const struct project *project, const char *key, struct span body,
                             struct hif_why *why)
 {

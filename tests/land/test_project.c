@@ -229,6 +229,48 @@ static void a_store_that_lost_a_position_is_refused(void **state)
         assert_non_null(strstr(why.text, "@5"));
 }
 
+/* A slot, or a list of one, that is damaged on its way here is fetched once more; twice is an error.
+ */
+static void damage_on_the_way_is_fetched_once_more(void **state)
+{
+        static char names[500][160];
+        struct tproject *tp = *state;
+        struct tsession *ts = calloc(1, sizeof(*ts));
+        static const char *const keys[] = {"/landing-log/", "/lists/"};
+        struct project over = tp->project;
+        struct store *faulty;
+
+        tsession_open(ts, tp, 0);
+        for (int i = 0; i < 500; i++) { /* too many for the slot: its paths are a list */
+                memset(names[i], 'n', sizeof(names[i]));
+                snprintf(names[i] + 140, 20, "%d", i);
+                tsession_put(ts, names[i], "x");
+        }
+        assert_int_equal(tsession_land(ts), HIF_OK);
+        assert_int_equal(store_fault_new(&tp->env, tp->store, &faulty), HIF_OK);
+        over.store = faulty;
+        for (uint64_t times = 1; times <= 2; times++) {
+                for (size_t i = 0; i < 2; i++) {
+                        struct store_fault_rule flip = {.op = STORE_GET,
+                                                        .key_contains = keys[i],
+                                                        .count = times,
+                                                        .fault = STORE_FAULT_FLIP};
+                        struct slot_read read;
+                        struct hif_why why;
+
+                        assert_int_equal(store_fault_add(faulty, &flip), HIF_OK);
+                        assert_int_equal(project_slot(&over, 1, true, &read, &why),
+                                         times == 1 ? HIF_OK : HIF_ECORRUPT);
+                        if (times == 1)
+                                slot_read_free(&read);
+                        store_fault_clear(faulty);
+                }
+        }
+        store_close(faulty);
+        tsession_close(ts);
+        free(ts);
+}
+
 /* A slot with any bit flipped does not pass for one, though nothing names the newest. */
 static void a_damaged_slot_is_not_used(void **state)
 {
@@ -373,6 +415,7 @@ int main(void)
             TEST(the_tail_is_found_whatever_head_says),
             TEST(finding_the_tail_takes_few_requests),
             TEST(a_store_that_lost_a_position_is_refused),
+            TEST(damage_on_the_way_is_fetched_once_more),
             TEST(a_damaged_slot_is_not_used),
             TEST(ranges_of_files),
             TEST(damaged_content_is_an_error),
