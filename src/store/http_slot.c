@@ -2,6 +2,7 @@
 #include "store/http_impl.h"
 
 #include <assert.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -266,7 +267,8 @@ static long timeout_of(const struct http *http, const struct http_req *req)
 
         if (req->data)
                 bytes += req->data_max;
-        return (long)(ms + bytes / HTTP_RATE_MIN * 1000);
+        ms += bytes / HTTP_RATE_MIN * 1000;
+        return ms < INT_MAX ? (long)ms : INT_MAX; /* libcurl's limit */
 }
 
 /* The list that libcurl wants, in the slot: it is read, never changed or freed. */

@@ -25,7 +25,9 @@ static const struct rule {
     {403, 403, "RequestTimeTooSkewed", ANY, S3_SKEW, HIF_EDENIED},
     {400, 403, "ExpiredToken", ANY, S3_KEY, HIF_EDENIED},
     {400, 403, "TokenRefreshRequired", ANY, S3_KEY, HIF_EDENIED},
-    {403, 403, "InvalidAccessKeyId", ANY, S3_KEY, HIF_EDENIED}, /* it may have been replaced */
+    {400, 403, "InvalidToken", ANY, S3_KEY, HIF_EDENIED},
+    {403, 403, "InvalidAccessKeyId", ANY, S3_KEY, HIF_EDENIED}, /* replaced, perhaps */
+    {400, 400, NULL, BIT(S3_HEAD), S3_KEY, HIF_EIO},            /* how HEAD says "expired" */
     {400, 400, "AuthorizationHeaderMalformed", ANY, S3_REGION, HIF_EDENIED},
     {301, 308, NULL, ANY, S3_REGION, HIF_EIO},
 
@@ -203,7 +205,7 @@ void s3_judge(struct s3_call *call, struct s3_judgement *out)
 
 /* --- sentences --- */
 
-static const char *advice(const struct s3_judgement *judgement)
+static const char *advice(const struct s3_call *call, const struct s3_judgement *judgement)
 {
         static const struct {
                 const char *code, *text;
@@ -222,7 +224,10 @@ static const char *advice(const struct s3_judgement *judgement)
                 if (strcmp(judgement->error.code, known[i].code) == 0)
                         return known[i].text;
         }
-        return "";
+        /* HEAD has no body to give a reason in. */
+        return call->kind == S3_HEAD && judgement->err == HIF_EDENIED
+                   ? "; the key needs s3:GetObject on the prefix, and s3:ListBucket on the bucket"
+                   : "";
 }
 
 static void put_sentence(const struct s3_call *call, const struct s3_judgement *judgement,
@@ -256,7 +261,7 @@ static void put_sentence(const struct s3_call *call, const struct s3_judgement *
                 snprintf(why->text, sizeof(why->text), "%s answered %u %s%s%s to %s in bucket %s%s",
                          place, http->status, error->code, error->message[0] ? ": " : "",
                          error->message, s3_kind_name(call->kind), call->s3->bucket,
-                         advice(judgement));
+                         advice(call, judgement));
 }
 
 enum s3_trouble s3_trouble_of(enum hif_err result)

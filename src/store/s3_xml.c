@@ -142,7 +142,7 @@ void s3_error_parse(struct span xml, struct s3_error *out)
 {
         *out = (struct s3_error){0};
         if (xml_walk(xml, error_element, out) != HIF_OK)
-                *out = (struct s3_error){0};
+                return; /* a long one may have been cut: what was read before that stands */
 }
 
 /* --- lists --- */

@@ -15,7 +15,7 @@
 #define S3_LIST_SIZE_MAX  ((uint64_t)16 << 20)
 #define S3_UPLOAD_ID_SIZE 1024
 
-/* What an error's body says; all empty when it says nothing that can be read. */
+/* What an error's body says, as far as it can be read; all empty when it says nothing. */
 struct s3_error {
         char code[64];     /* "NoSuchKey" */
         char message[256]; /* control characters replaced */

@@ -383,8 +383,9 @@ static void errors_are_read_or_empty(void **state)
         assert_string_equal(error.code, "NoSuchKey");
         assert_string_equal(error.message, "a&b \xc3\xa9");
         assert_string_equal(error.region, "eu-west-1");
-        s3_error_parse(span_str("<Error><Code>NoSuchKey</Code>"), &error);
-        assert_string_equal(error.code, "");
+        s3_error_parse(span_str("<Error><Code>NoSuchKey</Code><Message>cut"), &error);
+        assert_string_equal(error.code, "NoSuchKey");
+        assert_string_equal(error.message, "");
         s3_error_parse(span_str("<html>Bad Gateway</html>"), &error);
         assert_string_equal(error.code, "");
         s3_error_parse(span_str(""), &error);

@@ -163,6 +163,23 @@ static void expired_key_is_replaced(void **state)
         expect_why(s3, HIF_EDENIED, "renew the session token");
 }
 
+/* HEAD cannot say that the key has expired, and a key that is unknown may have been replaced: both
+ * are reasons to ask for another, once. */
+static void doubtful_keys_are_replaced(void **state)
+{
+        struct ts3 *s3 = *state;
+
+        TS3_SCRIPT(s3, {.status = 400}, TS3_OBJECT("x"), TS3_ERROR(403, "InvalidAccessKeyId"),
+                   TS3_OBJECT("x"));
+        assert_int_equal(ts3_run(s3, STORE_HEAD, "k", NULL), HIF_OK);
+        assert_int_equal(s3->keys_expired, 1);
+        assert_int_equal(ts3_run(s3, STORE_GET, "k", NULL), HIF_OK);
+        assert_int_equal(s3->keys_expired, 2);
+        tserver_always(s3->server, (struct tserver_reply){.status = 400});
+        assert_int_equal(ts3_run(s3, STORE_HEAD, "k", NULL), HIF_EIO);
+        assert_int_equal(s3->keys_expired, 3);
+}
+
 static void *bring_key(void *arg)
 {
         struct ts3 *s3 = arg;
@@ -429,6 +446,23 @@ static void doubtful_completion_is_settled_by_tags(void **state)
         }
 }
 
+/* --- patience --- */
+
+/* It begins with the first failure, however long that took, and then lasts. */
+static void patience_begins_with_the_first_failure(void **state)
+{
+        struct ts3 *s3 = *state;
+        struct store_req req = {.op = STORE_LIST, .prefix = ""};
+
+        s3->config.patience_ms = 3000;
+        s3->config.limits = (struct http_limits){1000, 60000, 1};
+        tserver_always(s3->server, (struct tserver_reply){.act = TSERVER_HANG});
+        ts3_open(s3);
+        store_run(s3->store, &req, 1);
+        assert_int_equal(req.result, HIF_EUNREACHABLE);
+        assert_in_range(tserver_count(s3->server), 3, 4);
+}
+
 /* --- many at once --- */
 
 static void count_canceled(struct store_req *req)
@@ -497,6 +531,7 @@ int main(void)
             EACH(date_comes_with_the_first_answer),
             EACH(date_is_forgotten_when_clocks_jump),
             EACH(expired_key_is_replaced),
+            EACH(doubtful_keys_are_replaced),
             EACH(requests_wait_for_a_key),
             EACH(missing_key_is_explained),
             EACH(troubles_are_explained),
@@ -509,6 +544,7 @@ int main(void)
             EACH(missing_tag_is_asked_for),
             EACH(failed_upload_is_aborted),
             EACH(doubtful_completion_is_settled_by_tags),
+            EACH(patience_begins_with_the_first_failure),
             EACH(cancelling_answers_all),
             EACH(connections_are_bounded_and_kept),
         };
