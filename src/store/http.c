@@ -186,13 +186,25 @@ static void start(struct http *http, struct http_req *req)
         cancel(req, HIF_ENOMEM);
 }
 
+/* Uploads neither keep reads waiting nor wait for ever behind them. */
+static struct http_req *next_ready(struct http *http)
+{
+        struct http_req *req = NULL;
+
+        if (http->running_bulk < HTTP_BULK_MIN)
+                req = queue_pop(&http->bulk);
+        if (!req)
+                req = queue_pop(&http->small);
+        if (!req && http->running_bulk < HTTP_BULK_MAX)
+                req = queue_pop(&http->bulk);
+        return req;
+}
+
 static void start_ready(struct http *http)
 {
         while (http->running < HTTP_CONNECTIONS) {
-                struct http_req *req = queue_pop(&http->small);
+                struct http_req *req = next_ready(http);
 
-                if (!req && http->running_bulk < HTTP_BULK_MAX)
-                        req = queue_pop(&http->bulk);
                 if (!req)
                         return;
                 start(http, req);
@@ -368,7 +380,8 @@ static enum hif_err start_thread(struct http *http)
         return HIF_OK;
 }
 
-static enum hif_err prepare_handles(struct http *http)
+/* A slot's handle is made when it is first used: few engines ever use all of them. */
+static enum hif_err prepare_slots(struct http *http)
 {
         http->multi = curl_multi_init();
         if (!http->multi)
@@ -377,10 +390,6 @@ static enum hif_err prepare_handles(struct http *http)
             curl_multi_setopt(http->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING))
                 return HIF_ENOMEM;
         for (size_t i = HTTP_CONNECTIONS; i-- > 0;) {
-                enum hif_err err = http_slot_open(http, &http->slots[i]);
-
-                if (err)
-                        return err;
                 http->slots[i].next_free = http->free_slots;
                 http->free_slots = &http->slots[i];
         }
@@ -427,7 +436,7 @@ enum hif_err http_new(struct env *env, const struct http_limits *limits, const c
         queue_init(&http->bulk);
         queue_init(&http->parked);
         http->ca_bundle = ca_bundle ? strdup(ca_bundle) : NULL;
-        err = ca_bundle && !http->ca_bundle ? HIF_ENOMEM : prepare_handles(http);
+        err = ca_bundle && !http->ca_bundle ? HIF_ENOMEM : prepare_slots(http);
         if (!err)
                 err = start_thread(http);
         if (err) {

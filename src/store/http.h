@@ -5,8 +5,8 @@
  * about to be used (so that what is signed is fresh), done exactly once. done() may submit the
  * request again, also with a delay. http_free answers what is left with HTTP_CANCELED.
  *
- * At most HTTP_CONNECTIONS requests are under way; the others queue, those with large bodies behind
- * the others, and they never take all connections. Proxies come from the environment, as curl reads
+ * At most HTTP_CONNECTIONS requests are under way; the others queue, most of those with large bodies
+ * behind the others, and they never take all connections. Proxies come from the environment, as curl reads
  * it (http_proxy, HTTPS_PROXY, ALL_PROXY, NO_PROXY).
  *
  * Nothing is ever sent twice by this engine itself where that could matter: a request with a body
@@ -24,6 +24,7 @@
 
 #define HTTP_CONNECTIONS 64
 #define HTTP_BULK_MAX    48                  /* of them, with large bodies */
+#define HTTP_BULK_MIN    8                   /* and so many of those go before others */
 #define HTTP_BULK_SIZE   ((size_t)256 << 10) /* a large body */
 #define HTTP_HEADERS_MAX 16
 #define HTTP_ERROR_MAX   ((size_t)16 << 10) /* what is kept of the body of an error */

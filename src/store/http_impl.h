@@ -48,9 +48,8 @@ struct http {
         uint64_t connections; /* atomic */
 };
 
-HIF_MUST_USE enum hif_err http_slot_open(struct http *http, struct http_slot *slot);
 void http_slot_close(struct http_slot *slot);
-/* Set the handle up for slot->req. */
+/* Set the handle up for slot->req; it is made where there is none. */
 HIF_MUST_USE enum hif_err http_slot_start(struct http *http, struct http_slot *slot);
 /* Fill the request's outputs. */
 void http_slot_finish(struct http *http, struct http_slot *slot, CURLcode code);

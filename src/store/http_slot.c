@@ -223,19 +223,22 @@ static CURLcode set_common(struct http *http, struct http_slot *slot)
         return code;
 }
 
-enum hif_err http_slot_open(struct http *http, struct http_slot *slot)
-{
-        slot->easy = curl_easy_init();
-        if (!slot->easy)
-                return HIF_ENOMEM;
-        return set_common(http, slot) == CURLE_OK ? HIF_OK : HIF_ENOMEM;
-}
-
 void http_slot_close(struct http_slot *slot)
 {
         if (slot->easy)
                 curl_easy_cleanup(slot->easy);
         slot->easy = NULL;
+}
+
+static enum hif_err slot_open(struct http *http, struct http_slot *slot)
+{
+        slot->easy = curl_easy_init();
+        if (!slot->easy)
+                return HIF_ENOMEM;
+        if (set_common(http, slot) == CURLE_OK)
+                return HIF_OK;
+        http_slot_close(slot);
+        return HIF_ENOMEM;
 }
 
 static CURLcode set_method(CURL *easy, const struct http_req *req)
@@ -291,9 +294,12 @@ static struct curl_slist *header_list(struct http_slot *slot)
 enum hif_err http_slot_start(struct http *http, struct http_slot *slot)
 {
         struct http_req *req = slot->req;
-        CURL *easy = slot->easy;
+        CURL *easy;
         CURLcode code;
 
+        if (!slot->easy && slot_open(http, slot) != HIF_OK)
+                return HIF_ENOMEM;
+        easy = slot->easy;
         slot->sent = 0;
         slot->header_bytes = 0;
         slot->too_large = slot->no_memory = false;

@@ -57,7 +57,9 @@ static bool is_read(const struct s3_call *call)
 
 static void hash_body(struct s3_call *call)
 {
-        if (call->s3->tls && call->body.size > S3_HASH_SIGNED_MAX) {
+        if (call->body.size == 0) {
+                memcpy(call->hash, S3_HASH_OF_NOTHING, S3_HASH_SIZE);
+        } else if (call->s3->tls && call->body.size > S3_HASH_SIGNED_MAX) {
                 s3_md5_base64(call->body, call->md5);
                 memcpy(call->hash, S3_UNSIGNED, sizeof(S3_UNSIGNED));
         } else {
@@ -74,21 +76,34 @@ static void hash_and_send(struct pool_job *job)
         http_submit(call->s3->http, &call->http);
 }
 
+/* Threads that hash large bodies, from the first of those on; NULL: none could be made. */
+static struct pool *hash_pool(struct s3_store *s3)
+{
+        struct pool *pool;
+
+        pthread_mutex_lock(&s3->mutex);
+        if (!s3->hash_pool && pool_new(S3_HASH_THREADS, "s3-hash", &s3->hash_pool) != HIF_OK)
+                s3->hash_pool = NULL;
+        pool = s3->hash_pool;
+        pthread_mutex_unlock(&s3->mutex);
+        return pool;
+}
+
 void s3_call_submit(struct s3_call *call)
 {
+        struct pool *pool = call->body.size > S3_HASH_INLINE_MAX ? hash_pool(call->s3) : NULL;
+
+        call->http.body = call->body; /* its size decides in which queue it waits */
         call->tries = 0;
         call->failed_ns = 0;
         call->unknown = call->skew_learnt = call->region_learnt = call->key_renewed = false;
         call->md5[0] = '\0';
-        if (call->body.size == 0) {
-                memcpy(call->hash, S3_HASH_OF_NOTHING, S3_HASH_SIZE);
-        } else if (call->body.size > S3_HASH_INLINE_MAX) {
+        if (pool) {
                 call->hash_job.run = hash_and_send;
-                pool_submit(call->s3->pool, &call->hash_job);
+                pool_submit(pool, &call->hash_job);
                 return;
-        } else {
-                hash_body(call);
         }
+        hash_body(call);
         http_submit(call->s3->http, &call->http);
 }
 

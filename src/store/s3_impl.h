@@ -24,7 +24,6 @@ enum s3_trouble { S3_DENIED, S3_BAD_ANSWER, S3_FULL, S3_SILENT, S3_TROUBLES };
 struct s3_store {
         struct store store;
         struct http *http;
-        struct pool *pool; /* hashes large bodies */
         struct s3_keys keys;
         char *url;
         char *bucket, *prefix, *endpoint;
@@ -41,6 +40,7 @@ struct s3_store {
         int64_t skew_ns; /* what to add to our clock to have the store's */
 
         pthread_mutex_t mutex;                /* of what follows */
+        struct pool *hash_pool;               /* made with the first large body */
         struct hif_why troubles[S3_TROUBLES]; /* the latest of each; empty: none */
 };
 

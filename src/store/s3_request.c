@@ -204,7 +204,6 @@ enum hif_err s3_prepare(struct http_req *http)
                 return err;
         call->key_generation = s3->key.generation;
         http->method = kinds[call->kind].method;
-        http->body = call->body;
         http->once = call->kind == S3_PUT_NEW || call->kind == S3_PUT_MATCH;
         http->data = NULL;
         http->timeout_ms = call->kind == S3_COMPLETE_UPLOAD ? S3_COMPLETE_MS : 0;

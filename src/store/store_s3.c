@@ -121,7 +121,7 @@ static void s3_close(struct store *store)
 
         if (s3->keys.closing)
                 s3->keys.closing(s3->keys.arg);
-        pool_free(s3->pool);
+        pool_free(s3->hash_pool);
         http_free(s3->http);
         if (s3->keys.free)
                 s3->keys.free(s3->keys.arg);
@@ -265,12 +265,6 @@ enum hif_err store_s3_new(struct env *env, const struct s3_config *config, struc
         if (limits.connect_ms == 0)
                 limits = http_limits_default();
         err = configure(s3, config, why);
-        if (!err) {
-                err = pool_new(S3_HASH_THREADS, "s3-hash", &s3->pool);
-                if (err)
-                        (void)why_set(why, err, "cannot start threads for the store %s: %s",
-                                      s3->url, hif_strerror(err));
-        }
         if (!err)
                 err = http_new(env, &limits, config->ca_bundle, &s3->http, why);
         if (err) {

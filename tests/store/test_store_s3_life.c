@@ -499,6 +499,52 @@ static void cancelling_answers_all(void **state)
         free(reqs);
 }
 
+static void ignore(struct store_req *req)
+{
+        (void)req;
+}
+
+static void wait_for_requests(struct ts3 *s3, size_t count)
+{
+        for (int i = 0; i < 5000 && tserver_count(s3->server) < count; i++)
+                sleep_ms(1);
+        sleep_ms(20); /* for one too many */
+        assert_int_equal(tserver_count(s3->server), count);
+}
+
+/* However many uploads there are, reads find connections. */
+static void uploads_leave_room_for_reads(void **state)
+{
+        struct ts3 *s3 = *state;
+        enum { UPLOADS = HTTP_BULK_MAX + 5, READS = HTTP_CONNECTIONS };
+        struct store_req *puts = calloc(UPLOADS, sizeof(*puts));
+        struct store_req *gets = calloc(READS, sizeof(*gets));
+        uint8_t *body = calloc(1, HTTP_BULK_SIZE);
+
+        s3->config.limits = (struct http_limits){60000, 60000, 60};
+        tserver_always(s3->server, (struct tserver_reply){.act = TSERVER_HANG});
+        ts3_open(s3);
+        for (size_t i = 0; i < UPLOADS; i++) {
+                puts[i] = (struct store_req){.op = STORE_PUT,
+                                             .key = "k",
+                                             .body = span_of(body, HTTP_BULK_SIZE),
+                                             .done = ignore};
+                store_submit(s3->store, &puts[i]);
+        }
+        wait_for_requests(s3, HTTP_BULK_MAX);
+        for (size_t i = 0; i < READS; i++) {
+                gets[i] = (struct store_req){.op = STORE_GET, .key = "k", .done = ignore};
+                store_submit(s3->store, &gets[i]);
+        }
+        wait_for_requests(s3, HTTP_CONNECTIONS);
+        store_cancel(s3->store);
+        for (int i = 0; i < 5000 && __atomic_load_n(&s3->store->in_flight, __ATOMIC_ACQUIRE); i++)
+                sleep_ms(1);
+        free(body);
+        free(gets);
+        free(puts);
+}
+
 /* Requests share a bounded number of connections, which are used again. */
 static void connections_are_bounded_and_kept(void **state)
 {
@@ -546,6 +592,7 @@ int main(void)
             EACH(doubtful_completion_is_settled_by_tags),
             EACH(patience_begins_with_the_first_failure),
             EACH(cancelling_answers_all),
+            EACH(uploads_leave_room_for_reads),
             EACH(connections_are_bounded_and_kept),
         };
 
