@@ -16,7 +16,7 @@ struct http_slot {
         struct curl_slist headers[HTTP_HEADERS_MAX + 1];
         char error[CURL_ERROR_SIZE];
         size_t sent; /* of the body */
-        size_t header_bytes;
+        size_t header_bytes, error_bytes;
         bool bulk, too_large, no_memory;
         struct http_slot *next_free;
 };

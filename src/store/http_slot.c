@@ -14,6 +14,7 @@
 #define RECEIVE_BUFFER 65536L
 #define SEND_BUFFER    131072L
 #define UNSENT_MAX     131072
+#define ERROR_READ_MAX ((size_t)1 << 20)
 
 struct http_limits http_limits_default(void)
 {
@@ -128,10 +129,15 @@ static size_t on_header(char *bytes, size_t one, size_t size, void *arg)
 
 /* --- bodies --- */
 
-static size_t on_error_body(struct http_req *req, const char *bytes, size_t size)
+/* What is over the limit is dropped; an error without end is broken off. */
+static size_t on_error_body(struct http_slot *slot, const char *bytes, size_t size)
 {
+        struct http_req *req = slot->req;
         size_t room = HTTP_ERROR_MAX - req->error_body.size;
 
+        slot->error_bytes += size;
+        if (slot->error_bytes > ERROR_READ_MAX)
+                return 0;
         buf_put(&req->error_body, bytes, size < room ? size : room);
         return size;
 }
@@ -143,7 +149,7 @@ static size_t on_body(char *bytes, size_t one, size_t size, void *arg)
 
         assert(one == 1);
         if (!is_2xx(req) || !req->data)
-                return on_error_body(req, bytes, size);
+                return on_error_body(slot, bytes, size);
         if (size > req->data_max - req->data->size) {
                 slot->too_large = true;
                 return 0;
@@ -301,7 +307,7 @@ enum hif_err http_slot_start(struct http *http, struct http_slot *slot)
                 return HIF_ENOMEM;
         easy = slot->easy;
         slot->sent = 0;
-        slot->header_bytes = 0;
+        slot->header_bytes = slot->error_bytes = 0;
         slot->too_large = slot->no_memory = false;
         slot->error[0] = '\0';
         req->status = 0;

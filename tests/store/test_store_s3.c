@@ -298,6 +298,30 @@ static void large_answers_are_refused(void **state)
         assert_int_equal(req.result, HIF_ELIMIT);
 }
 
+/* Nor is an error that goes on for ever, or headers that do. */
+static void endless_answers_are_broken_off(void **state)
+{
+        struct ts3 *s3 = *state;
+        size_t size = (size_t)2 << 20;
+        char *huge = malloc(size + 1);
+        struct tserver_reply error = {.status = 404, .body = huge};
+        struct tserver_reply header = TS3_OBJECT("x");
+
+        memset(huge, 'x', size);
+        huge[size] = '\0';
+        s3->config.limits.answer_ms = 5000;
+        tserver_always(s3->server, error);
+        assert_int_equal(ts3_run(s3, STORE_GET, "k", NULL), HIF_EUNREACHABLE);
+        for (size_t i = 0; i + 64 < size; i += 64)
+                memcpy(huge + i, i % 128 ? "\r\nH: " : "\r\nI: ", 5);
+        memcpy(huge, "E: ", 3);
+        memcpy(huge + size - 2, "\r\n", 2);
+        header.headers = huge;
+        tserver_always(s3->server, header);
+        assert_int_equal(ts3_run(s3, STORE_GET, "k", NULL), HIF_EUNREACHABLE);
+        free(huge);
+}
+
 /* --- lists --- */
 
 #define PAGE(truncated, contents)                                                                  \
@@ -369,6 +393,7 @@ int main(void)
             EACH(ranges_are_checked),
             EACH(range_of_an_empty_object_is_empty),
             EACH(large_answers_are_refused),
+            EACH(endless_answers_are_broken_off),
             EACH(pages_are_joined),
             EACH(bad_lists_are_refused),
         };

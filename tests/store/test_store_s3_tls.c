@@ -158,6 +158,28 @@ static void proxy_is_used_but_for_its_exceptions(void **state)
         tserver_stop(proxy);
 }
 
+/* Virtual-host style: the bucket is a part of the host's name, in the URL and in what is signed. */
+static void virtual_hosts_name_the_bucket(void **state)
+{
+        struct ts3 *s3 = *state;
+        struct tserver *proxy = tserver_start();
+
+        tserver_always(proxy, (struct tserver_reply)TS3_OBJECT("x"));
+        assert_int_equal(setenv("http_proxy", tserver_url(proxy), 1), 0);
+        s3->config.endpoint = "http://s3.example:8000";
+        s3->config.style = S3_STYLE_VIRTUAL;
+        ts3_open(s3);
+        t_expect(s3->store, "k", "x");
+        (void)ts3_run(s3, STORE_LIST, "p/", NULL);
+        assert_true(tserver_saw(proxy, 0, "GET http://bucket.s3.example:8000/pre/k HTTP/1.1\r\n"));
+        assert_true(tserver_saw(proxy, 0, "\r\nHost: bucket.s3.example:8000\r\n"));
+        assert_true(tserver_saw(proxy, 1, "GET http://bucket.s3.example:8000/?encoding-type=url"));
+        unsetenv("http_proxy");
+        store_close(s3->store);
+        s3->store = NULL;
+        tserver_stop(proxy);
+}
+
 #define TLS(test)   cmocka_unit_test_setup_teardown(test, setup, teardown)
 #define PLAIN(test) cmocka_unit_test_setup_teardown(test, ts3_setup, ts3_teardown)
 
@@ -170,6 +192,7 @@ int main(void)
             TLS(large_bodies_are_not_signed_under_tls),
             PLAIN(all_bodies_are_signed_without_tls),
             PLAIN(proxy_is_used_but_for_its_exceptions),
+            PLAIN(virtual_hosts_name_the_bucket),
         };
 
         return cmocka_run_group_tests_name("store_s3_tls", tests, NULL, NULL);
