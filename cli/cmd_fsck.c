@@ -1,13 +1,21 @@
 /* hif fsck [ORG/NAME]: is all of a project there, and what it should be? */
-#include "check/check.h"
 #include "cli/commands.h"
+#include "cli/fsck_print.h"
+#include "cli/fsck_source.h"
 
-#include <inttypes.h>
+#include <unistd.h>
+
+#define SOURCES_MAX 16
+#define ROUNDS_MAX  8
+
+enum long_option { OPTION_REPAIR = 0x100, OPTION_SOURCE, OPTION_DROP, OPTION_YES };
 
 struct args {
         const char *project;
         struct check_options options;
-        bool verbose;
+        const char *sources[SOURCES_MAX];
+        unsigned source_count;
+        bool verbose, repair, drop, yes;
 };
 
 static const struct argp_option options[] = {
@@ -16,8 +24,25 @@ static const struct argp_option options[] = {
      "(the default without PART)",
      0},
     {"from", 'f', "@N", 0, "Check positions from N on, and the tree before it in whole", 0},
+    {"repair", OPTION_REPAIR, NULL, 0,
+     "Mend what can be mended without losing anything, and check again", 0},
+    {"source", OPTION_SOURCE, "PLACE", 0,
+     "For --repair: another copy of the store (a URL or directory), or a directory of files whose "
+     "contents may be those that are lost. May be given more than once",
+     0},
+    {"drop-unreadable", OPTION_DROP, NULL, 0,
+     "For --repair: land a position without the files whose contents are lost", 0},
+    {"yes", OPTION_YES, NULL, 0, "Do not ask before --drop-unreadable", 0},
     {"verbose", 'v', NULL, 0, "Say for each finding what it means and what to do", 0},
     {0}};
+
+static void check_together(const struct args *args, struct argp_state *state)
+{
+        if (args->repair && args->options.from > 0)
+                argp_error(state, "--repair needs the whole history: leave --from out");
+        if (!args->repair && (args->source_count > 0 || args->drop))
+                argp_error(state, "--source and --drop-unreadable are for --repair");
+}
 
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
@@ -33,6 +58,20 @@ static error_t parse(int key, char *arg, struct argp_state *state)
                 if (position_parse(arg, &args->options.from, &why) != HIF_OK)
                         argp_error(state, "%s", why.text);
                 return 0;
+        case OPTION_REPAIR:
+                args->repair = true;
+                return 0;
+        case OPTION_SOURCE:
+                if (args->source_count == SOURCES_MAX)
+                        argp_error(state, "at most %d times --source", SOURCES_MAX);
+                args->sources[args->source_count++] = arg;
+                return 0;
+        case OPTION_DROP:
+                args->drop = true;
+                return 0;
+        case OPTION_YES:
+                args->yes = true;
+                return 0;
         case 'v':
                 args->verbose = true;
                 return 0;
@@ -40,6 +79,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
                 if (args->project)
                         return ARGP_ERR_UNKNOWN;
                 args->project = arg;
+                return 0;
+        case ARGP_KEY_END:
+                check_together(args, state);
                 return 0;
         default:
                 return ARGP_ERR_UNKNOWN;
@@ -51,147 +93,9 @@ static const struct argp argp = {
     .parser = parse,
     .args_doc = "[ORG/NAME]",
     .doc = "Check a project in the store: its format, every position, every tree, and that all "
-           "contents are there. Nothing is changed. Inside a mount the project need not be "
-           "named.\vExit code 0: nothing is wrong. 8: there are errors. 9: there are warnings "
-           "only. 7, 1: something could not be checked."};
-
-/* --- findings as they come --- */
-
-struct fsck {
-        struct check_hooks hooks;
-        struct cli *cli;
-        bool verbose;
-        json_t *findings; /* NULL: print */
-        struct progress *progress;
-        enum check_stage stage;
-        uint64_t explained; /* bits: kinds whose meaning was printed */
-};
-
-static const char *severity_color(const struct cli *cli, enum check_severity severity)
-{
-        return cli_color(cli, severity >= CHECK_ERROR     ? COLOR_RED
-                              : severity == CHECK_WARNING ? COLOR_YELLOW
-                                                          : COLOR_DIM);
-}
-
-static void print_where(const struct check_finding *finding)
-{
-        if (finding->at && finding->first == finding->last)
-                printf(" @%" PRIu64, finding->first);
-        else if (finding->at)
-                printf(" @%" PRIu64 " to @%" PRIu64, finding->first, finding->last);
-        if (finding->key[0]) {
-                putchar(' ');
-                cli_print_path(span_str(finding->key));
-        }
-        if (finding->detail[0]) {
-                printf(": ");
-                cli_print_path(span_str(finding->detail));
-        }
-        if (finding->count > 1)
-                printf(" (%" PRIu64 ")", finding->count);
-        putchar('\n');
-}
-
-static void print_paths(const struct check_finding *finding)
-{
-        uint64_t more = finding->path_total > finding->path_count
-                            ? finding->path_total - finding->path_count
-                            : 0;
-
-        for (uint32_t i = 0; i < finding->path_count; i++) {
-                printf("    ");
-                cli_print_path(finding->paths[i]);
-                putchar('\n');
-        }
-        if (more > 0)
-                printf("    %s%" PRIu64 " %s\n", finding->path_count ? "and " : "", more,
-                       finding->path_count ? "more" : "paths");
-}
-
-static void print_finding(struct fsck *fsck, const struct check_finding *finding)
-{
-        const struct check_kind_info *info = check_kind_info(finding->kind);
-        uint64_t bit = UINT64_C(1) << finding->kind;
-
-        progress_pause(fsck->progress);
-        printf("%s%s%s %s", severity_color(fsck->cli, finding->severity),
-               check_severity_name(finding->severity), cli_color(fsck->cli, COLOR_NONE),
-               info->name);
-        print_where(finding);
-        print_paths(finding);
-        if (!(fsck->explained & bit) && (fsck->verbose || finding->severity >= CHECK_WARNING)) {
-                printf("    What it is: %s.\n    What to do: %s.\n", info->meaning, info->next);
-                fsck->explained |= bit;
-        }
-        (void)fflush(stdout);
-}
-
-static void json_finding(struct fsck *fsck, const struct check_finding *finding)
-{
-        const struct check_kind_info *info = check_kind_info(finding->kind);
-        json_t *object = json_pack("{s:s, s:s, s:s, s:s}", "finding", info->name, "severity",
-                                   check_severity_name(finding->severity), "meaning", info->meaning,
-                                   "next", info->next);
-        json_t *paths = json_array();
-
-        if (!object || json_array_append_new(fsck->findings, object) != 0 || !paths) {
-                json_decref(paths);
-                return;
-        }
-        if (finding->key[0])
-                json_set_path(object, "key", span_str(finding->key));
-        if (finding->detail[0])
-                json_set_path(object, "detail", span_str(finding->detail));
-        if (finding->at) {
-                (void)json_object_set_new(object, "first",
-                                          json_integer((json_int_t)finding->first));
-                (void)json_object_set_new(object, "last", json_integer((json_int_t)finding->last));
-        }
-        if (finding->count > 0)
-                (void)json_object_set_new(object, "count",
-                                          json_integer((json_int_t)finding->count));
-        if (finding->bytes > 0)
-                (void)json_object_set_new(object, "bytes",
-                                          json_integer((json_int_t)finding->bytes));
-        for (uint32_t i = 0; i < finding->path_count; i++) {
-                json_t *item = json_object();
-
-                if (item && json_array_append_new(paths, item) == 0)
-                        json_set_path(item, "path", finding->paths[i]);
-        }
-        (void)json_object_set_new(object, "paths", paths);
-        (void)json_object_set_new(object, "path_total",
-                                  json_integer((json_int_t)finding->path_total));
-}
-
-static void hook_found(struct check_hooks *hooks, const struct check_finding *finding)
-{
-        struct fsck *fsck = (struct fsck *)hooks;
-
-        if (fsck->findings)
-                json_finding(fsck, finding);
-        else
-                print_finding(fsck, finding);
-}
-
-static void hook_progress(struct check_hooks *hooks, enum check_stage stage, uint64_t done,
-                          uint64_t total, uint64_t bytes)
-{
-        struct fsck *fsck = (struct fsck *)hooks;
-
-        if (!fsck->progress || stage != fsck->stage) {
-                progress_end(fsck->progress);
-                fsck->progress = progress_begin(fsck->cli, check_stage_name(stage));
-                fsck->stage = stage;
-        }
-        if (stage == CHECK_STAGE_CONTENTS)
-                progress_bytes(fsck->progress, done, total);
-        else
-                progress_set(fsck->progress, done, total, bytes);
-}
-
-/* --- the result --- */
+           "contents are there. Without --repair nothing is changed. Inside a mount the project "
+           "need not be named.\vExit code 0: nothing is wrong. 8: there are errors. 9: there are "
+           "warnings only. 7, 1: something could not be checked."};
 
 static int exit_of(const struct check_report *report)
 {
@@ -203,96 +107,131 @@ static int exit_of(const struct check_report *report)
         return report->counts[CHECK_WARNING] > 0 ? EXIT_WARNINGS : EXIT_DONE;
 }
 
-static void print_report(const struct cli *cli, const char *project,
-                         const struct check_report *report)
+struct fsck {
+        struct cli *cli;
+        struct args *args;
+        const char *project;
+        struct store *store;
+        struct check_repair_options repair;
+        struct fsck_print print;
+        struct check_report report;
+};
+
+/* After a repair, what counts is what is left; and what came back can show more that is to be
+ * mended: the nodes of a tree, its contents. last: only look. */
+static enum hif_err check_again(struct fsck *fsck, bool last, struct hif_why *why)
 {
-        if (report->have_tail)
-                printf("%s: @%" PRIu64 " to @%" PRIu64 ", %" PRIu64 " slots, %" PRIu64
-                       " tree nodes and %" PRIu64 " changes of contents checked; %" PRIu64
-                       " objects in the store; %" PRIu64 " requests\n",
-                       project, report->first, report->tail, report->slots, report->nodes,
-                       report->contents, report->objects, report->requests);
-        if (report->counts[CHECK_FATAL] + report->counts[CHECK_ERROR] +
-                report->counts[CHECK_WARNING] + report->not_checked ==
-            0) {
-                printf("%sNothing is wrong.%s\n", cli_color(cli, COLOR_GREEN),
-                       cli_color(cli, COLOR_NONE));
-                return;
+        struct check_options again = fsck->args->options;
+        json_t *repairs = STEAL(fsck->print.repairs);
+        enum hif_err err;
+
+        if (last)
+                again.repair = NULL;
+        fsck_print_end(&fsck->print);
+        err = fsck_print_begin(&fsck->print, fsck->cli, fsck->args->verbose);
+        if (err == HIF_OK && repairs) {
+                json_decref(fsck->print.repairs);
+                fsck->print.repairs = STEAL(repairs);
         }
-        printf("%" PRIu64 " errors, %" PRIu64 " warnings, %" PRIu64 " not checked\n",
-               report->counts[CHECK_FATAL] + report->counts[CHECK_ERROR],
-               report->counts[CHECK_WARNING], report->not_checked);
+        json_decref(repairs);
+        if (err != HIF_OK)
+                return why_set(why, err, "out of memory");
+        if (!fsck->cli->json)
+                printf("\nChecking again:\n");
+        return check_run(&fsck->cli->env, fsck->store, fsck->project, &again, &fsck->print.hooks,
+                         &fsck->report, why);
 }
 
-static json_t *json_report(const char *project, const struct check_report *report, json_t *findings)
+static enum hif_err run(struct fsck *fsck, struct hif_why *why)
 {
-        json_t *result = json_pack(
-            "{s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "project",
-            project, "clean",
-            report->counts[CHECK_FATAL] + report->counts[CHECK_ERROR] +
-                    report->counts[CHECK_WARNING] + report->not_checked ==
-                0,
-            "first", (json_int_t)report->first, "tail", (json_int_t)report->tail, "slots",
-            (json_int_t)report->slots, "nodes", (json_int_t)report->nodes, "objects",
-            (json_int_t)report->objects, "object_bytes", (json_int_t)report->object_bytes, "errors",
-            (json_int_t)(report->counts[CHECK_FATAL] + report->counts[CHECK_ERROR]), "warnings",
-            (json_int_t)report->counts[CHECK_WARNING], "infos",
-            (json_int_t)report->counts[CHECK_INFO], "not_checked", (json_int_t)report->not_checked,
-            "requests", (json_int_t)report->requests, "findings", findings);
+        const struct args *args = fsck->args;
+        enum hif_err err = cli_store(fsck->cli, args->repair, &fsck->store, why);
 
-        return result;
+        if (err == HIF_OK && args->repair)
+                err = fsck_source_cache(fsck->cli, &fsck->repair.sources);
+        for (unsigned i = 0; i < args->source_count && err == HIF_OK; i++)
+                err = fsck_source_add(fsck->cli, args->sources[i], &fsck->repair.sources, why);
+        if (err == HIF_OK)
+                err = fsck_print_begin(&fsck->print, fsck->cli, args->verbose);
+        if (err == HIF_OK)
+                err = check_run(&fsck->cli->env, fsck->store, fsck->project, &args->options,
+                                &fsck->print.hooks, &fsck->report, why);
+        for (int round = 1; err == HIF_OK && fsck->report.repaired > 0 && round <= ROUNDS_MAX;
+             round++)
+                err = check_again(fsck, round == ROUNDS_MAX, why);
+        return err;
+}
+
+/* Leaving files out can be undone, but whoever mounts the project meanwhile does not see them. */
+static bool confirmed(const struct args *args)
+{
+        char answer[8] = "";
+
+        if (!args->drop || args->yes)
+                return true;
+        if (!isatty(STDIN_FILENO))
+                return false;
+        (void)fprintf(stderr, "Land a position without the files whose contents are lost? [y/N] ");
+        return fgets(answer, sizeof(answer), stdin) && (answer[0] == 'y' || answer[0] == 'Y');
+}
+
+static int fsck_project(struct cli *cli, struct args *args, const char *project)
+{
+        struct fsck fsck = {
+            .cli = cli,
+            .args = args,
+            .project = project,
+            .repair = {.drop_unreadable = args->drop, .author = cli->config.author}};
+        struct hif_why why = {0};
+        enum hif_err err;
+        int code, printed;
+
+        if (args->repair)
+                args->options.repair = &fsck.repair;
+        err = run(&fsck, &why);
+        progress_pause(fsck.print.progress);
+        code = err == HIF_OK ? exit_of(&fsck.report) : EXIT_FAILED;
+        if (err != HIF_OK) {
+                code = cli_fail(cli, err, &why);
+        } else if (cli->json) {
+                printed = cli_print_json(cli, fsck_json_report(project, &fsck.report, &fsck.print));
+                code = printed == EXIT_DONE ? code : printed;
+        } else {
+                fsck_print_report(cli, project, &fsck.report);
+                code = cli_finish(cli, code);
+        }
+        fsck_print_end(&fsck.print);
+        fsck_sources_free(fsck.repair.sources);
+        store_close(fsck.store);
+        return code;
 }
 
 int cmd_fsck(struct cli *cli, int argc, char **argv)
 {
         struct args args = {0};
-        struct fsck fsck = {.hooks = {.found = hook_found, .progress = hook_progress}, .cli = cli};
-        struct check_report report = {0};
         struct project_arg project = {0};
         struct layout layout;
-        struct store *store = NULL;
         struct hif_why why = {0};
         enum hif_err err;
         int code;
 
         cli_parse(cli, &argp, argc, argv, &args);
-        fsck.verbose = args.verbose;
+        if (!confirmed(&args))
+                return cli_usage(cli, "nothing was done: --drop-unreadable wants --yes, or your "
+                                      "answer on a terminal");
         err = args.project ? project_arg_parse(args.project, &project, &why)
                            : cli_project_of(cli, NULL, &project.project, &why);
         if (err == HIF_OK && (project.at || project.path))
                 err = why_set(&why, HIF_EINVAL,
-                              "name the project as ORG/NAME; --from @N begins "
-                              "at a position");
+                              "name the project as ORG/NAME; --from @N begins at a position");
         if (err == HIF_OK)
                 err = layout_init(&layout, project.project, &why);
-        if (err == HIF_EINVAL) {
-                project_arg_free(&project);
-                return cli_usage(cli, "%s", why.text);
-        }
         if (err == HIF_OK)
-                err = cli_store(cli, false, &store, &why);
-        if (err == HIF_OK && cli->json) {
-                fsck.findings = json_array();
-                err = fsck.findings ? HIF_OK : HIF_ENOMEM;
-        }
-        if (err == HIF_OK)
-                err = check_run(&cli->env, store, project.project, &args.options, &fsck.hooks,
-                                &report, &why);
-        progress_end(fsck.progress);
-        code = err == HIF_OK ? exit_of(&report) : EXIT_FAILED;
-        if (err != HIF_OK) {
-                json_decref(fsck.findings);
+                code = fsck_project(cli, &args, project.project);
+        else if (err == HIF_EINVAL)
+                code = cli_usage(cli, "%s", why.text);
+        else
                 code = cli_fail(cli, err, &why);
-        } else if (cli->json) {
-                int printed =
-                    cli_print_json(cli, json_report(project.project, &report, fsck.findings));
-
-                code = printed == EXIT_DONE ? code : printed;
-        } else {
-                print_report(cli, project.project, &report);
-                code = cli_finish(cli, code);
-        }
-        store_close(store);
         project_arg_free(&project);
         return code;
 }

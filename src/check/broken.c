@@ -100,6 +100,43 @@ void broken_close(struct check *c, enum object_kind kind, const struct hif_hash 
         broken->last = position - 1;
 }
 
+enum hif_err located_add(struct check *c, struct broken *broken, const struct hif_hash *hash,
+                         uint32_t offset, uint32_t size, uint32_t content_size)
+{
+        struct located *located;
+
+        if (!c->options->repair)
+                return HIF_OK;
+        located = arena_zalloc(&c->broken_arena, sizeof(*located));
+        if (!located)
+                return HIF_ENOMEM;
+        *located = (struct located){.next = broken->located,
+                                    .hash = *hash,
+                                    .offset = offset,
+                                    .size = size,
+                                    .content_size = content_size};
+        broken->located = located;
+        return HIF_OK;
+}
+
+void other_add(struct check *c, const char *key, enum hash_kind kind, const struct hif_hash *hash,
+               uint64_t position)
+{
+        struct other *other;
+
+        if (!c->options->repair || c->other_count == OTHERS_MAX)
+                return;
+        if (!c->others)
+                c->others = calloc(OTHERS_MAX, sizeof(*c->others));
+        if (!c->others)
+                return; /* it is told, and not repaired */
+        other = &c->others[c->other_count++];
+        *other = (struct other){.kind = kind, .position = position};
+        if (hash)
+                other->hash = *hash;
+        (void)snprintf(other->key, sizeof(other->key), "%s", key);
+}
+
 /* --- telling --- */
 
 /* It seemed missing when keys were listed: is it? */

@@ -213,6 +213,11 @@ static enum hif_err head_elsewhere(struct check *c, const struct head *head,
         return HIF_OK;
 }
 
+static bool is_head(const struct head *head, const struct slot *tail)
+{
+        return head->position == tail->position && hash_eq(&head->tree, &tail->tree);
+}
+
 enum hif_err head_check(struct check *c, const struct slot *tail)
 {
         struct layout_key key = layout_head(&c->project.layout);
@@ -221,17 +226,20 @@ enum hif_err head_check(struct check *c, const struct slot *tail)
         struct head head;
         enum hif_err err = get_one(c, key.text, 0, &req);
 
+        c->head_wrong = true; /* a repair looks, and writes it only where it is */
         if (err == HIF_OK && answer_of(&req) == ANSWER_NONE) {
                 not_checked(c, req.result, key.text, "cannot be read");
+                c->head_wrong = false;
         } else if (err == HIF_OK && answer_of(&req) == ANSWER_ABSENT) {
                 finding.kind = CHECK_HEAD_MISSING;
                 found(c, &finding);
         } else if (err == HIF_OK && head_get(buf_span(&req.data), &head) != HIF_OK) {
                 finding.detail = "it is not 48 bytes, or names a position that cannot be";
                 found(c, &finding);
-        } else if (err == HIF_OK &&
-                   (head.position != tail->position || !hash_eq(&head.tree, &tail->tree))) {
+        } else if (err == HIF_OK && !is_head(&head, tail)) {
                 err = head_elsewhere(c, &head, tail, key.text);
+        } else {
+                c->head_wrong = false;
         }
         store_req_free(&req);
         return err;

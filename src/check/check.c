@@ -29,7 +29,11 @@ static enum hif_err run(struct check *c)
         if (err == HIF_OK)
                 err = contents_check(c);
         if (err == HIF_OK)
+                err = derived_check(c);
+        if (err == HIF_OK)
                 err = leftovers_check(c);
+        if (err == HIF_OK && c->options->repair)
+                err = repair_all(c);
         return err;
 }
 
@@ -58,6 +62,8 @@ static void check_free(struct check *c)
         map_free(&c->landings);
         map_free(&c->refused);
         map_free(&c->locations);
+        map_free(&c->wrong_locations);
+        free(c->others);
         free(c);
 }
 

@@ -109,11 +109,52 @@ enum check_stage {
 };
 const char *check_stage_name(enum check_stage stage);
 
+/* --- repairing --- */
+
+enum check_want {
+        CHECK_WANT_STORED,  /* the stored bytes of a key */
+        CHECK_WANT_CONTENT, /* a small file's, or a chunk's */
+        CHECK_WANT_NODE,    /* a tree node's encoded bytes */
+        CHECK_WANT_CHUNKS,  /* a chunk list's bytes */
+};
+struct check_wanted {
+        enum check_want want;
+        const char *key;             /* where it lies in the store; CONTENT may lie elsewhere */
+        const struct hif_hash *hash; /* but for STORED */
+        uint64_t size;               /* of the content; 0: not known */
+        uint64_t file_size;          /* of the file that it is a chunk of; 0: not known */
+};
+
+/* Where intact bytes may be: a copy of the store, files, a cache. Nothing of it is trusted: what it
+ * gives is held against its name. */
+struct check_source {
+        struct check_source *next;
+        /* Append. HIF_ENOENT: it is not there. */
+        enum hif_err (*get)(struct check_source *source, const struct check_wanted *wanted,
+                            struct buf *out);
+};
+
+struct check_repair_options {
+        struct check_source *sources; /* may be NULL */
+        bool drop_unreadable;         /* leave lost files out of the newest tree */
+        const char *author;           /* of a repair slot */
+};
+
+/* What was done about one thing, or could not be. */
+struct check_repaired {
+        const char *what; /* "restored", "moved", "left out" ... */
+        const char *key;  /* in the store, or "" */
+        const char *detail;
+        struct span path; /* of a file that was left out */
+        bool done;
+};
+
 struct check_hooks {
         void (*found)(struct check_hooks *hooks, const struct check_finding *finding);
         /* total 0: not known. bytes: read so far, all stages together. May be NULL. */
         void (*progress)(struct check_hooks *hooks, enum check_stage stage, uint64_t done,
                          uint64_t total, uint64_t bytes);
+        void (*repaired)(struct check_hooks *hooks, const struct check_repaired *repaired);
 };
 
 /* Which contents to read and hash. The same objects every time: which, their names decide. */
@@ -137,6 +178,7 @@ HIF_MUST_USE enum hif_err check_subset_parse(const char *text, struct check_subs
 struct check_options {
         uint64_t from; /* check the history from this position on; its tree in whole. 0: all */
         struct check_subset subset;
+        const struct check_repair_options *repair; /* NULL: nothing is written */
 };
 
 struct check_report {
@@ -149,9 +191,11 @@ struct check_report {
         uint64_t objects, object_bytes;  /* in the store */
         uint64_t entries;                /* of the newest tree */
         uint64_t requests, bytes_got;
+        uint64_t repaired, unrepaired;
 };
 
-/* Check a project. HIF_OK: it ran to its end, and the report says with what result. HIF_EINVAL: no
+/* Check a project, and then repair what was found, if that is asked for: check again to see what is
+ * left. HIF_OK: it ran to its end, and the report says with what result. HIF_EINVAL: no
  * project's name. HIF_ENOENT: there is nothing under that name, or no such position. Others: it
  * could not go on (HIF_ENOMEM, or the store does not answer at all); the findings so far hold. */
 HIF_MUST_USE enum hif_err check_run(struct env *env, struct store *store, const char *name,

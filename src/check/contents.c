@@ -48,21 +48,48 @@ static enum hif_err refer(struct walk *w, enum object_kind kind, enum slot_objec
         return HIF_OK;
 }
 
-static void lost(struct walk *w, enum object_kind kind, const struct hif_hash *hash,
-                 enum check_kind finding, enum broken_state state, const char *detail)
+static struct broken *lost(struct walk *w, enum object_kind kind, const struct hif_hash *hash,
+                           enum check_kind finding, enum broken_state state, const char *detail)
 {
         struct broken *broken = broken_add(w->c, kind, hash, finding, state, w->slot->position);
 
         if (!broken)
-                return;
+                return NULL;
         broken->open = true;
         broken->live++;
         if (detail)
                 broken->detail = detail;
         broken_path(w->c, broken, buf_span(&w->path));
+        return broken;
+}
+
+static void lost_blob(struct walk *w, const struct hif_hash *hash, uint64_t size,
+                      uint64_t file_size, const char *detail)
+{
+        struct broken *broken =
+            lost(w, OBJECT_BLOB, hash, CHECK_BLOB_MISSING, BROKEN_MISSING, detail);
+
+        if (broken) {
+                broken->size = size;
+                broken->file_size = file_size;
+        }
 }
 
 /* --- small files --- */
+
+/* The pack is gone, and this content has a blob of its own. */
+static struct broken *covered(struct walk *w, const struct hif_hash *pack)
+{
+        struct broken *broken = broken_add(w->c, OBJECT_PACK, pack, CHECK_PACK_MISSING,
+                                           BROKEN_MISSING, w->slot->position);
+
+        if (!broken)
+                return NULL;
+        broken->covered++;
+        broken->live++;
+        broken->open = true;
+        return broken;
+}
 
 static enum hif_err packed(struct walk *w, const struct entry *entry)
 {
@@ -78,30 +105,27 @@ static enum hif_err packed(struct walk *w, const struct entry *entry)
                 return err;
         if (own && own->present)
                 own->reached = 1; /* what is read when the pack fails */
-        if (missing && own && own->present) {
-                struct broken *broken = broken_add(c, OBJECT_PACK, pack, CHECK_PACK_MISSING,
-                                                   BROKEN_MISSING, w->slot->position);
+        if (missing) {
+                struct broken *broken;
 
-                if (broken) {
-                        broken->covered++;
-                        broken->live++;
-                        broken->open = true;
-                }
-        } else if (missing) {
-                lost(w, OBJECT_PACK, pack, CHECK_PACK_MISSING, BROKEN_MISSING, NULL);
+                if (own && own->present)
+                        broken = covered(w, pack);
+                else
+                        broken =
+                            lost(w, OBJECT_PACK, pack, CHECK_PACK_MISSING, BROKEN_MISSING, NULL);
+                return broken ? located_add(c, broken, &entry->hash, entry->loc.offset,
+                                            entry->loc.size, (uint32_t)entry->size)
+                              : HIF_OK;
         }
         object = inventory_find(&c->inventory, OBJECT_PACK, pack);
-        if (missing || !object || !object->present)
+        if (!object || !object->present)
                 return HIF_OK;
-        if (end > object->size) {
-                location_wrong(c, w->slot->position, entry, buf_span(&w->path),
-                               "it lies beyond the end of the pack");
-                if (!own || !own->present)
-                        lost(w, OBJECT_BLOB, &entry->hash, CHECK_BLOB_MISSING, BROKEN_MISSING,
-                             "its location in a pack is wrong, and it has no blob of its own");
-                return HIF_OK;
-        }
-        return location_note(c, entry);
+        if (end <= object->size)
+                return location_note(c, entry);
+        if (!own || !own->present)
+                lost_blob(w, &entry->hash, entry->size, entry->size, LOCATION_LOST);
+        /* What it is at the newest position is told later: a location is a hint. */
+        return map_put(&c->wrong_locations, location_digest(entry), c);
 }
 
 /* --- large files --- */
@@ -143,7 +167,7 @@ static enum hif_err list_read(struct walk *w, const struct chunk *of, int depth,
 }
 
 /* depth -1: the top list says how deep it is. Recursion is at most CHUNK_DEPTH_MAX + 1 deep. */
-static enum hif_err large(struct walk *w, const struct chunk *of, int depth)
+static enum hif_err large(struct walk *w, const struct chunk *of, int depth, uint64_t file_size)
 {
         AUTO_BUF struct buf bytes = {0};
         struct chunk_list list;
@@ -169,12 +193,12 @@ static enum hif_err large(struct walk *w, const struct chunk *of, int depth)
 
                 chunk_list_at(&list, i, &chunk);
                 if (list.depth > 0) {
-                        err = large(w, &chunk, list.depth - 1);
+                        err = large(w, &chunk, list.depth - 1, file_size);
                         continue;
                 }
                 err = refer(w, OBJECT_BLOB, SLOT_BLOB, &chunk.hash, &missing);
                 if (missing)
-                        lost(w, OBJECT_BLOB, &chunk.hash, CHECK_BLOB_MISSING, BROKEN_MISSING, NULL);
+                        lost_blob(w, &chunk.hash, chunk.size, file_size, NULL);
         }
         object = inventory_find(&w->c->inventory, OBJECT_BLOB, &of->hash);
         if (err == HIF_OK && ok && object)
@@ -191,11 +215,12 @@ enum hif_err content_check(struct walk *w, const struct entry *entry)
                 return HIF_OK;
         w->c->report->contents++;
         if (entry->size > BODY_BLOB_MAX)
-                return large(w, &(struct chunk){.hash = entry->hash, .size = entry->size}, -1);
+                return large(w, &(struct chunk){.hash = entry->hash, .size = entry->size}, -1,
+                             entry->size);
         if (entry->loc.size > 0)
                 return packed(w, entry);
         err = refer(w, OBJECT_BLOB, SLOT_BLOB, &entry->hash, &missing);
         if (err == HIF_OK && (missing || broken_find(w->c, OBJECT_BLOB, &entry->hash)))
-                lost(w, OBJECT_BLOB, &entry->hash, CHECK_BLOB_MISSING, BROKEN_MISSING, NULL);
+                lost_blob(w, &entry->hash, entry->size, entry->size, NULL);
         return err;
 }

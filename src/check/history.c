@@ -41,8 +41,11 @@ static enum hif_err gap(struct check *c, uint64_t first, uint64_t last)
 
         if (err == HIF_OK && answer_of(&req) == ANSWER_NONE)
                 not_checked(c, req.result, key.text, "cannot be asked for");
-        if (err == HIF_OK && answer_of(&req) == ANSWER_ABSENT)
+        if (err == HIF_OK && answer_of(&req) == ANSWER_ABSENT) {
                 found(c, &finding);
+                for (uint64_t at = first; at <= last && at - first < OTHERS_MAX; at++)
+                        other_add(c, layout_slot(&c->project.layout, at).text, HASH_SLOT, NULL, at);
+        }
         store_req_free(&req);
         return err;
 }

@@ -19,6 +19,8 @@
 #define SESSIONS_MAX    (1u << 24)   /* landings whose ids are compared */
 #define RANGES_MAX      1000u        /* of positions without a gap */
 #define BROKEN_MAX      100000u      /* objects that are missing or damaged */
+#define OTHERS_MAX      10000u       /* slots, lists, sessions that are, kept for a repair */
+#define EDITS_MAX       1000000u     /* entries that one repair changes */
 #define NODES_BYTES     (128u << 20) /* tree nodes kept */
 #define READ_AHEAD      64u          /* contents read together, */
 #define READ_BYTES      (96u << 20)  /* or as many bytes */
@@ -72,6 +74,7 @@ struct hif_hash session_name(const struct session_id *id, const struct hif_hash 
 
 struct broken;
 struct nodes;
+struct repair_state;
 
 struct check {
         struct project project;
@@ -93,13 +96,21 @@ struct check {
         bool broken_more_told;
         struct arena broken_arena;
 
+        struct other *others;
+        size_t other_count;
+        bool head_wrong;
+        bool derived_removed;
+        uint64_t derived_count;      /* of keys */
+        struct repair_state *repair; /* while one runs */
+
         struct nodes *nodes;
         struct body_codec *codec;
         struct map sessions; /* mixed id -> position + 1 */
         struct map landings, refused;
         bool sessions_full;
         uint64_t surplus_count, surplus_first, surplus_last;
-        struct map locations; /* of entries, in packs that are to be read: digest -> any */
+        struct map wrong_locations; /* digests of those that lie beyond the end of their pack */
+        struct map locations;       /* of entries, in packs that are to be read: digest -> any */
         bool locations_full;
         bool unplaced;  /* some of what is broken is, and no path is known for it yet */
         bool have_tree; /* the newest one that a slot names: */
@@ -159,8 +170,36 @@ struct broken {
         uint64_t live;    /* entries of the tree that is being checked that need it */
         bool unplaced;    /* found by reading contents: which paths need it is looked for later */
         bool needed;      /* ... and some of the newest tree does */
+        bool lost_more;   /* PACK: contents without a path here are lost, too, or may be */
+        bool repaired;
+        uint64_t size, file_size; /* BLOB: of the content, and of the file it is a part of; or 0 */
+        struct located *located;  /* PACK: what trees say is in it */
         const char *detail;
 };
+
+/* A content in a pack that is broken. */
+struct located {
+        struct located *next;
+        struct hif_hash hash;
+        uint32_t offset, size, content_size;
+        bool saved; /* it has a blob of its own */
+};
+HIF_MUST_USE enum hif_err located_add(struct check *c, struct broken *broken,
+                                      const struct hif_hash *hash, uint32_t offset, uint32_t size,
+                                      uint32_t content_size);
+
+/* Other objects that are missing or damaged, kept for a repair: slots, lists, records of sessions.
+ */
+struct other {
+        char key[LAYOUT_KEY_MAX];
+        enum hash_kind kind;  /* HASH_KIND_COUNT: a derived record */
+        struct hif_hash hash; /* zeros for a slot: */
+        uint64_t position;
+};
+void other_add(struct check *c, const char *key, enum hash_kind kind, const struct hif_hash *hash,
+               uint64_t position);
+
+#define LOCATION_LOST "its location in a pack is wrong, and it has no blob of its own"
 
 /* The record of a broken object, new or as it was; NULL: BROKEN_MAX, or out of memory. */
 struct broken *broken_add(struct check *c, enum object_kind kind, const struct hif_hash *hash,
@@ -289,18 +328,69 @@ HIF_MUST_USE enum hif_err format_check(struct check *c, bool *go_on);
 HIF_MUST_USE enum hif_err inventory_take(struct check *c);
 HIF_MUST_USE enum hif_err history_check(struct check *c);
 HIF_MUST_USE enum hif_err contents_check(struct check *c);
+HIF_MUST_USE enum hif_err derived_check(struct check *c);
 HIF_MUST_USE enum hif_err leftovers_check(struct check *c);
 
 /* sessions.c: the records that a slot names. */
 HIF_MUST_USE enum hif_err sessions_check(struct check *c, const struct slot_view *view);
 
 /* read.c: where entries say that their contents lie. */
-void location_wrong(struct check *c, uint64_t position, const struct entry *entry, struct span path,
-                    const char *detail);
 HIF_MUST_USE enum hif_err location_note(struct check *c, const struct entry *entry);
-uint64_t location_digest(const struct hif_hash *pack, const struct hif_hash *content,
-                         uint32_t offset, uint32_t size);
+uint64_t location_digest(const struct entry *entry);
 /* locate.c: which paths need what was found damaged. */
 HIF_MUST_USE enum hif_err locate(struct check *c);
+/* Call each for every file of the newest tree, as far as it can be read. */
+HIF_MUST_USE enum hif_err files_walk(struct check *c,
+                                     enum hif_err (*each)(void *arg, const struct entry *entry,
+                                                          struct span key, struct span path),
+                                     void *arg);
+/* The frame at an entry's location is what the entry says. */
+bool frame_is_good(struct check *c, const struct entry *entry);
+bool has_own_blob(struct check *c, const struct hif_hash *hash);
+bool location_is_wrong(struct check *c, const struct entry *entry, const char **reason);
+/* Call each for the broken objects that a large file needs; depth 0. */
+HIF_MUST_USE enum hif_err large_walk(struct check *c, const struct chunk *of, int depth,
+                                     void (*each)(void *arg, struct broken *broken,
+                                                  const struct chunk *chunk),
+                                     void *arg);
+
+/* derived.c: one that is wrong; and then all that is missing. */
+HIF_MUST_USE enum hif_err derived_remove(struct check *c, const char *key);
+HIF_MUST_USE enum hif_err derived_make_again(struct check *c);
+
+/* --- repairing: repair.c, repair_packs.c, repair_tree.c --- */
+
+/* Everything that can be, of what was found. */
+HIF_MUST_USE enum hif_err repair_all(struct check *c);
+
+/* Ask the sources. HIF_ENOENT: none has it. */
+HIF_MUST_USE enum hif_err source_get(struct check *c, const struct check_wanted *wanted,
+                                     bool (*is_right)(struct check *c, struct span bytes,
+                                                      const struct check_wanted *wanted),
+                                     struct buf *out);
+/* A content by its hash: its own blob, other packs, or sources. HIF_ENOENT. */
+HIF_MUST_USE enum hif_err content_get(struct check *c, const struct hif_hash *hash, uint64_t size,
+                                      uint64_t file_size, struct buf *out);
+/* Write bytes that are what the key says; tells. */
+HIF_MUST_USE enum hif_err object_put(struct check *c, const char *key, struct span body);
+/* The same for a content, as a blob of its own; noted for the repair slot. Does not tell. */
+HIF_MUST_USE enum hif_err blob_put(struct check *c, const struct hif_hash *hash,
+                                   struct span content);
+void tell_repaired(struct check *c, bool done, const char *what, const char *key,
+                   const char *detail);
+
+/* repair_packs.c: the pack itself again, to the byte, or all of it that can be had as blobs. */
+HIF_MUST_USE enum hif_err pack_repair(struct check *c, struct broken *broken);
+/* Where other packs have contents that are wanted: read once, from their indexes. */
+HIF_MUST_USE enum hif_err packs_find(struct check *c, const struct hif_hash *hash,
+                                     struct pack_loc *out);
+void packs_forget(struct check *c);
+/* For the repair slot to list: a blob that the tree names from there on, or that was put for older
+ * positions. */
+HIF_MUST_USE enum hif_err repair_list(struct check *c, const struct hif_hash *hash);
+const struct slot_object *repair_objects(struct check *c, uint32_t *count);
+
+/* repair_tree.c: what the newest tree has to change for that, as a position of its own. */
+HIF_MUST_USE enum hif_err tree_repair(struct check *c);
 
 #endif

@@ -227,7 +227,9 @@ static enum hif_err take(struct check *c, const struct store_listed *item)
         err = take_object(c, key, item->size);
         if (err != HIF_EINVAL)
                 return err;
-        if (!is_other(key))
+        if (starts(key, "segments/") || starts(key, "bloom-index/") || starts(key, "hash-index/"))
+                c->derived_count++;
+        else if (!is_other(key))
                 take_unknown(c, item->key, item->size);
         return HIF_OK;
 }

@@ -17,20 +17,23 @@ static enum hif_err read_list(struct check *c, const struct slot *slot, const st
         if (object)
                 object->reached = object->listed = 1;
         err = get_one(c, key.text, LIST_BYTES_MAX, &req);
-        if (err == HIF_OK && answer_of(&req) == ANSWER_ABSENT)
+        if (err == HIF_OK && answer_of(&req) == ANSWER_ABSENT) {
                 found_at(c, CHECK_LIST_MISSING, slot->position, key.text, "");
+                other_add(c, key.text, HASH_LIST, hash, slot->position);
+        }
         if (err == HIF_OK && answer_of(&req) == ANSWER_NONE)
                 not_checked(c, req.result, key.text, "cannot be read");
         if (err == HIF_OK && answer_of(&req) == ANSWER_HERE) {
                 actual = hash_of(HASH_LIST, buf_span(&req.data));
                 *ok = hash_eq(&actual, hash);
-                if (!*ok)
+                if (*ok) {
+                        *bytes = arena_span(arena, buf_span(&req.data));
+                        err = bytes->data ? HIF_OK : HIF_ENOMEM;
+                } else {
                         found_at(c, CHECK_LIST_DAMAGED, slot->position, key.text,
                                  "its bytes are not what its name says");
-                else
-                        *bytes = arena_span(arena, buf_span(&req.data));
-                if (*ok && !bytes->data)
-                        err = HIF_ENOMEM;
+                        other_add(c, key.text, HASH_LIST, hash, slot->position);
+                }
         }
         store_req_free(&req);
         return err;

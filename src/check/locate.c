@@ -1,9 +1,82 @@
-/* Which files of the newest position need what was found damaged when contents were read: one walk
- * over its tree, only when there is something to look for. */
+/* Which files of the newest position need what was found damaged when contents were read, and which
+ * have locations that lead nowhere: one walk over its tree, only when there is something to look
+ * for. */
 #include "check/internal.h"
 
-/* The frame that an entry names in a damaged pack may be whole. */
-static bool frame_is_good(struct check *c, const struct entry *entry)
+/* --- every file of the newest tree --- */
+
+struct files_walk {
+        struct check *c;
+        enum hif_err (*each)(void *arg, const struct entry *entry, struct span key,
+                             struct span path);
+        void *arg;
+        struct buf key, path;
+};
+
+static enum hif_err walk_leaf(struct files_walk *walk, const struct tree_node *node)
+{
+        enum hif_err err = HIF_OK;
+
+        for (uint32_t i = 0; i < node->count && err == HIF_OK; i++) {
+                struct entry entry;
+
+                tree_node_entry(node, i, &entry);
+                if (!entry_is_file(&entry) || entry.size == 0)
+                        continue;
+                buf_reset(&walk->key);
+                buf_reset(&walk->path);
+                tree_node_key(node, i, &walk->key);
+                key_to_path(&walk->path, buf_span(&walk->key));
+                if (buf_failed(&walk->key) || buf_failed(&walk->path))
+                        return HIF_ENOMEM;
+                err = walk->each(walk->arg, &entry, buf_span(&walk->key), buf_span(&walk->path));
+        }
+        return err;
+}
+
+/* Levels descend by one: at most TREE_LEVEL_MAX deep. */
+static enum hif_err walk_node(struct files_walk *walk, const struct hif_hash *hash, int level)
+{
+        struct tree_source *source = nodes_source(walk->c->nodes);
+        struct refs children = {0};
+        struct tree_node node;
+        enum hif_err err = source->get(source, hash, &node);
+
+        if (err != HIF_OK)
+                return node_is_bad(err) ? HIF_OK : err; /* told before */
+        if (level < 0 || node.level == level)
+                err = node.level > 0 ? refs_of(&node, true, &children) : walk_leaf(walk, &node);
+        for (size_t i = 0; i < children.count && err == HIF_OK; i++) {
+                struct hif_hash wanted[BATCH];
+                size_t n = 0;
+
+                for (; i % BATCH == 0 && n < BATCH && i + n < children.count; n++)
+                        wanted[n] = children.items[i + n].hash;
+                err = nodes_prefetch(walk->c->nodes, wanted, n);
+                if (err == HIF_OK)
+                        err = walk_node(walk, &children.items[i].hash, node.level - 1);
+        }
+        refs_free(&children);
+        source->put(source, &node);
+        return err;
+}
+
+enum hif_err files_walk(struct check *c,
+                        enum hif_err (*each)(void *arg, const struct entry *entry, struct span key,
+                                             struct span path),
+                        void *arg)
+{
+        struct files_walk walk = {.c = c, .each = each, .arg = arg};
+        enum hif_err err = c->have_tree ? walk_node(&walk, &c->tree, -1) : HIF_OK;
+
+        buf_free(&walk.key);
+        buf_free(&walk.path);
+        return err;
+}
+
+/* --- what a file needs --- */
+
+bool frame_is_good(struct check *c, const struct entry *entry)
 {
         struct layout_key key = layout_pack(&c->project.layout, &entry->loc.pack);
         struct store_req req = {.op = STORE_GET,
@@ -12,11 +85,10 @@ static bool frame_is_good(struct check *c, const struct entry *entry)
                                 .range_size = entry->loc.size};
         AUTO_BUF struct buf content = {0};
         struct hif_hash actual;
-        bool good;
-
-        good =
+        bool good =
             run_requests(c, &req, 1) == HIF_OK && req.result == HIF_OK &&
             body_frame_get(c->codec, buf_span(&req.data), (size_t)entry->size, &content) == HIF_OK;
+
         if (good) {
                 actual = hash_of(HASH_BLOB, buf_span(&content));
                 good = hash_eq(&actual, &entry->hash);
@@ -25,43 +97,102 @@ static bool frame_is_good(struct check *c, const struct entry *entry)
         return good;
 }
 
-static void place(struct check *c, struct broken *broken, struct span path)
+bool has_own_blob(struct check *c, const struct hif_hash *hash)
 {
+        const struct object *own = inventory_find(&c->inventory, OBJECT_BLOB, hash);
+
+        return own && own->present && !own->bad;
+}
+
+bool location_is_wrong(struct check *c, const struct entry *entry, const char **reason)
+{
+        const struct object *pack = inventory_find(&c->inventory, OBJECT_PACK, &entry->loc.pack);
+        uint64_t digest = location_digest(entry);
+
+        if (map_get(&c->wrong_locations, digest))
+                *reason = "it lies beyond the end of the pack";
+        else if (pack && pack->read && map_get(&c->locations, digest))
+                *reason = "the pack's index has nothing like it there";
+        else
+                return false;
+        return true;
+}
+
+static void place(struct check *c, struct broken *broken, struct span path, uint64_t size,
+                  uint64_t file_size)
+{
+        if (!broken->unplaced)
+                return;
         broken->needed = true;
+        broken->size = size;
+        broken->file_size = file_size;
         broken_path(c, broken, path);
 }
 
-static void place_packed(struct check *c, const struct entry *entry, struct span path)
+static void tell_location(struct check *c, const struct entry *entry, struct span path,
+                          const char *reason)
 {
-        struct broken *broken = broken_find(c, OBJECT_PACK, &entry->loc.pack);
-        const struct object *own = inventory_find(&c->inventory, OBJECT_BLOB, &entry->hash);
-        const struct object *pack = inventory_find(&c->inventory, OBJECT_PACK, &entry->loc.pack);
+        struct layout_key key = layout_pack(&c->project.layout, &entry->loc.pack);
+        struct check_finding finding = {.kind = CHECK_LOCATION_WRONG,
+                                        .key = key.text,
+                                        .detail = reason,
+                                        .at = true,
+                                        .first = c->report->tail,
+                                        .last = c->report->tail,
+                                        .paths = &path,
+                                        .path_count = 1,
+                                        .path_total = 1};
 
-        if (broken && broken->unplaced && own && own->present && !own->bad) {
-                broken->needed = true;
-                broken->covered++;
-        } else if (broken && broken->unplaced && !frame_is_good(c, entry)) {
-                place(c, broken, path);
-        }
-        if (pack && pack->read &&
-            map_get(&c->locations, location_digest(&entry->loc.pack, &entry->hash,
-                                                   entry->loc.offset, entry->loc.size)))
-                location_wrong(c, c->report->tail, entry, path,
-                               "the pack's index has nothing like it there");
+        found(c, &finding);
 }
 
-/* Recursion is at most CHUNK_DEPTH_MAX + 1 deep. */
-static enum hif_err place_large(struct check *c, const struct hif_hash *hash, struct span path,
-                                int depth)
+/* Its location leads nowhere, and it has no blob of its own. */
+static void lost_with_location(struct check *c, const struct entry *entry, struct span path)
 {
-        struct layout_key key = layout_blob(&c->project.layout, hash);
-        struct broken *broken = broken_find(c, OBJECT_BLOB, hash);
+        struct broken *broken = broken_add(c, OBJECT_BLOB, &entry->hash, CHECK_BLOB_MISSING,
+                                           BROKEN_MISSING, c->report->tail);
+
+        if (!broken)
+                return;
+        broken->size = broken->file_size = entry->size;
+        broken->detail = LOCATION_LOST;
+        broken_path(c, broken, path);
+}
+
+static enum hif_err place_packed(struct check *c, const struct entry *entry, struct span path)
+{
+        struct broken *broken = broken_find(c, OBJECT_PACK, &entry->loc.pack);
+        const char *reason;
+
+        if (location_is_wrong(c, entry, &reason)) {
+                tell_location(c, entry, path, reason);
+                if (!has_own_blob(c, &entry->hash))
+                        lost_with_location(c, entry, path);
+        }
+        if (!broken || !broken->unplaced)
+                return HIF_OK;
+        if (has_own_blob(c, &entry->hash))
+                broken->needed = true;
+        else if (!frame_is_good(c, entry))
+                place(c, broken, path, 0, 0);
+        return located_add(c, broken, &entry->hash, entry->loc.offset, entry->loc.size,
+                           (uint32_t)entry->size);
+}
+
+/* Call each for the broken objects that a large file needs. Recursion is at most CHUNK_DEPTH_MAX +
+ * 1 deep. */
+enum hif_err large_walk(struct check *c, const struct chunk *of, int depth,
+                        void (*each)(void *arg, struct broken *broken, const struct chunk *chunk),
+                        void *arg)
+{
+        struct layout_key key = layout_blob(&c->project.layout, &of->hash);
+        struct broken *broken = broken_find(c, OBJECT_BLOB, &of->hash);
         struct chunk_list list;
         struct store_req req;
         enum hif_err err;
 
-        if (broken && broken->unplaced)
-                place(c, broken, path);
+        if (broken)
+                each(arg, broken, of);
         if (broken || depth > CHUNK_DEPTH_MAX)
                 return HIF_OK;
         err = get_one(c, key.text, 0, &req);
@@ -71,83 +202,59 @@ static enum hif_err place_large(struct check *c, const struct hif_hash *hash, st
                         struct chunk chunk;
 
                         chunk_list_at(&list, i, &chunk);
+                        if (list.depth > 0) {
+                                err = large_walk(c, &chunk, depth + 1, each, arg);
+                                continue;
+                        }
                         broken = broken_find(c, OBJECT_BLOB, &chunk.hash);
-                        if (list.depth > 0)
-                                err = place_large(c, &chunk.hash, path, depth + 1);
-                        else if (broken && broken->unplaced)
-                                place(c, broken, path);
+                        if (broken)
+                                each(arg, broken, &chunk);
                 }
         }
         store_req_free(&req);
         return err;
 }
 
-static enum hif_err place_entry(struct check *c, const struct entry *entry, struct span key)
-{
-        AUTO_BUF struct buf path = {0};
-        struct broken *broken;
+struct large_place {
+        struct check *c;
+        struct span path;
+        uint64_t file_size;
+};
 
-        if (!entry_is_file(entry) || entry->size == 0)
-                return HIF_OK;
-        key_to_path(&path, key);
-        if (buf_failed(&path))
-                return HIF_ENOMEM;
-        if (entry->size > BODY_BLOB_MAX)
-                return place_large(c, &entry->hash, buf_span(&path), 0);
-        if (entry->loc.size > 0) {
-                place_packed(c, entry, buf_span(&path));
-                return HIF_OK;
-        }
-        broken = broken_find(c, OBJECT_BLOB, &entry->hash);
-        if (broken && broken->unplaced)
-                place(c, broken, buf_span(&path));
-        return HIF_OK;
+static void place_large(void *arg, struct broken *broken, const struct chunk *chunk)
+{
+        const struct large_place *large = arg;
+
+        place(large->c, broken, large->path, chunk->size, large->file_size);
 }
 
-static enum hif_err walk(struct check *c, const struct hif_hash *hash, int level)
+static enum hif_err place_file(void *arg, const struct entry *entry, struct span key,
+                               struct span path)
 {
-        struct tree_source *source = nodes_source(c->nodes);
-        struct refs children = {0};
-        struct tree_node node;
-        enum hif_err err = source->get(source, hash, &node);
+        struct check *c = arg;
+        struct broken *broken;
 
-        if (err != HIF_OK)
-                return node_is_bad(err) ? HIF_OK : err; /* told before */
-        if (level >= 0 && node.level != level) {
-                source->put(source, &node);
-                return HIF_OK;
-        }
-        if (node.level > 0)
-                err = refs_of(&node, true, &children);
-        for (uint32_t i = 0; node.level == 0 && i < node.count && err == HIF_OK; i++) {
-                AUTO_BUF struct buf key = {0};
-                struct entry entry;
+        (void)key;
+        if (entry->size > BODY_BLOB_MAX) {
+                struct large_place large = {.c = c, .path = path, .file_size = entry->size};
+                struct chunk whole = {.hash = entry->hash, .size = entry->size};
 
-                tree_node_key(&node, i, &key);
-                tree_node_entry(&node, i, &entry);
-                err = buf_failed(&key) ? HIF_ENOMEM : place_entry(c, &entry, buf_span(&key));
+                return c->unplaced ? large_walk(c, &whole, 0, place_large, &large) : HIF_OK;
         }
-        for (size_t i = 0; i < children.count && err == HIF_OK; i++) {
-                struct hif_hash wanted[BATCH];
-                size_t n = 0;
-
-                for (; i % BATCH == 0 && n < BATCH && i + n < children.count; n++)
-                        wanted[n] = children.items[i + n].hash;
-                err = nodes_prefetch(c->nodes, wanted, n);
-                if (err == HIF_OK)
-                        err = walk(c, &children.items[i].hash, node.level - 1);
-        }
-        refs_free(&children);
-        source->put(source, &node);
-        return err;
+        if (entry->loc.size > 0)
+                return place_packed(c, entry, path);
+        broken = broken_find(c, OBJECT_BLOB, &entry->hash);
+        if (broken)
+                place(c, broken, path, entry->size, entry->size);
+        return HIF_OK;
 }
 
 enum hif_err locate(struct check *c)
 {
-        enum hif_err err = c->have_tree ? walk(c, &c->tree, -1) : HIF_OK;
+        enum hif_err err = files_walk(c, place_file, c);
 
         for (size_t i = 0; i < c->broken_count; i++)
                 if (c->broken[i].unplaced && !c->broken[i].needed)
-                        c->broken[i].detail = "only older positions need it";
+                        c->broken[i].detail = "only older positions may need it";
         return err;
 }

@@ -6,8 +6,8 @@
 
 #define LOCATIONS_MAX (1u << 24)
 
-uint64_t location_digest(const struct hif_hash *pack, const struct hif_hash *content,
-                         uint32_t offset, uint32_t size)
+static uint64_t digest(const struct hif_hash *pack, const struct hif_hash *content, uint32_t offset,
+                       uint32_t size)
 {
         uint8_t place[8];
         struct blake3 state;
@@ -23,27 +23,13 @@ uint64_t location_digest(const struct hif_hash *pack, const struct hif_hash *con
         return hash_prefix(&out);
 }
 
-void location_wrong(struct check *c, uint64_t position, const struct entry *entry, struct span path,
-                    const char *detail)
+uint64_t location_digest(const struct entry *entry)
 {
-        struct layout_key key = layout_pack(&c->project.layout, &entry->loc.pack);
-        struct check_finding finding = {.kind = CHECK_LOCATION_WRONG,
-                                        .key = key.text,
-                                        .detail = detail,
-                                        .at = true,
-                                        .first = position,
-                                        .last = position,
-                                        .paths = &path,
-                                        .path_count = 1,
-                                        .path_total = 1};
-
-        found(c, &finding);
+        return digest(&entry->loc.pack, &entry->hash, entry->loc.offset, entry->loc.size);
 }
 
 enum hif_err location_note(struct check *c, const struct entry *entry)
 {
-        uint64_t digest;
-
         if (!subset_has(&c->subset, &entry->loc.pack) || c->locations_full)
                 return HIF_OK;
         if (c->locations.count >= LOCATIONS_MAX) {
@@ -52,9 +38,7 @@ enum hif_err location_note(struct check *c, const struct entry *entry)
                             "there are more locations in packs than are remembered");
                 return HIF_OK;
         }
-        digest =
-            location_digest(&entry->loc.pack, &entry->hash, entry->loc.offset, entry->loc.size);
-        return map_put(&c->locations, digest, c);
+        return map_put(&c->locations, location_digest(entry), c);
 }
 
 /* --- one object --- */
@@ -108,8 +92,8 @@ static enum hif_err verify_pack(struct check *c, const struct hif_hash *hash, st
 
         for (uint32_t i = 0; i < count && err == HIF_OK; i++) {
                 err = verify_frame(c, stored, &entries[i]);
-                (void)map_del(&c->locations, location_digest(hash, &entries[i].hash,
-                                                             entries[i].offset, entries[i].size));
+                (void)map_del(&c->locations,
+                              digest(hash, &entries[i].hash, entries[i].offset, entries[i].size));
         }
         return err;
 }
@@ -126,7 +110,30 @@ struct reading {
         uint64_t done, total; /* bytes */
 };
 
-static void damaged(struct check *c, const struct object *object, struct span stored)
+/* What of a damaged pack has other places to be read from, as far as its index tells. */
+static enum hif_err look_into(struct check *c, struct broken *broken, struct span stored)
+{
+        AUTO_ARENA struct arena arena = {0};
+        struct pack_entry *entries;
+        uint32_t count;
+        enum hif_err err = pack_index(stored, &arena, &entries, &count);
+
+        broken->lost_more = err != HIF_OK;
+        for (uint32_t i = 0; err == HIF_OK && i < count; i++) {
+                const struct object *own =
+                    inventory_find(&c->inventory, OBJECT_BLOB, &entries[i].hash);
+                bool covered = own && own->present && !own->bad;
+                enum hif_err frame = verify_frame(c, stored, &entries[i]);
+
+                broken->covered += covered;
+                broken->lost_more |= !covered && frame != HIF_OK;
+                err = located_add(c, broken, &entries[i].hash, entries[i].offset, entries[i].size,
+                                  entries[i].content_size);
+        }
+        return err == HIF_ENOMEM ? err : HIF_OK;
+}
+
+static enum hif_err damaged(struct check *c, const struct object *object, struct span stored)
 {
         enum check_kind finding = object->kind == OBJECT_PACK ? CHECK_PACK_DAMAGED
                                   : is_list(stored)           ? CHECK_CHUNKS_DAMAGED
@@ -134,9 +141,11 @@ static void damaged(struct check *c, const struct object *object, struct span st
         struct broken *broken = broken_add(c, (enum object_kind)object->kind, &object->hash,
                                            finding, BROKEN_DAMAGED, c->report->tail);
 
-        if (broken)
-                broken->unplaced = true;
         c->unplaced = true;
+        if (!broken)
+                return HIF_OK;
+        broken->unplaced = true;
+        return object->kind == OBJECT_PACK ? look_into(c, broken, stored) : HIF_OK;
 }
 
 static enum hif_err judge(struct reading *r, size_t index, bool again, bool *once_more)
@@ -161,11 +170,12 @@ static enum hif_err judge(struct reading *r, size_t index, bool again, bool *onc
         if (err == HIF_OK || err == HIF_ENOMEM)
                 return err;
         *once_more = again;
-        if (err == HIF_EUNSUPPORTED)
+        if (err == HIF_EUNSUPPORTED) {
+                *once_more = false;
                 not_checked(c, err, req->key, "cannot be read");
-        else if (!again)
-                damaged(c, object, buf_span(&req->data));
-        return HIF_OK;
+                return HIF_OK;
+        }
+        return again ? HIF_OK : damaged(c, object, buf_span(&req->data));
 }
 
 static enum hif_err flush(struct reading *r)
@@ -240,14 +250,11 @@ static uint64_t bytes_wanted(const struct check *c)
         return bytes;
 }
 
-enum hif_err contents_check(struct check *c)
+static enum hif_err read_subset(struct check *c)
 {
-        struct reading *r;
+        struct reading *r = calloc(1, sizeof(*r));
         enum hif_err err;
 
-        if (c->subset.kind == CHECK_SUBSET_NONE)
-                return HIF_OK;
-        r = calloc(1, sizeof(*r));
         if (!r)
                 return HIF_ENOMEM;
         r->c = c;
@@ -256,7 +263,15 @@ enum hif_err contents_check(struct check *c)
         for (size_t i = 0; i < r->count; i++)
                 store_req_free(&r->reqs[i]);
         free(r);
-        if (err == HIF_OK && (c->unplaced || c->locations.count > 0))
+        return err;
+}
+
+enum hif_err contents_check(struct check *c)
+{
+        enum hif_err err = c->subset.kind == CHECK_SUBSET_NONE ? HIF_OK : read_subset(c);
+
+        if (err == HIF_OK &&
+            (c->unplaced || c->locations.count > 0 || c->wrong_locations.count > 0))
                 err = locate(c);
         return err == HIF_OK ? broken_report(c) : err;
 }

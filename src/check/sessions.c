@@ -2,6 +2,13 @@
  * should be. */
 #include "check/internal.h"
 
+static void damaged(struct check *c, uint64_t position, const char *key,
+                    const struct hif_hash *hash)
+{
+        found_at(c, CHECK_SESSION_DAMAGED, position, key, "");
+        other_add(c, key, HASH_SESSION, hash, position);
+}
+
 static enum hif_err read_record(struct check *c, uint64_t position, const struct session_id *id,
                                 const struct hif_hash *hash, const char *key)
 {
@@ -22,7 +29,7 @@ static enum hif_err read_record(struct check *c, uint64_t position, const struct
                 else if (how == HIF_EUNSUPPORTED)
                         not_checked(c, how, key, "cannot be read");
                 else if (how != HIF_OK)
-                        found_at(c, CHECK_SESSION_DAMAGED, position, key, "");
+                        damaged(c, position, key, hash);
                 else if (!session_id_eq(&session.id, id))
                         found_at(c, CHECK_SESSION_DAMAGED, position, key,
                                  "it is the record of another session");
@@ -49,8 +56,10 @@ static enum hif_err session_check(struct check *c, uint64_t position, const stru
                 object->reached = object->listed = 1;
         if (object && !object->present && c->inventory.complete) {
                 err = run_requests(c, &req, 1); /* the list of keys is a moment old */
-                if (err == HIF_OK && answer_of(&req) == ANSWER_ABSENT)
+                if (err == HIF_OK && answer_of(&req) == ANSWER_ABSENT) {
                         found_at(c, CHECK_SESSION_MISSING, position, key.text, "");
+                        other_add(c, key.text, HASH_SESSION, hash, position);
+                }
                 if (err == HIF_OK && answer_of(&req) == ANSWER_NONE)
                         not_checked(c, req.result, key.text, "cannot be asked for");
                 store_req_free(&req);

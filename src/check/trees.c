@@ -427,8 +427,9 @@ static void walk_end(struct walk *w, uint64_t entries)
                                (unsigned long long)entries);
                 found_at(c, CHECK_ENTRIES_WRONG, w->slot->position, key.text, detail);
         }
-        /* A batch lists what one member wrote and the next one replaced. */
-        if (!w->exact || w->incomplete || !w->have_objects || w->slot->kind == SLOT_BATCH)
+        /* A batch lists what one member wrote and the next one replaced, a repair what older
+         * positions need. */
+        if (!w->exact || w->incomplete || !w->have_objects || w->slot->kind != SLOT_LANDING)
                 return;
         for (uint32_t i = 0; i < w->slot->object_count; i++)
                 surplus += !w->object_seen[i];

@@ -4,8 +4,7 @@
 
 #include <stdlib.h>
 
-#define BIG_SIZE (5u << 20)
-#define MANY     511u
+#define MANY 511u
 
 /* --- running --- */
 
@@ -36,6 +35,68 @@ enum hif_err tcheck_run(struct tcheck *tc)
         tc->why.text[0] = '\0';
         return check_run(&tc->tp.env, tc->store, "org/name", &tc->options, &tc->hooks, &tc->report,
                          &tc->why);
+}
+
+/* --- repairing --- */
+
+static enum hif_err give(struct check_source *source, const struct check_wanted *wanted,
+                         struct buf *out)
+{
+        struct tcheck *tc = (struct tcheck *)((char *)source - offsetof(struct tcheck, source));
+        struct span bytes = {0};
+
+        if (wanted->want == CHECK_WANT_STORED && tc->copy)
+                bytes = store_mem_peek(tc->copy, wanted->key);
+        for (size_t i = 0; wanted->want == CHECK_WANT_CONTENT && i < tc->offer_count; i++) {
+                struct hif_hash hash = hash_of(HASH_BLOB, tc->offers[i]);
+
+                if (hash_eq(&hash, wanted->hash))
+                        bytes = tc->offers[i];
+        }
+        if (!bytes.data)
+                return HIF_ENOENT;
+        buf_put_span(out, bytes);
+        return HIF_OK;
+}
+
+enum hif_err tcheck_repair(struct tcheck *tc, bool drop_unreadable)
+{
+        enum hif_err err;
+
+        tc->source.get = give;
+        tc->repair = (struct check_repair_options){
+            .sources = &tc->source, .drop_unreadable = drop_unreadable, .author = "R <r@s>"};
+        tc->options.repair = &tc->repair;
+        err = tcheck_run(tc);
+        tc->options.repair = NULL;
+        return err;
+}
+
+void tcheck_copy(struct tcheck *tc)
+{
+        struct store_req req = {.op = STORE_LIST, .prefix = "projects/", .list_max = 100000};
+
+        assert_int_equal(store_mem_new(&tc->tp.env, &tc->copy), HIF_OK);
+        store_run(tc->tp.store, &req, 1);
+        assert_int_equal(req.result, HIF_OK);
+        for (size_t i = 0; i < req.list.count; i++) {
+                struct store_req get = {.op = STORE_GET, .key = req.list.items[i].key};
+                struct store_req put = {.op = STORE_PUT, .key = req.list.items[i].key};
+
+                store_run(tc->tp.store, &get, 1);
+                put.body = buf_span(&get.data);
+                store_run(tc->copy, &put, 1);
+                assert_int_equal(put.result, HIF_OK);
+                store_req_free(&get);
+                store_req_free(&put);
+        }
+        store_req_free(&req);
+}
+
+void tcheck_offer(struct tcheck *tc, struct span content)
+{
+        assert_true(tc->offer_count < TCHECK_OFFERS);
+        tc->offers[tc->offer_count++] = content;
 }
 
 static void print_all(const struct tcheck *tc)
@@ -111,7 +172,7 @@ static void land_first(struct tproject *tp, uint8_t *big)
         struct tsession *ts = begin(tp);
         uint64_t state = 1;
 
-        for (size_t i = 0; i < BIG_SIZE; i++) {
+        for (size_t i = 0; i < TCHECK_BIG_SIZE; i++) {
                 state = state * 6364136223846793005u + 1442695040888963407u;
                 big[i] = (uint8_t)(state >> 56);
         }
@@ -120,7 +181,7 @@ static void land_first(struct tproject *tp, uint8_t *big)
         tsession_put(ts, "dir/two", "2");
         tsession_exec(ts, "run", "#!/bin/sh\n");
         tsession_link(ts, "link", "run");
-        tsession_put_bytes(ts, "big", span_of(big, BIG_SIZE));
+        tsession_put_bytes(ts, "big", span_of(big, TCHECK_BIG_SIZE));
         land(ts);
 }
 
@@ -140,22 +201,21 @@ static void land_many(struct tproject *tp)
 int tcheck_setup(void **state)
 {
         struct tcheck *tc = calloc(1, sizeof(*tc));
-        uint8_t *big = malloc(BIG_SIZE);
         struct tsession *ts;
 
         assert_non_null(tc);
-        assert_non_null(big);
+        tc->big = malloc(TCHECK_BIG_SIZE);
+        assert_non_null(tc->big);
         tc->hooks.found = keep;
         tproject_open(&tc->tp, NULL, 0);
         tc->store = tc->tp.store;
-        land_first(&tc->tp, big);
+        land_first(&tc->tp, tc->big);
         land_many(&tc->tp);
         tproject_land_put(&tc->tp, "dir/one", "11");
         ts = begin(&tc->tp);
         tsession_remove(ts, "dir/two");
         tsession_put(ts, "dir/three", "3");
         land(ts);
-        free(big);
         *state = tc;
         return 0;
 }
@@ -166,7 +226,9 @@ int tcheck_teardown(void **state)
 
         if (tc->store != tc->tp.store)
                 store_close(tc->store);
+        store_close(tc->copy);
         tproject_close(&tc->tp);
+        free(tc->big);
         free(tc);
         return 0;
 }

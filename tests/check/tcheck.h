@@ -8,6 +8,8 @@
 
 #define TCHECK_FINDINGS 64
 #define TCHECK_OBJECTS  64
+#define TCHECK_OFFERS   8
+#define TCHECK_BIG_SIZE (5u << 20)
 
 /* A finding, kept. */
 struct tfinding {
@@ -31,6 +33,12 @@ struct tcheck {
         struct tfinding findings[TCHECK_FINDINGS];
         size_t count;
         struct store *store; /* what is checked: tp.store, or faults before it */
+        struct check_repair_options repair;
+        struct check_source source;
+        struct store *copy; /* in memory; NULL: none */
+        struct span offers[TCHECK_OFFERS];
+        size_t offer_count;
+        uint8_t *big; /* the content of "big" */
 };
 
 /* cmocka: *state is a struct tcheck, with a project in memory:
@@ -51,6 +59,13 @@ const struct tfinding *tcheck_expect(struct tcheck *tc, enum check_kind kind);
 /* Of the last run: the n-th (from 0) of a kind; fails the test when there is none. */
 const struct tfinding *tcheck_found(const struct tcheck *tc, enum check_kind kind, size_t n);
 size_t tcheck_count(const struct tcheck *tc, enum check_kind kind);
+
+/* Run it with a repair, from a copy of the store (tcheck_copy) or contents (tcheck_offer). */
+enum hif_err tcheck_repair(struct tcheck *tc, bool drop_unreadable);
+/* Keep the store as it is now: what a repair may take objects from. */
+void tcheck_copy(struct tcheck *tc);
+/* A repair may take this content from outside the store. */
+void tcheck_offer(struct tcheck *tc, struct span content);
 
 /* --- damage --- */
 

@@ -116,3 +116,48 @@ if [ "$(id -u)" != 0 ]; then
 fi
 ok fsck acme/app -r
 says 'Nothing is wrong.'
+
+# --- repairing ---
+
+fails 2 'are for --repair' fsck acme/app --source src
+fails 2 'whole history' fsck acme/app --repair --from @1
+fails 2 'wants --yes' fsck acme/app --repair --drop-unreadable
+fails 6 'cannot read the directory' fsck acme/app --repair --source nowhere
+ok fsck acme/app --repair
+says_not 'Checking again'
+
+# From the files that were imported: a pack and a chunk, as they were.
+for file in "$pack" "$chunk"; do
+        cp -a "$file" kept
+        rm "$file"
+        ok fsck acme/app --repair --source src
+        says 'restored'
+        says 'Checking again'
+        cmp -s "$file" kept || fail "$file should be as it was"
+done
+
+# From a copy of the store: anything, a position too.
+cp -a "$HOME/.local/share/hif/store" copy
+rm -r "$objects/trees" "$objects/landing-log/000000000001" "$objects/sessions" "$objects/packs"
+finds 8 slot-missing
+ok fsck acme/app --repair --source copy
+ok fsck acme/app -r
+hif cat acme/app:large
+cmp -s out src/large || fail "the large file"
+
+# What is nowhere is said to be lost, and left out only when that is asked for.
+rm "$list"
+hif fsck acme/app --repair
+[ "$code" = 8 ] || fail "exit code should be 8"
+says 'no intact copy'
+hif fsck acme/app --repair --drop-unreadable --yes --json
+[ "$code" = 8 ] || fail "older positions still miss it"
+json repairs.2.path large
+json repairs.2.done true
+ok ls acme/app
+says_not large
+says blob
+ok log acme/app -n 1 --json
+json 0.kind repair
+hif fsck acme/app
+says '@1 to @2'
