@@ -14,6 +14,8 @@ work=$(mktemp -d "${TMPDIR:-/tmp}/hif-case.XXXXXX")
 export HOME=$work/home XDG_RUNTIME_DIR=$work/run HIF_AUTHOR='Test <test@example.org>'
 unset XDG_CONFIG_HOME XDG_DATA_HOME XDG_STATE_HOME XDG_CACHE_HOME HIF_STORE
 [ "${2:-}" != s3 ] || export HIF_STORE=${HIF_TEST_S3:?run this through integration/s3/with_s3.sh}
+# No case asks the machine that it runs on for keys.
+export AWS_EC2_METADATA_DISABLED=true
 mkdir -p "$HOME" "$XDG_RUNTIME_DIR"
 step='set up'
 

@@ -34,7 +34,7 @@ fails_with 6 'no project acme/none' hif log acme/none
 fails_with 1 'acme/app exists already' hif project create acme/app
 fails_with 6 'acme/app has no position @7 yet; its head is @1' mount_app --at @7
 fails_with 2 '"7x" is no position: .* as in @12' mount_app --at 7x
-fails_with 6 "no session 'nope' here; .hif session list" hif session abandon acme/app nope
+fails_with 6 "acme/app has no open session 'nope', here or in the store; .hif session list -a" hif session abandon acme/app nope
 
 step 'names'
 for name in acme/../app ../app acme/app/x acme /app acme/ .acme/app "acme/a b"; do
@@ -55,7 +55,7 @@ step 'stores'
 fails_with 6 'no store at .*/nowhere; check the path' hif --store "$work/nowhere" project list
 fails_with 6 'is no store; check the path' hif --store "$work/tree" project list
 fails_with 1 'is not a directory; name the directory' hif --store "$work/file" project create a/b
-fails_with 1 'S3, which this build does not support yet' hif --store s3://bucket project list
+fails_with 1 'there are no credentials for S3.*Set AWS_ACCESS_KEY_ID' hif --store s3://bucket project list
 mkdir "$work/ro"
 mount -t tmpfs -o ro none "$work/ro"
 fails_with 1 'cannot write in the store directory .*: read-only file system; check' \

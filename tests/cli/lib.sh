@@ -9,6 +9,8 @@ trap 'chmod -R u+rwx "$scratch" 2>/dev/null; rm -rf "$scratch"' EXIT
 export HOME=$scratch/home TZ=UTC LC_ALL=C TERM=xterm
 unset XDG_CONFIG_HOME XDG_DATA_HOME XDG_STATE_HOME XDG_CACHE_HOME XDG_RUNTIME_DIR
 unset HIF_STORE HIF_AUTHOR NO_COLOR
+# No test asks the machine that it runs on for keys.
+export AWS_EC2_METADATA_DISABLED=true
 # A sanitizer's report must not pass for an expected failure.
 export ASAN_OPTIONS=exitcode=99:${ASAN_OPTIONS:-} LSAN_OPTIONS=exitcode=99:${LSAN_OPTIONS:-}
 export UBSAN_OPTIONS=exitcode=99:${UBSAN_OPTIONS:-} TSAN_OPTIONS=exitcode=99:${TSAN_OPTIONS:-}

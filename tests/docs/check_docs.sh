@@ -92,7 +92,8 @@ in_home() { # in_home DIRECTORY COMMAND...
 	local dir=$1
 	shift
 	env -u XDG_CONFIG_HOME -u XDG_DATA_HOME -u XDG_STATE_HOME -u XDG_CACHE_HOME -u HIF_STORE \
-		HOME="$dir/home" XDG_RUNTIME_DIR="$dir/run" HIF_AUTHOR='Test <test@example.org>' PATH="$work/bin:$PATH" "$@"
+		HOME="$dir/home" XDG_RUNTIME_DIR="$dir/run" HIF_AUTHOR='Test <test@example.org>' \
+		AWS_EC2_METADATA_DISABLED=true PATH="$work/bin:$PATH" "$@"
 }
 
 check_blocks() {
