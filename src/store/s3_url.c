@@ -132,33 +132,70 @@ static enum hif_err parse_prefix(const char *url, char *text, char **out, struct
         return HIF_OK;
 }
 
-/* One "name=value" of the URL's query. */
-static enum hif_err parse_option(const char *url, char *option, struct s3_url *out,
-                                 struct hif_why *why)
+static bool parse_seconds(const char *text, uint64_t *out)
+{
+        char *end;
+        unsigned long long seconds = strtoull(text, &end, 10);
+
+        if (text[0] < '0' || text[0] > '9' || *end || seconds < 1 || seconds > S3_PATIENCE_S_MAX)
+                return false;
+        *out = seconds;
+        return true;
+}
+
+/* One "name=value" of the URL's query. False: there is no such name, it is there twice, or the
+ * value makes no sense. */
+static bool parse_option(char *option, struct s3_url *out, enum hif_err *err)
 {
         char *value = strchr(option, '=');
         char **where = NULL;
 
-        if (value) {
-                *value++ = '\0';
-                if (strcmp(option, "endpoint") == 0)
-                        where = &out->endpoint;
-                else if (strcmp(option, "region") == 0)
-                        where = &out->region;
+        if (!value)
+                return false;
+        *value++ = '\0';
+        if (!s3_decode(value) || !value[0])
+                return false;
+        if (strcmp(option, "patience") == 0)
+                return !out->patience_s && parse_seconds(value, &out->patience_s);
+        if (strcmp(option, "quotes") == 0) {
+                out->quoted_match = strcmp(value, "yes") == 0;
+                return out->quoted_match || strcmp(value, "no") == 0;
         }
-        if (!where || *where || !s3_decode(value) || !value[0])
-                return why_set(why, HIF_EINVAL,
-                               "the store URL %s has an option that is not understood: there are "
-                               "?endpoint=https://host:port and ?region=name, joined by &",
-                               url);
+        if (strcmp(option, "endpoint") == 0)
+                where = &out->endpoint;
+        else if (strcmp(option, "region") == 0)
+                where = &out->region;
+        if (!where || *where)
+                return false;
         *where = strdup(value);
-        return *where ? HIF_OK : why_set(why, HIF_ENOMEM, "out of memory");
+        if (!*where)
+                *err = HIF_ENOMEM;
+        return true;
+}
+
+static enum hif_err parse_options(const char *url, char *query, struct s3_url *out,
+                                  struct hif_why *why)
+{
+        enum hif_err err = HIF_OK;
+        char *rest = NULL;
+
+        for (char *option = strtok_r(query, "&", &rest); option && !err;
+             option = strtok_r(NULL, "&", &rest)) {
+                if (!parse_option(option, out, &err))
+                        return why_set(
+                            why, HIF_EINVAL,
+                            "the store URL %s has an option that is not understood: there "
+                            "are ?endpoint=https://host:port, region=name, "
+                            "patience=seconds (1 to %d) and quotes=yes, joined by &",
+                            url, S3_PATIENCE_S_MAX);
+        }
+        return err ? why_set(why, err, "out of memory") : HIF_OK;
 }
 
 static enum hif_err parse(const char *url, char *text, struct s3_url *out, struct hif_why *why)
 {
         char *query = strchr(text, '?');
-        char *slash, *rest = NULL;
+        char *slash;
         enum hif_err err;
 
         if (query)
@@ -176,9 +213,8 @@ static enum hif_err parse(const char *url, char *text, struct s3_url *out, struc
         if (!out->bucket)
                 return why_set(why, HIF_ENOMEM, "out of memory");
         err = parse_prefix(url, slash ? slash + 1 : text + strlen(text), &out->prefix, why);
-        for (char *option = query ? strtok_r(query, "&", &rest) : NULL; option && !err;
-             option = strtok_r(NULL, "&", &rest))
-                err = parse_option(url, option, out, why);
+        if (!err && query)
+                err = parse_options(url, query, out, why);
         return err;
 }
 

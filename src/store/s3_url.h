@@ -1,10 +1,11 @@
 /* s3_url.h - what an S3 store's URL names, where that is, and how keys are written in requests.
  *
- *      s3://BUCKET[/PREFIX][?endpoint=URL][&region=NAME]
+ *      s3://BUCKET[/PREFIX][?endpoint=URL][&region=NAME][&patience=SECONDS][&quotes=yes]
  *
  * The prefix is taken as it stands, without percent-decoding, as other S3 tools do; objects lie
  * below PREFIX/. endpoint and region outrank the environment, and their values are percent-decoded:
- * a URL with them names the same store wherever it is read. */
+ * a URL with them names the same store wherever it is read. patience is how long a request is repeated
+ * before its failure is told; quotes sends If-Match with the quotes that ETags have. */
 #ifndef HIF_STORE_S3_URL_H
 #define HIF_STORE_S3_URL_H
 
@@ -14,15 +15,18 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define S3_PREFIX_MAX 512
-#define S3_BUCKET_MAX 63
-#define S3_QUERY_MAX  8
+#define S3_PREFIX_MAX     512
+#define S3_BUCKET_MAX     63
+#define S3_QUERY_MAX      8
+#define S3_PATIENCE_S_MAX 3600
 
 struct s3_url {
         char *bucket;
-        char *prefix;   /* "" or "a/b/" */
-        char *endpoint; /* NULL: not given */
-        char *region;   /* NULL: not given */
+        char *prefix;        /* "" or "a/b/" */
+        char *endpoint;      /* NULL: not given */
+        char *region;        /* NULL: not given */
+        uint64_t patience_s; /* 0: not given */
+        bool quoted_match;
 };
 /* HIF_EINVAL, with a sentence that says what is wrong and what to write; HIF_ENOMEM. */
 HIF_MUST_USE enum hif_err s3_url_parse(const char *url, struct s3_url *out, struct hif_why *why);

@@ -171,25 +171,36 @@ void store_s3_wake(struct store *store)
         http_wake(s3_of(store)->http);
 }
 
-/* "s3://bucket/a/b?endpoint=..." in one spelling: it names the same place wherever it is read. */
+/* Append "?name=value", or "&name=value" behind another. */
+static void put_option(struct buf *url, const char *name, const char *value)
+{
+        buf_printf(url, "%c%s=", url->data && memchr(url->data, '?', url->size) ? '&' : '?', name);
+        for (const char *c = value; *c; c++) {
+                if (*c == ':')
+                        buf_put_u8(url, ':'); /* it needs no encoding here, and reads better */
+                else
+                        s3_encode(url, span_of(c, 1), true);
+        }
+}
+
+/* "s3://bucket/a/b?endpoint=..." in one spelling: it names the same place wherever it is read. The
+ * region does not: it is found out, if need be. */
 static char *canonical_url(const struct s3_url *url, const char *endpoint)
 {
         struct buf out = {0};
         size_t prefix_size = strlen(url->prefix);
+        char seconds[32];
 
         buf_printf(&out, "s3://%s", url->bucket);
         if (prefix_size > 0)
                 buf_printf(&out, "/%.*s", (int)prefix_size - 1, url->prefix);
-        if (endpoint) {
-                buf_printf(&out, "?endpoint=");
-                for (const char *c = endpoint; *c; c++) {
-                        if (*c == ':')
-                                buf_put_u8(&out,
-                                           ':'); /* it needs no encoding here, and reads better */
-                        else
-                                s3_encode(&out, span_of(c, 1), true);
-                }
-        }
+        if (endpoint)
+                put_option(&out, "endpoint", endpoint);
+        snprintf(seconds, sizeof(seconds), "%llu", (unsigned long long)url->patience_s);
+        if (url->patience_s)
+                put_option(&out, "patience", seconds);
+        if (url->quoted_match)
+                put_option(&out, "quotes", "yes");
         buf_put_u8(&out, 0);
         if (buf_failed(&out)) {
                 buf_free(&out);
@@ -222,6 +233,9 @@ static enum hif_err configure(struct s3_store *s3, const struct s3_config *confi
         snprintf(s3->region, sizeof(s3->region), "%s", region);
         s3->path_style =
             config->style == S3_STYLE_AUTO ? endpoint != NULL : config->style == S3_STYLE_PATH;
+        if (url.patience_s)
+                s3->patience_ns = url.patience_s * UINT64_C(1000000000);
+        s3->quoted_match = config->quoted_match || url.quoted_match;
         s3->url = canonical_url(&url, endpoint);
         s3->endpoint = endpoint ? strdup(endpoint) : NULL;
         s3->bucket = STEAL(url.bucket);
@@ -257,7 +271,6 @@ enum hif_err store_s3_new(struct env *env, const struct s3_config *config, struc
         store_init(&s3->store, &ops, env);
         pthread_mutex_init(&s3->mutex, NULL);
         s3->keys = config->keys;
-        s3->quoted_match = config->quoted_match;
         s3->patience_ns =
             (config->patience_ms ? config->patience_ms : S3_PATIENCE_MS) * UINT64_C(1000000);
         s3->multipart_size = config->multipart_size ? config->multipart_size : S3_MULTIPART_SIZE;

@@ -264,6 +264,12 @@ static void bad_urls_say_why(void **state)
             {"s3://bucket/a?endpoint=", "option"},
             {"s3://bucket/a?endpoint=%zz", "option"},
             {"s3://bucket/a?region=a&region=b", "option"},
+            {"s3://bucket/a?patience=0", "patience=seconds"},
+            {"s3://bucket/a?patience=3601", "1 to 3600"},
+            {"s3://bucket/a?patience=-1", "option"},
+            {"s3://bucket/a?patience=1s", "option"},
+            {"s3://bucket/a?patience=1&patience=2", "option"},
+            {"s3://bucket/a?quotes=maybe", "option"},
         };
 
         (void)state;

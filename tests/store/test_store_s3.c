@@ -62,6 +62,25 @@ static void conditions_can_be_quoted(void **state)
         expect_sent(s3, 0, "\r\nIf-Match: \"tag-1\"\r\n");
 }
 
+/* The URL can say so, too, and how long to be patient; and the store's own URL repeats it. */
+static void url_has_options(void **state)
+{
+        struct ts3 *s3 = *state;
+        char url[256];
+
+        s3->config.url = "s3://bucket/a?quotes=yes&patience=1&region=r-1";
+        TS3_SCRIPT(s3, TS3_PUT_DONE);
+        assert_int_equal(ts3_run(s3, STORE_PUT_MATCH, "k", NULL), HIF_OK);
+        expect_sent(s3, 0, "\r\nIf-Match: \"tag-1\"\r\n");
+        expect_sent(s3, 0, "/r-1/s3/aws4_request");
+        snprintf(url, sizeof(url), "s3://bucket/a?endpoint=%s&patience=1&quotes=yes",
+                 tserver_url(s3->server));
+        assert_string_equal(store_url(s3->store), url);
+        tserver_always(s3->server, (struct tserver_reply)TS3_ERROR(503, "SlowDown"));
+        assert_int_equal(ts3_run(s3, STORE_GET, "k", NULL), HIF_EUNREACHABLE);
+        assert_true(tserver_count(s3->server) > 3); /* config.patience_ms would end it earlier */
+}
+
 /* --- one answer, one result --- */
 
 struct row {
@@ -384,6 +403,7 @@ int main(void)
             EACH(requests_are_signed_and_placed),
             EACH(conditions_are_unquoted),
             EACH(conditions_can_be_quoted),
+            EACH(url_has_options),
             EACH(each_answer_has_its_result),
             EACH(conflict_is_repeated),
             EACH(lost_after_doubt_is_unknown),
