@@ -23,7 +23,7 @@ set -a
 set +a
 # The settings of who runs the tests are not the tests'.
 unset AWS_PROFILE AWS_SESSION_TOKEN AWS_ENDPOINT_URL_S3 AWS_CA_BUNDLE http_proxy https_proxy all_proxy
-export AWS_CONFIG_FILE=/dev/null AWS_SHARED_CREDENTIALS_FILE=/dev/null
+export AWS_EC2_METADATA_DISABLED=true AWS_CONFIG_FILE=/dev/null AWS_SHARED_CREDENTIALS_FILE=/dev/null
 HIF_TEST_S3=s3://hif/$(od -An -N6 -tx1 /dev/urandom | tr -d ' ')
 export HIF_TEST_S3
 [ -n "$own" ] || exec "$@"
