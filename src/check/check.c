@@ -27,6 +27,8 @@ static enum hif_err run(struct check *c)
         subset_settle(c, content_bytes(c));
         err = history_check(c);
         if (err == HIF_OK)
+                err = open_sessions_check(c);
+        if (err == HIF_OK)
                 err = contents_check(c);
         if (err == HIF_OK)
                 err = derived_check(c);
@@ -64,6 +66,7 @@ static void check_free(struct check *c)
         map_free(&c->locations);
         map_free(&c->wrong_locations);
         free(c->others);
+        free(c->open_sessions);
         free(c);
 }
 

@@ -44,6 +44,7 @@ enum check_kind {
         CHECK_HEAD_WRONG,
         CHECK_SESSION_MISSING,
         CHECK_SESSION_DAMAGED,
+        CHECK_OPEN_SESSION_DAMAGED,
         /* trees */
         CHECK_NODE_MISSING,
         CHECK_NODE_DAMAGED,

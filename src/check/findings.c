@@ -81,6 +81,11 @@ static const struct check_kind_info kinds[CHECK_KIND_COUNT] = {
                                "the record of a session that landed is changed: its goal and "
                                "operations are lost, no file is",
                                FROM_A_COPY},
+    [CHECK_OPEN_SESSION_DAMAGED] = {"open-session-damaged", CHECK_ERROR,
+                                    "what is known of an open session is changed, or stands on a "
+                                    "position that is not there: it cannot be continued on another "
+                                    "machine. Where it is mounted it is whole",
+                                    "publish it again where it is mounted, or abandon it"},
     [CHECK_NODE_MISSING] = {"tree-node-missing", CHECK_ERROR,
                             "a piece of a tree is not there: the paths in it cannot be read at "
                             "these positions",

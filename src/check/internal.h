@@ -17,6 +17,7 @@
 #define LISTS_AHEAD     32u          /* pages of keys asked for together */
 #define OBJECTS_MAX     (1u << 25)   /* remembered by name, 48 bytes each and room to grow */
 #define SESSIONS_MAX    (1u << 24)   /* landings whose ids are compared */
+#define OPEN_MAX        (1u << 20)   /* open sessions */
 #define RANGES_MAX      1000u        /* of positions without a gap */
 #define BROKEN_MAX      100000u      /* objects that are missing or damaged */
 #define OTHERS_MAX      10000u       /* slots, lists, sessions that are, kept for a repair */
@@ -88,6 +89,8 @@ struct check {
         struct inventory inventory;
         struct range *ranges; /* of positions that are there */
         size_t range_count;
+        struct session_id *open_sessions;
+        size_t open_count, open_capacity;
         uint64_t unknown_count, unknown_bytes;
         char unknown[UNKNOWN_MAX][STORE_KEY_MAX + 1];
 
@@ -306,6 +309,9 @@ struct walk {
 };
 HIF_MUST_USE enum hif_err tree_check(struct check *c, const struct slot_view *view,
                                      const struct before *before);
+/* The tree of an open session, against that of its base; what is missing is told with `detail`. */
+HIF_MUST_USE enum hif_err tree_reach(struct check *c, const struct hif_hash *tree,
+                                     const struct slot *base, const char *detail);
 /* Is this object, new in the tree, listed? Notes it when not. */
 void walk_listed(struct walk *w, enum slot_object_kind kind, const struct hif_hash *hash,
                  const struct object *object, const char *key);
@@ -327,11 +333,14 @@ void content_gone(struct walk *w, const struct entry *entry);
 HIF_MUST_USE enum hif_err format_check(struct check *c, bool *go_on);
 HIF_MUST_USE enum hif_err inventory_take(struct check *c);
 HIF_MUST_USE enum hif_err history_check(struct check *c);
+HIF_MUST_USE enum hif_err open_sessions_check(struct check *c);
 HIF_MUST_USE enum hif_err contents_check(struct check *c);
 HIF_MUST_USE enum hif_err derived_check(struct check *c);
 HIF_MUST_USE enum hif_err leftovers_check(struct check *c);
 
-/* sessions.c: the records that a slot names. */
+/* sessions.c: the records that a slot names, or an open session's. */
+HIF_MUST_USE enum hif_err session_check(struct check *c, uint64_t position,
+                                        const struct session_id *id, const struct hif_hash *hash);
 HIF_MUST_USE enum hif_err sessions_check(struct check *c, const struct slot_view *view);
 
 /* read.c: where entries say that their contents lie. */

@@ -14,6 +14,7 @@
 #define GAP_PAGE    16u
 #define LOG         "landing-log."
 #define LOG_FOLDER  "landing-log/"
+#define OPEN_FOLDER "open-sessions/"
 #define LOG_END     "landing-log/~"
 
 /* --- the table --- */
@@ -108,8 +109,8 @@ static const struct {
                     {"trees/", OBJECT_NODE, ".bin"}};
 
 /* Mutable or derived: looked into by their own stages, if at all. */
-static const char *const other_folders[] = {"bloom-index/", "hash-index/", "open-sessions/",
-                                            "proposals/", "segments/"};
+static const char *const other_folders[] = {"bloom-index/", "hash-index/", "proposals/",
+                                            "segments/"};
 
 static bool starts(const char *text, const char *with)
 {
@@ -165,6 +166,32 @@ static enum hif_err take_object(struct check *c, const char *key, uint64_t size)
         return err;
 }
 
+/* "open-sessions/{id}" */
+static enum hif_err take_open(struct check *c, const char *key, bool *taken)
+{
+        struct session_id id;
+        const char *rest = key + strlen(OPEN_FOLDER);
+
+        *taken = starts(key, OPEN_FOLDER) && session_id_from_hex(span_str(rest), &id);
+        if (!*taken)
+                return HIF_OK;
+        if (c->open_count == OPEN_MAX) {
+                c->inventory.full = true;
+                return HIF_OK;
+        }
+        if (c->open_count == c->open_capacity) {
+                size_t capacity = c->open_capacity ? c->open_capacity * 2 : 64;
+                struct session_id *grown = realloc(c->open_sessions, capacity * sizeof(*grown));
+
+                if (!grown)
+                        return HIF_ENOMEM;
+                c->open_sessions = grown;
+                c->open_capacity = capacity;
+        }
+        c->open_sessions[c->open_count++] = id;
+        return HIF_OK;
+}
+
 static bool is_other(const char *key)
 {
         if (strcmp(key, "format") == 0 || strcmp(key, "head") == 0)
@@ -218,6 +245,7 @@ static enum hif_err take(struct check *c, const struct store_listed *item)
 {
         const char *key = item->key + strlen(c->project.layout.prefix);
         uint64_t position;
+        bool taken;
         enum hif_err err;
 
         c->inventory.key_count++;
@@ -226,6 +254,9 @@ static enum hif_err take(struct check *c, const struct store_listed *item)
                 return take_position(c, position);
         err = take_object(c, key, item->size);
         if (err != HIF_EINVAL)
+                return err;
+        err = take_open(c, key, &taken);
+        if (err != HIF_OK || taken)
                 return err;
         if (starts(key, "segments/") || starts(key, "bloom-index/") || starts(key, "hash-index/"))
                 c->derived_count++;

@@ -38,8 +38,8 @@ static enum hif_err read_record(struct check *c, uint64_t position, const struct
         return err;
 }
 
-static enum hif_err session_check(struct check *c, uint64_t position, const struct session_id *id,
-                                  const struct hif_hash *hash)
+enum hif_err session_check(struct check *c, uint64_t position, const struct session_id *id,
+                           const struct hif_hash *hash)
 {
         struct layout_key key = layout_session(&c->project.layout, id, hash);
         struct hif_hash name = session_name(id, hash);

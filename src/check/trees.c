@@ -453,6 +453,31 @@ static void walk_free(struct walk *w)
         buf_free(&w->tag_path);
 }
 
+enum hif_err tree_reach(struct check *c, const struct hif_hash *tree, const struct slot *base,
+                        const char *detail)
+{
+        struct slot slot = {
+            .kind = SLOT_VOID, .position = base->position, .tree = *tree, .tree_entries = 0};
+        struct walk w = {
+            .c = c, .source = nodes_source(c->nodes), .slot = &slot, .old_root = &base->tree};
+        struct ref root = {.hash = *tree, .last = true};
+        size_t before = c->broken_count;
+        char *kept = NULL;
+        enum hif_err err;
+
+        tree_cursor_init(&w.parents, w.source);
+        err = hash_eq(tree, &base->tree) ? HIF_OK
+                                         : visit(&w, &root, span_str(""), -1, (struct span){0});
+        if (c->broken_count > before)
+                kept = arena_str(&c->broken_arena, detail);
+        for (size_t i = before; i < c->broken_count && kept; i++) {
+                c->broken[i].open = false;
+                c->broken[i].detail = kept;
+        }
+        walk_free(&w);
+        return err;
+}
+
 enum hif_err tree_check(struct check *c, const struct slot_view *view, const struct before *before)
 {
         const struct slot *slot = &view->read.slot;
