@@ -191,6 +191,63 @@ static void back_end_may_wait_itself(void **state)
         store_close(&scripted.store);
 }
 
+static size_t cancelled;
+
+static void count_cancel(struct store *store)
+{
+        (void)store;
+        cancelled++;
+}
+
+static bool tell_date(struct store *store, uint64_t *wall_ns)
+{
+        (void)store;
+        *wall_ns = 7;
+        return true;
+}
+
+static bool tell_denied(struct store *store, enum hif_err result, struct hif_why *out)
+{
+        (void)store;
+        if (result != HIF_EDENIED)
+                return false;
+        (void)why_set(out, result, "not you");
+        return true;
+}
+
+/* What a store may have beside its requests is asked of it, through faults, too; a store without it
+ * has no date, no words of its own, and nothing to cancel. */
+static void optional_parts_are_optional(void **state)
+{
+        static const struct store_ops ops = {.submit = scripted_submit,
+                                             .close = scripted_close,
+                                             .url = scripted_url,
+                                             .cancel = count_cancel,
+                                             .date = tell_date,
+                                             .why = tell_denied};
+        struct env env = env_system(NULL);
+        struct scripted with = {.answer = answer_ok}, without = {.answer = answer_ok};
+        struct hif_why why = {.text = ""};
+        struct store *faults;
+        uint64_t date = 0;
+
+        (void)state;
+        store_init(&with.store, &ops, &env);
+        init(&without, answer_ok);
+        assert_int_equal(store_fault_new(&env, &with.store, &faults), HIF_OK);
+        store_cancel(faults);
+        assert_int_equal(cancelled, 1);
+        assert_true(store_date(faults, &date));
+        assert_int_equal(date, 7);
+        assert_string_equal(store_reason(faults, HIF_EDENIED, &why), "not you");
+        assert_string_equal(store_reason(faults, HIF_EIO, &why), hif_strerror(HIF_EIO));
+        store_close(faults);
+        store_cancel(&without.store);
+        store_cancel(NULL);
+        assert_false(store_date(&without.store, &date));
+        assert_false(store_why(&without.store, HIF_EDENIED, &why));
+}
+
 /* Keys: what is one, and what may start one. */
 static void keys_and_prefixes(void **state)
 {
@@ -212,6 +269,7 @@ int main(void)
             cmocka_unit_test(broken_back_end_is_stopped),
             cmocka_unit_test(broken_caller_is_stopped),
             cmocka_unit_test(back_end_may_wait_itself),
+            cmocka_unit_test(optional_parts_are_optional),
             cmocka_unit_test(keys_and_prefixes),
         };
 
