@@ -69,6 +69,15 @@ bool s3_decode(char *text)
         return true;
 }
 
+bool s3_decode_listed(char *text)
+{
+        for (char *c = text; *c; c++) {
+                if (*c == '+')
+                        *c = ' ';
+        }
+        return s3_decode(text);
+}
+
 /* RFC 3629: the shortest form only, no surrogates, up to U+10FFFF. */
 bool s3_is_utf8(const char *text)
 {

@@ -214,7 +214,7 @@ enum hif_err s3_page_parse(struct span xml, struct s3_page *out)
         if (!err && !walk.is_page)
                 err = HIF_EIO;
         for (size_t i = 0; !err && walk.encoded && i < walk.page.keys.count; i++) {
-                if (!s3_decode(walk.page.keys.items[i].key))
+                if (!s3_decode_listed(walk.page.keys.items[i].key))
                         err = HIF_EIO;
         }
         if (err) {

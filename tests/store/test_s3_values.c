@@ -325,7 +325,8 @@ static void encoding_is_strict(void **state)
 {
         struct buf out = {0};
         struct s3_query query = {.count = 0};
-        char text[] = "a%2Fb%c3%A9", bad1[] = "%2", bad2[] = "%00", bad3[] = "%g0";
+        char listed[] = "a+b%2Bc", text[] = "a%2Fb%c3%A9", bad1[] = "%2", bad2[] = "%00",
+             bad3[] = "%g0";
 
         (void)state;
         s3_encode(&out, span_str("aZ09-._~/ +=&%?#*'()!\xc3\xa9\x7f"), true);
@@ -343,6 +344,8 @@ static void encoding_is_strict(void **state)
         buf_free(&out);
         assert_true(s3_decode(text));
         assert_string_equal(text, "a/b\xc3\xa9");
+        assert_true(s3_decode_listed(listed));
+        assert_string_equal(listed, "a b+c");
         assert_false(s3_decode(bad1) || s3_decode(bad2) || s3_decode(bad3));
 }
 
