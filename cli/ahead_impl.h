@@ -10,6 +10,8 @@
 #define AHEAD_FILES_MAX      2048u         /* of one round */
 #define AHEAD_LITTLE_BYTES   (1ull << 20)  /* less than this waits for more of it to settle, */
 #define AHEAD_LITTLE_WAIT    2u            /* for so many times the configured seconds */
+#define AHEAD_PUBLISH_AFTER  12u           /* times those seconds without any change */
+#define AHEAD_PUBLISH_MAX    (8ull << 20)  /* bytes of content that are read for it */
 #define AHEAD_BACKOFF_MIN_S  5u            /* after an error, doubling up to */
 #define AHEAD_BACKOFF_MAX_S  300u
 #define AHEAD_REMEMBERED_MAX (1u << 20) /* files whose hash is kept */
@@ -63,20 +65,23 @@ struct ahead {
         struct hif_why why; /* WAITING */
         atomic_bool cancel;
         struct ahead_memory memory; /* changed by the thread, under the lock */
-        struct vfs_base base;       /* that the memory is of */
+        struct vfs_base base;       /* that the memory is of, */
+        struct session_id of;       /* ... and the session, whose journal knows what it names */
 
         /* The thread's, and everyone's while it is paused. */
         uint64_t torn; /* the overlay's, when the memory was begun */
         struct ahead_mark marks[AHEAD_MARKS];
-        uint32_t mark_count;    /* ever made */
-        uint64_t done_seq;      /* the overlay's, when it was last looked through, */
-        bool left;              /* ... and whether something was left to do */
-        bool little;            /* waits for more to settle */
-        uint64_t due_ns;        /* no round before */
-        uint32_t failures;      /* in a row */
-        uint64_t rules;         /* a mark of the rule files that the session has changed */
-        struct session session; /* of the landing that is to come */
-        struct land *land;      /* NULL: to be begun */
+        uint32_t mark_count;          /* ever made */
+        uint64_t done_seq;            /* the overlay's, when it was last looked through, */
+        bool left;                    /* ... and whether something was left to do */
+        bool little;                  /* waits for more to settle */
+        uint64_t due_ns;              /* no round before */
+        uint32_t failures;            /* in a row */
+        uint64_t quiet_seq, quiet_ns; /* the overlay's, and since when */
+        uint64_t published_seq;       /* the overlay's, after it was published last */
+        uint64_t rules;               /* a mark of the rule files that the session has changed */
+        struct session session;       /* of the landing that is to come */
+        struct land *land;            /* NULL: to be begun */
         struct land_hooks hooks;
         struct fetch_nodes_blocking nodes;
 };

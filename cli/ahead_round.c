@@ -323,13 +323,16 @@ static bool follow(struct round *round)
 {
         struct ahead *ahead = round->ahead;
         const struct vfs_base *base = &round->settled.base;
-        bool same = hash_eq(&base->slot, &ahead->base.slot) && ahead->torn == round->torn;
+        const struct session_id *session = &ahead->workspace->session;
+        bool same = hash_eq(&base->slot, &ahead->base.slot) && session_id_eq(session, &ahead->of) &&
+                    ahead->torn == round->torn;
 
         if (same)
                 return true;
         ahead_forget(ahead);
         pthread_mutex_lock(&ahead->lock);
         ahead->base = *base;
+        ahead->of = *session;
         ahead->torn = round->torn;
         pthread_mutex_unlock(&ahead->lock);
         land_free(ahead->land);

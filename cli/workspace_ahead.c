@@ -3,6 +3,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "cli/workspace_publish.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -83,6 +84,43 @@ static void take_result(struct ahead *ahead, enum hif_err err, const struct hif_
                 why_set(&ahead->why, err, "%s", hif_strerror(err));
 }
 
+/* --- publishing --- */
+
+/* Nothing has changed for long, and all of it is stored. */
+static bool is_quiet(struct ahead *ahead)
+{
+        uint64_t seq = overlay_seq(ahead->workspace->overlay), now = ahead_now_ns(ahead);
+
+        if (seq != ahead->quiet_seq || ahead->quiet_ns == 0) {
+                ahead->quiet_seq = seq;
+                ahead->quiet_ns = now;
+        }
+        return seq == ahead->done_seq && !ahead->left && seq != ahead->published_seq &&
+               now - ahead->quiet_ns >= ahead->after_ns * AHEAD_PUBLISH_AFTER;
+}
+
+/* Others see the session as it is then, and can go on with it. Requests go first: when one is in
+ * the workspace, it is tried again after it. */
+static void publish(struct ahead *ahead)
+{
+        const struct publish what = {.what = PUBLISH_ALL, .content_max = AHEAD_PUBLISH_MAX};
+        struct workspace *workspace = ahead->workspace;
+        struct hif_why why = {0};
+        enum hif_err err;
+
+        if (workspace_publishes(workspace)) {
+                if (pthread_mutex_trylock(&workspace->lock) != 0)
+                        return;
+                err = workspace_publish(workspace, &what, NULL, &why);
+                pthread_mutex_unlock(&workspace->lock);
+                if (err != HIF_OK && err != HIF_ENOTHING)
+                        log_line(workspace->daemon->cli->env.log, LOG_INFO, "uploads",
+                                 "%s: the session was not published: %s", workspace->mount_point,
+                                 why.text);
+        }
+        ahead->published_seq = overlay_seq(workspace->overlay);
+}
+
 static void *run(void *arg)
 {
         struct ahead *ahead = arg;
@@ -92,18 +130,24 @@ static void *run(void *arg)
         pthread_mutex_lock(&ahead->lock);
         while (!ahead->stop) {
                 struct hif_why why = {0};
-                enum hif_err err;
+                enum hif_err err = HIF_OK;
+                bool due;
 
                 ahead_make_mark(ahead);
-                if (ahead->paused > 0 || !is_due(ahead)) {
+                due = is_due(ahead);
+                if (ahead->paused > 0 || (!is_quiet(ahead) && !due)) {
                         wait_for(ahead, TICK_NS);
                         continue;
                 }
                 ahead->running = true;
                 pthread_mutex_unlock(&ahead->lock);
-                err = ahead_round(ahead, &why);
+                if (due)
+                        err = ahead_round(ahead, &why);
+                else
+                        publish(ahead);
                 pthread_mutex_lock(&ahead->lock);
-                take_result(ahead, err, &why);
+                if (due)
+                        take_result(ahead, err, &why);
                 ahead->running = false;
                 pthread_cond_broadcast(&ahead->idle);
         }
@@ -176,13 +220,16 @@ void ahead_stop(struct ahead *ahead)
 
 void ahead_pause(struct ahead *ahead)
 {
+        bool own;
+
         if (ahead == NULL)
                 return;
+        own = pthread_equal(pthread_self(), ahead->thread) != 0; /* it publishes */
         pthread_mutex_lock(&ahead->lock);
         ahead->paused++;
         atomic_store(&ahead->cancel, true);
         pthread_cond_broadcast(&ahead->wake);
-        while (ahead->running)
+        while (ahead->running && !own)
                 pthread_cond_wait(&ahead->idle, &ahead->lock);
         /* Whoever pauses may write the journal now. */
         land_free(ahead->land);
@@ -211,6 +258,7 @@ static bool find_locked(const struct ahead *ahead, const struct vfs_base *base, 
 
         if (item == NULL || item->what != AHEAD_STORED ||
             !hash_eq(&base->slot, &ahead->base.slot) ||
+            !session_id_eq(&ahead->workspace->session, &ahead->of) ||
             ahead->torn != overlay_torn(ahead->workspace->overlay) ||
             item->data_seq != content->data_seq || item->size != content->size)
                 return false;

@@ -90,6 +90,20 @@ all_stored
 expect "$(grep -c 'cannot be stored yet' "$HOME/.local/state/hif/daemon.log")" 1
 hif land 'more'
 
+step 'a session in which nothing changes for a while is published'
+published() { hif session list -a --json | jq -r '[.[] | select(.published != null)] | length'; }
+expect "$(published)" 0
+echo 'to be seen' >seen
+sync "$work/one" && all_stored
+for _ in $(seq 60); do [ "$(published)" = 0 ] || break; sleep 0.5; done
+expect "$(published)" 1
+sleep 3 # once is enough
+revision=$(hif session list -a --json | jq 'map(.revision // 0) | max')
+sleep 14
+expect "$(hif session list -a --json | jq 'map(.revision // 0) | max')" "$revision"
+hif land 'seen'
+expect "$(hif cat 'acme/app:seen')" 'to be seen'
+
 step 'it can be turned off'
 cd /
 hif daemon stop

@@ -2,6 +2,8 @@
 #include "tests/land/tland.h"
 #include "tests/land/trips.h"
 
+#include "land/session_store.h"
+
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -399,6 +401,30 @@ static void what_is_shared_is_not_deleted(void **state)
         slot_read_free(&slot);
 }
 
+/* A session that was published may be taken over: what its tree names stays. */
+static void what_was_published_is_not_deleted(void **state)
+{
+        struct fixture *f = *state;
+        struct land_stored stored;
+
+        tsession_put(&f->ts, "a", "1");
+        tsession_put(&f->ts, "secret", "my password");
+        ahead(f);
+        assert_int_equal(land_begin(&f->tp.project, &f->ts.session, NULL, NULL, &f->ts.hooks,
+                                    f->journal, &f->ts.land),
+                         HIF_OK);
+        assert_int_equal(
+            land_stage(f->ts.land, f->ts.changes, f->ts.count, &f->ts.reader, &f->ts.why), HIF_OK);
+        assert_int_equal(
+            land_session_store(f->ts.land, f->ts.changes, f->ts.count, &stored, &f->ts.why),
+            HIF_OK);
+        drop_change(f, "secret");
+        land(f);
+        assert_int_equal(f->trips.deletes, 0);
+        assert_true(a_pack_holds(f, "my password"));
+        assert_false(a_named_pack_holds(f, "my password"));
+}
+
 /* --- many small packs --- */
 
 /* Files that settled one after the other are one pack in the end, once they are many. */
@@ -477,6 +503,7 @@ int main(void)
             TEST(a_pack_that_is_not_known_whole_is_written_anew),
             TEST(two_sessions_never_share_a_pack),
             TEST(what_is_shared_is_not_deleted),
+            TEST(what_was_published_is_not_deleted),
             TEST(many_small_packs_become_one),
             TEST(staging_ahead_stops_when_told_to),
             TEST(staging_ahead_goes_on_after_errors),
