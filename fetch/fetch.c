@@ -156,6 +156,8 @@ enum hif_err fetch_origin_new(struct fetch *fetch, struct store *store, const st
                 free(origin);
                 return HIF_ENOMEM;
         }
+        if (origin->lane->use_ssd)
+                ssd_hold_nodes(fetch->ssd);
         *out = origin;
         return HIF_OK;
 }
@@ -210,6 +212,8 @@ void fetch_origin_free(struct fetch_origin *origin)
         cancel_queue(origin, &origin->lane->hints, &todo);
         settle(fetch, &todo);
         help_until(fetch, origin_is_quiet, origin);
+        if (origin->lane->use_ssd)
+                ssd_release_nodes(fetch->ssd);
         pthread_mutex_lock(&fetch->lock);
         lane_leave(fetch, origin->lane);
         pthread_mutex_unlock(&fetch->lock);

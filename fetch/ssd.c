@@ -1,6 +1,8 @@
 /* ssd.c - which segments there are: opening, eviction, and the calls of ssd.h. */
 #include "fetch/ssd_impl.h"
 
+#include "base/log.h"
+
 #include <assert.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -23,6 +25,8 @@ struct ssd {
         struct ssd_segment *oldest[SSD_CLASSES], *newest[SSD_CLASSES];
         uint64_t charged[SSD_CLASSES]; /* of the limit, dead segments included */
         uint32_t next_id;
+        uint32_t holders; /* of nodes */
+        bool held_lost;   /* nodes went while they were held: told */
         uint64_t paused_until_ns;
 };
 
@@ -77,14 +81,46 @@ static struct ssd_segment *segment_new(struct ssd *ssd, enum ssd_class class, ui
         return segment;
 }
 
-/* The class that gives way: data, until nodes are more than half. */
+/* The class that gives way: data, until nodes are more than half; with holders, until nodes are all
+ * that there is. */
 static enum ssd_class class_to_evict(const struct ssd *ssd)
 {
         if (!ssd->oldest[SSD_DATA])
                 return SSD_NODES;
         if (!ssd->oldest[SSD_NODES])
                 return SSD_DATA;
+        if (ssd->holders > 0)
+                return SSD_DATA;
         return ssd->charged[SSD_NODES] > ssd->bytes_max / 2 ? SSD_NODES : SSD_DATA;
+}
+
+void ssd_hold_nodes(struct ssd *ssd)
+{
+        pthread_mutex_lock(&ssd->mutex);
+        ssd->holders++;
+        pthread_mutex_unlock(&ssd->mutex);
+}
+
+void ssd_release_nodes(struct ssd *ssd)
+{
+        pthread_mutex_lock(&ssd->mutex);
+        assert(ssd->holders > 0);
+        if (--ssd->holders == 0)
+                ssd->held_lost = false;
+        pthread_mutex_unlock(&ssd->mutex);
+}
+
+/* The limit goes before the promise: a tree that is larger than it is not all there offline. */
+static void tell_lost(struct ssd *ssd)
+{
+        if (ssd->holders == 0 || ssd->held_lost)
+                return;
+        ssd->held_lost = true;
+        log_line(
+            ssd->env->log, LOG_WARN, "fetch",
+            "the tree nodes of what is mounted are more than the cache %s may hold: some paths "
+            "will not be found while their store does not answer; a larger ssd-max helps",
+            ssd->dir);
 }
 
 /* Take the oldest segment out of sight; NULL: there is none. Its bytes count until its file is
@@ -96,6 +132,8 @@ static struct ssd_segment *kill_oldest(struct ssd *ssd)
 
         if (!segment)
                 return NULL;
+        if (class == SSD_NODES)
+                tell_lost(ssd);
         ssd->oldest[class] = segment->next;
         if (!segment->next)
                 ssd->newest[class] = NULL;

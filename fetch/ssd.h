@@ -5,7 +5,9 @@
  * it cannot write, it does without.
  *
  * Segments are evicted whole, oldest first. Tree nodes have segments of their own, which stay as
- * long as they are no more than half of the limit. The index is in RAM, and built again at opening
+ * long as they are no more than half of the limit; and while someone holds them (a workspace that
+ * is mounted, and has to find its paths also without its store) as long as the limit allows: then
+ * everything else gives way first. The index is in RAM, and built again at opening
  * from the footers of sealed segments and by walking the records of others. Thread-safe; calls that
  * read or write block on the disk: for pool threads. */
 #ifndef HIF_FETCH_SSD_H
@@ -31,6 +33,9 @@ void ssd_drop(struct ssd *ssd, enum fetch_kind kind, const struct hif_hash *hash
 /* Keep it if possible. */
 void ssd_put(struct ssd *ssd, enum fetch_kind kind, const struct hif_hash *hash,
              struct span content);
+/* Hold the tree nodes, those to come included; nests. Release as often. */
+void ssd_hold_nodes(struct ssd *ssd);
+void ssd_release_nodes(struct ssd *ssd);
 /* Of all segment files. */
 uint64_t ssd_bytes(struct ssd *ssd);
 

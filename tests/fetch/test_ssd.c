@@ -271,6 +271,38 @@ static void nodes_outlive_blobs(void **state)
         texpect(t, ssd_hits, read);
 }
 
+/* What is mounted keeps its nodes, also when they are more than half of the limit: blobs give way. */
+static void held_nodes_stay_beyond_half(void **state)
+{
+        struct tfetch *t = *state;
+        struct hif_hash root = tput_tree(t, "", 4000, 10, NULL);
+        struct fetch_nodes_blocking nodes;
+        uint64_t count, read, bytes;
+
+        tfetch_restart(t);
+        fetch_nodes_blocking_init(&nodes, t->origin);
+        assert_int_equal(tree_touch(&nodes.source, &root, span_str(""), span_str(""), 10000),
+                         HIF_OK);
+        fetch_quiesce(t->fetch);
+        read = fetch_stats(t->fetch).store_nodes;
+        bytes = fetch_stats(t->fetch).ssd_bytes;
+        t->config.ssd_max = bytes * 5 / 4; /* from now on, nodes are four fifths of it */
+        tfetch_restart(t);
+        for (size_t i = 0; i < 40; i++) {
+                struct fetch_want want = tput_blob(t, i, (size_t)bytes / 16);
+
+                get_all(t, &want, 1);
+                assert_true(fetch_stats(t->fetch).ssd_bytes <= t->config.ssd_max);
+        }
+        tfetch_restart(t);
+        fetch_nodes_blocking_init(&nodes, t->origin);
+        assert_int_equal(tree_touch(&nodes.source, &root, span_str(""), span_str(""), 10000),
+                         HIF_OK);
+        assert_int_equal(tree_count(&nodes.source, &root, &count), HIF_OK);
+        texpect(t, store_nodes, 0);
+        texpect(t, ssd_hits, read);
+}
+
 /* A full disk costs the tier, not the answer. */
 static void full_disk_is_survived(void **state)
 {
@@ -353,6 +385,7 @@ int main(void)
             TEST(power_cut_leaves_a_usable_cache),
             TEST(limit_holds_under_random_load),
             TEST(nodes_outlive_blobs),
+            TEST(held_nodes_stay_beyond_half),
             TEST(full_disk_is_survived),
             TEST(failing_file_calls_cost_only_the_tier),
             cmocka_unit_test(second_user_is_refused),
