@@ -107,7 +107,6 @@ static void nothing_says_what_was_tried(void **state)
 {
         struct taws *aws = *state;
 
-        taws_set(aws, "AWS_EC2_METADATA_DISABLED", "true");
         refuses(aws, "AWS_ACCESS_KEY_ID is not set");
         refuses(aws, "there is no profile \"default\"");
         refuses(aws, "name a profile of ");

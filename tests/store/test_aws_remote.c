@@ -114,7 +114,6 @@ static int setup(void **state)
         pthread_mutex_init(&r->mutex, NULL);
         r->server = thttp_new(answer, r);
         assert_non_null(r->server);
-        taws_set(r->aws, "AWS_EC2_METADATA_DISABLED", "true");
         *state = r;
         return 0;
 }
