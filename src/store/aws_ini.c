@@ -250,6 +250,29 @@ static enum hif_err parse(struct aws_ini *ini, const char *path, struct hif_why 
         return err;
 }
 
+enum hif_err aws_ini_parse(const char *name, struct span text, struct aws_ini **out,
+                           struct hif_why *why)
+{
+        struct aws_ini *ini = calloc(1, sizeof(*ini));
+        enum hif_err err = HIF_ENOMEM;
+
+        if (ini)
+                ini->text = malloc(text.size + 1);
+        if (ini && ini->text) {
+                if (text.size > 0)
+                        memcpy(ini->text, text.data, text.size);
+                ini->text[text.size] = '\0';
+                ini->size = text.size;
+                ini->found = true;
+                err = parse(ini, name, why);
+        }
+        if (err == HIF_OK)
+                *out = ini;
+        else
+                aws_ini_free(ini);
+        return err;
+}
+
 /* Its content; whether it is there and who may read it go to ini. */
 static enum hif_err read_open(struct env *env, int fd, struct aws_ini *ini)
 {

@@ -14,6 +14,7 @@
 #ifndef HIF_STORE_AWS_INI_H
 #define HIF_STORE_AWS_INI_H
 
+#include "base/buf.h"
 #include "base/env.h"
 #include "base/err.h"
 
@@ -32,6 +33,9 @@ struct aws_ini; /* opaque; a file in memory */
  * reading. A file with secrets in it that others may read is logged as a warning. */
 HIF_MUST_USE enum hif_err aws_ini_read(struct env *env, const char *path, struct aws_ini **out,
                                        struct hif_why *why);
+/* The same of bytes in memory, which `name` stands for in sentences. */
+HIF_MUST_USE enum hif_err aws_ini_parse(const char *name, struct span text, struct aws_ini **out,
+                                        struct hif_why *why);
 void aws_ini_free(struct aws_ini *ini); /* NULL is fine */
 
 bool aws_ini_found(const struct aws_ini *ini); /* the file is there */

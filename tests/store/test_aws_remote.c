@@ -137,6 +137,25 @@ static void set_url(struct remote *r, const char *name, const char *path)
         taws_set(r->aws, name, url);
 }
 
+static unsigned asked(struct remote *r)
+{
+        unsigned count;
+
+        pthread_mutex_lock(&r->mutex);
+        count = r->count;
+        pthread_mutex_unlock(&r->mutex);
+        return count;
+}
+
+/* From now on: this status for the first so many requests of all. */
+static void fail_first(struct remote *r, unsigned count, int status)
+{
+        pthread_mutex_lock(&r->mutex);
+        r->fail_first = count;
+        r->fail_status = status;
+        pthread_mutex_unlock(&r->mutex);
+}
+
 static struct aws_creds *open_creds(struct remote *r)
 {
         struct aws_creds *creds = NULL;
@@ -237,7 +256,7 @@ static void container_has_to_be_near(void **state)
         }
         taws_set(r->aws, "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "no-slash");
         refuses(r, "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI has to start");
-        assert_int_equal(r->count, 0);
+        assert_int_equal(asked(r), 0);
 }
 
 /* What may be over in a moment is tried again; what is refused is not. */
@@ -246,16 +265,14 @@ static void container_errors_are_repeated(void **state)
         struct remote *r = *state;
 
         set_url(r, "AWS_CONTAINER_CREDENTIALS_FULL_URI", "/");
-        r->fail_first = 2;
-        r->fail_status = 500;
+        fail_first(r, 2, 500);
         gives(r, "KEY3", "token");
-        r->fail_first = 1000;
-        r->fail_status = 404;
+        fail_first(r, 1000, 404);
         refuses(r, "HTTP status 404");
-        assert_int_equal(r->count, 4);
-        r->fail_status = 0;
+        assert_int_equal(asked(r), 4);
+        fail_first(r, 1000, 0);
         refuses(r, "the container's credentials endpoint does not answer");
-        assert_int_equal(r->count, 7);
+        assert_int_equal(asked(r), 7);
 }
 
 /* --- instance metadata --- */
@@ -279,16 +296,14 @@ static void imds_absent_is_told(void **state)
         struct remote *r = *state;
 
         refuses(r, "AWS_EC2_METADATA_DISABLED is true");
-        assert_int_equal(r->count, 0);
+        assert_int_equal(asked(r), 0);
         taws_set(r->aws, "AWS_EC2_METADATA_DISABLED", NULL);
         taws_set(r->aws, "AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1:1");
         refuses(r, "no instance metadata at http://127.0.0.1:1: ");
         set_url(r, "AWS_EC2_METADATA_SERVICE_ENDPOINT", "");
-        r->fail_first = 1;
-        r->fail_status = 403;
+        fail_first(r, 1, 403);
         refuses(r, "the instance metadata service answers with status 403");
-        r->fail_first = 1000;
-        r->fail_status = 500;
+        fail_first(r, 1000, 500);
         refuses(r, "status 500");
 }
 
@@ -313,8 +328,7 @@ static void web_identity_is_exchanged(void **state)
                             "Action=AssumeRoleWithWebIdentity&Version=2011-06-15&RoleArn="
                             "arn%3Aaws%3Aiam%3A%3A1%3Arole%2Fx&RoleSessionName=me&"
                             "WebIdentityToken=header.payload%2B%2F%3D");
-        r->fail_first = 1000;
-        r->fail_status = 400;
+        fail_first(r, 1000, 400);
         refuses(r, "STS refuses with AccessDenied (HTTP status 400)");
         free(file);
 }
@@ -369,7 +383,7 @@ static void role_is_taken_on_with_other_keys(void **state)
         assert_null(strstr(r->last_head, "x-amz-security-token"));
         taws_set(r->aws, "AWS_PROFILE", "twice");
         gives(r, "STS", "a&b");
-        assert_int_equal(r->count, 3);
+        assert_int_equal(asked(r), 3);
         assert_non_null(strstr(r->last_body, "RoleArn=arn%3Ay&RoleSessionName=me&"
                                              "DurationSeconds=900"));
         head_has(r, "Credential=STS/");
@@ -407,12 +421,11 @@ static void role_failures_are_told(void **state)
                 taws_config(r->aws, text);
                 refuses(r, cases[i][1]);
         }
-        assert_int_equal(r->count, 0);
+        assert_int_equal(asked(r), 0);
         taws_config(r->aws, "[profile p]\nrole_arn = a\nsource_profile = p\n"
                             "aws_access_key_id = K\naws_secret_access_key = " SECRET "\n");
         set_url(r, "AWS_ENDPOINT_URL_STS", "");
-        r->fail_first = 1000;
-        r->fail_status = 403;
+        fail_first(r, 1000, 403);
         refuses(r, "the role of profile \"p\": STS refuses with AccessDenied (HTTP status 403)");
 }
 
@@ -544,10 +557,7 @@ static void failing_renewal_is_told_at_the_end(void **state)
         set_url(r, "AWS_CONTAINER_CREDENTIALS_FULL_URI", "/");
         creds = open_creds(r);
         assert_int_equal(wait_key(creds, &key, &why), HIF_OK);
-        pthread_mutex_lock(&r->mutex);
-        r->fail_first = 1000000;
-        r->fail_status = 403;
-        pthread_mutex_unlock(&r->mutex);
+        fail_first(r, 1000000, 403);
         for (int i = 0; i < 1000; i++) {
                 err = aws_creds_peek(creds, &key, &why);
                 if (err == HIF_EDENIED)
@@ -556,7 +566,7 @@ static void failing_renewal_is_told_at_the_end(void **state)
         }
         assert_int_equal(err, HIF_EDENIED);
         assert_non_null(strstr(why.text, "HTTP status 403"));
-        assert_true(r->count < 20); /* with pauses */
+        assert_true(asked(r) < 20); /* with pauses */
         pthread_mutex_lock(&r->mutex);
         r->fail_first = 0;
         r->life_s = 100;
@@ -595,8 +605,7 @@ static void waiting_is_ended_by_wake(void **state)
         struct aws_key key = {0};
         struct hif_why why = {0};
 
-        r->fail_first = 1;
-        r->fail_status = 403;
+        fail_first(r, 1, 403);
         set_url(r, "AWS_CONTAINER_CREDENTIALS_FULL_URI", "/");
         taws_load(r->aws);
         assert_int_equal(aws_creds_new(&r->aws->env, &r->aws->settings, &r->aws->vars, wake, &woken,
