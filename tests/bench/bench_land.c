@@ -54,7 +54,7 @@ struct writer {
 static void fail(const char *what, enum hif_err err, const struct hif_why *why)
 {
         fprintf(stderr, "bench_land: %s: %s: %s\n", what, hif_err_name(err), why ? why->text : "");
-        exit(1);
+        _exit(1); /* the other writers are at work */
 }
 
 static uint64_t now_us(struct bench *b)

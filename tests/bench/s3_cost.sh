@@ -5,7 +5,7 @@
 #
 # Between hif and the server is the fault proxy, which counts, and adds 50 ms to each request (and to each new
 # connection). Round trips are the longest chain of requests that began after another was answered (tests/s3/counts.h).
-# Prints a table for docs/benchmarks.md, and fails when a bound is missed.
+# Prints a table for docs/benchmarks.md, and fails when a bound is missed. TRACE=on: each request to standard error.
 set -euo pipefail
 
 build=${1:?usage: s3_cost.sh BUILD-DIRECTORY [LATENCY-MS]}
@@ -31,7 +31,7 @@ finish() {
 trap finish EXIT
 
 . "$(dirname "$0")/../../integration/s3/proxy.sh"
-proxy_start "$s3fault" "latency $latency"
+proxy_start "$s3fault" "latency $latency" "trace ${TRACE:-off}"
 
 bound() { # bound WHAT VALUE LIMIT
 	[ "$2" -le "$3" ] && return
@@ -48,6 +48,7 @@ header() {
 cost() {
 	local what=$1 start stats
 	shift
+	[ -z "${TRACE:-}" ] || echo "--- $what" >&2
 	proxy_say reset >/dev/null
 	start=${EPOCHREALTIME/./}
 	"$@" >"$work/out"

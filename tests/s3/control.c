@@ -113,6 +113,14 @@ static bool say_dialect(struct s3fault *proxy, const char *flags, char *reply)
         return say(reply, "ok");
 }
 
+static bool say_trace(struct s3fault *proxy, const char *text, char *reply)
+{
+        if (strcmp(text, "on") != 0 && strcmp(text, "off") != 0)
+                return refuse(reply, "error: trace on, or trace off");
+        __atomic_store_n(&proxy->relay.trace, strcmp(text, "on") == 0, __ATOMIC_RELAXED);
+        return say(reply, "ok");
+}
+
 bool s3fault_say(struct s3fault *proxy, const char *line, char reply[S3FAULT_REPLY_MAX])
 {
         char copy[2 * FAULT_MATCH_MAX];
@@ -132,6 +140,8 @@ bool s3fault_say(struct s3fault *proxy, const char *line, char reply[S3FAULT_REP
                 return say_latency(proxy, words[1], reply);
         if (count == 2 && strcmp(verb, "dialect") == 0)
                 return say_dialect(proxy, words[1], reply);
+        if (count == 2 && strcmp(verb, "trace") == 0)
+                return say_trace(proxy, words[1], reply);
         if (count == 2 &&
             (strcmp(verb, "hits") == 0 || strcmp(verb, "release") == 0 || strcmp(verb, "del") == 0))
                 return say_about_rule(proxy, verb, words[1], reply);
@@ -148,5 +158,5 @@ bool s3fault_say(struct s3fault *proxy, const char *line, char reply[S3FAULT_REP
                 return true;
         }
         return refuse(reply, "error: add, chance, del, clear, hits, release, latency, dialect, "
-                             "stats or reset");
+                             "trace, stats or reset");
 }

@@ -322,6 +322,13 @@ static bool meet_fault(struct exchange *exchange, struct request *request)
         }
 }
 
+static void trace(const struct exchange *exchange, const struct request *request)
+{
+        if (__atomic_load_n(&exchange->relay->trace, __ATOMIC_RELAXED))
+                fprintf(stderr, "%4lu %s %s\n", (unsigned long)request->trip.number,
+                        request->method, request->target);
+}
+
 bool exchange_run(struct exchange *exchange)
 {
         struct counts *counts = &exchange->relay->counts;
@@ -332,6 +339,7 @@ bool exchange_run(struct exchange *exchange)
         if (!read_request(exchange, &request))
                 return false;
         request.trip = counts_request(counts, request.method);
+        trace(exchange, &request);
         goes_on = add_latency(exchange) && meet_fault(exchange, &request);
         free(request.held);
         counts_bytes(counts, exchange->client.received - in, exchange->client.sent - out);

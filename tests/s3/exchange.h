@@ -22,6 +22,7 @@ struct relay {
         uint32_t
             latency_ms;   /* atomic: added to each request, and once more to a connection's first */
         unsigned dialect; /* atomic */
+        bool trace;       /* atomic: each request to standard error */
 };
 
 /* A client's connection and ours to the server, which is opened when the first request is

@@ -16,6 +16,7 @@
  *      release ID            what a rule holds goes on
  *      latency MS            for each request, and once more for each connection
  *      dialect FLAGS         q, c, e (exchange.h), or "-" for none
+ *      trace on | trace off  each request to standard error: its trip, method, target
  *      stats | reset         counts (counts.h) as JSON; set to 0
  *
  *      ACTION [ARG]          what happens                             did the server apply it?

@@ -404,6 +404,7 @@ static void nonsense_is_refused(void **state)
             "",           "ad",          "add PUT /b 0 1",         "add PUT /b 0 1 vanish",
             "hits 9",     "release x",   "add PUT /b 0 x reset",   "chance PUT /b 101 reset",
             "latency -1", "dialect qxc", "add PUT /b 0 1 delay x", "del 1",
+            "trace x",
         };
         struct fixture *f = *state;
         char reply[S3FAULT_REPLY_MAX];
