@@ -26,6 +26,9 @@ struct landing {
         enum hif_err err;
 };
 
+/* More than this are not worth asking for ahead. */
+#define HINTED_NODES_MAX 256
+
 #define FROM_HOOKS(ptr) ((struct landing *)((char *)(ptr)-offsetof(struct landing, hooks)))
 
 /* --- the intent --- */
@@ -113,6 +116,44 @@ static void apply_move(void *arg)
                                      sizeof(values) / sizeof(values[0]));
 }
 
+/* The way to the new tree is along nodes that the slot lists: ask for them together, or they come
+ * one after the other, a round trip each. Where this fails, they do. */
+static void hint_new_nodes(const struct landing *landing, struct fetch_hints *hints)
+{
+        struct fetch_want wants[HINTED_NODES_MAX];
+        struct slot_read read;
+        size_t count = 0;
+
+        if (project_slot(&landing->workspace->project, landing->result.position, true, &read,
+                         NULL) != HIF_OK)
+                return;
+        for (uint32_t i = 0; i < read.slot.object_count && count < HINTED_NODES_MAX; i++)
+                if (read.slot.objects[i].kind == SLOT_NODE)
+                        wants[count++] = (struct fetch_want){.kind = FETCH_NODE,
+                                                             .hash = read.slot.objects[i].hash};
+        fetch_hint(hints, wants, count);
+        slot_read_free(&read);
+}
+
+static enum hif_err plan_move(struct landing *landing, const struct vfs_base *to,
+                              struct vfs_move **out, struct hif_why *why)
+{
+        struct workspace *workspace = landing->workspace;
+        struct fetch_hints *hints = NULL;
+        enum hif_err err = HIF_OK;
+
+        if (!workspace->store->local)
+                err = fetch_hints_new(workspace->origin, &hints);
+        if (err == HIF_OK && hints)
+                hint_new_nodes(landing, hints);
+        if (err == HIF_OK)
+                err = vfs_move_plan(&landing->work.snapshot, landing->work.expanded,
+                                    landing->work.expanded_count, &landing->work.nodes.source, to,
+                                    out, why);
+        fetch_hints_free(hints);
+        return err;
+}
+
 /* The landing is made; what is left is our own bookkeeping, which a later run can do as well. */
 static enum hif_err move_on(struct landing *landing, struct hif_why *why)
 {
@@ -126,9 +167,7 @@ static enum hif_err move_on(struct landing *landing, struct hif_why *why)
         if (landing->result.already_landed && landing->have_intent)
                 landing->work.snapshot.seq = landing->intent_seq;
         env_random(&workspace->daemon->cli->env, moving.session.bytes, SESSION_ID_SIZE);
-        err = vfs_move_plan(&landing->work.snapshot, landing->work.expanded,
-                            landing->work.expanded_count, &landing->work.nodes.source, &to,
-                            &moving.move, why);
+        err = plan_move(landing, &to, &moving.move, why);
         if (err != HIF_OK)
                 return err;
         loop_call(workspace->loop, apply_move, &moving);
