@@ -119,18 +119,16 @@ enum hif_err slot_object_elements_get(struct span bytes, uint32_t count, struct 
 
 /*      0   4   "HIFI"
  *      4   1   version, 1
- *      5   1   kind: 1 paths, 2 objects, 3 members
+ *      5   1   kind: 1 paths, 2 objects, 3 members, 4 changes (proposal.c)
  *      6   2   zero
  *      8   4   count
  *     12   ..  count elements, to the end
  */
 #define LIST_VERSION 1
 
-enum list_kind { LIST_PATHS = 1, LIST_OBJECTS = 2, LIST_MEMBERS = 3 };
-
 static const char list_magic[4] = "HIFI";
 
-static void put_list_header(struct buf *out, enum list_kind kind, uint32_t count)
+void landing_list_header_put(struct buf *out, enum list_kind kind, uint32_t count)
 {
         buf_put(out, list_magic, sizeof(list_magic));
         buf_put_u8(out, LIST_VERSION);
@@ -139,7 +137,7 @@ static void put_list_header(struct buf *out, enum list_kind kind, uint32_t count
         buf_put_u32(out, count);
 }
 
-static enum hif_err get_list_header(struct reader *rd, enum list_kind kind, uint32_t *count)
+enum hif_err landing_list_header_get(struct reader *rd, enum list_kind kind, uint32_t *count)
 {
         struct span magic = rd_span(rd, sizeof(list_magic));
         uint8_t version = rd_u8(rd), got = rd_u8(rd);
@@ -158,7 +156,7 @@ static enum hif_err get_list_header(struct reader *rd, enum list_kind kind, uint
 
 void slot_paths_put(struct buf *out, const struct slot_path *paths, uint32_t count)
 {
-        put_list_header(out, LIST_PATHS, count);
+        landing_list_header_put(out, LIST_PATHS, count);
         slot_path_elements_put(out, paths, count);
 }
 
@@ -167,7 +165,7 @@ enum hif_err slot_paths_get(struct span stored, struct arena *arena, struct slot
 {
         struct reader rd = rd_open(stored);
         uint32_t n;
-        enum hif_err err = get_list_header(&rd, LIST_PATHS, &n);
+        enum hif_err err = landing_list_header_get(&rd, LIST_PATHS, &n);
 
         if (!err)
                 err = slot_path_elements_get(rd_span(&rd, rd_left(&rd)), n, arena, paths);
@@ -178,7 +176,7 @@ enum hif_err slot_paths_get(struct span stored, struct arena *arena, struct slot
 
 void slot_objects_put(struct buf *out, const struct slot_object *objects, uint32_t count)
 {
-        put_list_header(out, LIST_OBJECTS, count);
+        landing_list_header_put(out, LIST_OBJECTS, count);
         slot_object_elements_put(out, objects, count);
 }
 
@@ -187,7 +185,7 @@ enum hif_err slot_objects_get(struct span stored, struct arena *arena, struct sl
 {
         struct reader rd = rd_open(stored);
         uint32_t n;
-        enum hif_err err = get_list_header(&rd, LIST_OBJECTS, &n);
+        enum hif_err err = landing_list_header_get(&rd, LIST_OBJECTS, &n);
 
         if (!err)
                 err = slot_object_elements_get(rd_span(&rd, rd_left(&rd)), n, arena, objects);
@@ -198,7 +196,7 @@ enum hif_err slot_objects_get(struct span stored, struct arena *arena, struct sl
 
 void slot_members_put(struct buf *out, const struct slot_member *members, uint32_t count)
 {
-        put_list_header(out, LIST_MEMBERS, count);
+        landing_list_header_put(out, LIST_MEMBERS, count);
         slot_member_elements_put(out, members, count);
 }
 
@@ -207,7 +205,7 @@ enum hif_err slot_members_get(struct span stored, struct arena *arena, struct sl
 {
         struct reader rd = rd_open(stored);
         uint32_t n;
-        enum hif_err err = get_list_header(&rd, LIST_MEMBERS, &n);
+        enum hif_err err = landing_list_header_get(&rd, LIST_MEMBERS, &n);
 
         if (!err)
                 err = slot_member_elements_get(rd_span(&rd, rd_left(&rd)), n, arena, members);

@@ -23,6 +23,12 @@ HIF_MUST_USE enum hif_err slot_member_elements_get(struct span bytes, uint32_t c
 HIF_MUST_USE enum hif_err slot_refused_elements_get(struct span bytes, struct arena *arena,
                                                     struct slot_refused **refused, uint32_t *count);
 
+/* The header of a LIST object; its elements follow, to the end. HIF_ECORRUPT, HIF_EUNSUPPORTED. */
+enum list_kind { LIST_PATHS = 1, LIST_OBJECTS = 2, LIST_MEMBERS = 3, LIST_CHANGES = 4 };
+void landing_list_header_put(struct buf *out, enum list_kind kind, uint32_t count);
+HIF_MUST_USE enum hif_err landing_list_header_get(struct reader *rd, enum list_kind kind,
+                                                  uint32_t *count);
+
 /* The first SLOT_GOAL_MAX bytes, not ending within a UTF-8 sequence. */
 struct span slot_goal_cut(struct span goal);
 

@@ -132,6 +132,21 @@ struct layout_key layout_list(const struct layout *layout, const struct hif_hash
         return key_of_hash(layout, "lists", hash, "");
 }
 
+struct layout_key layout_proposal(const struct layout *layout, const uint8_t *landing_id)
+{
+        char hex[SESSION_ID_HEX_SIZE];
+        struct session_id id; /* of the same size, and written alike */
+
+        memcpy(id.bytes, landing_id, SESSION_ID_SIZE);
+        session_id_to_hex(&id, hex);
+        return key_of(layout, "proposals/%s", hex);
+}
+
+struct layout_key layout_proposals(const struct layout *layout)
+{
+        return key_of(layout, "proposals/");
+}
+
 static const char *window_folder(enum window_kind kind)
 {
         switch (kind) {

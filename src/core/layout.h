@@ -9,6 +9,7 @@
  *                            blobs/{hh}/{hash}
  *                            packs/{hh}/{hash}
  *                            lists/{hh}/{hash}
+ *                            proposals/{landing id}
  *                            segments/{start:012}  bloom-index/level-{1,2,3}/{start:012}
  *                            hash-index/{start:012}
  */
@@ -48,6 +49,9 @@ struct layout_key layout_node(const struct layout *layout, const struct hif_hash
 struct layout_key layout_blob(const struct layout *layout, const struct hif_hash *hash);
 struct layout_key layout_pack(const struct layout *layout, const struct hif_hash *hash);
 struct layout_key layout_list(const struct layout *layout, const struct hif_hash *hash);
+/* landing_id: 16 bytes. And the prefix of all of them. */
+struct layout_key layout_proposal(const struct layout *layout, const uint8_t *landing_id);
+struct layout_key layout_proposals(const struct layout *layout);
 /* A derived record, and what the keys of all of its kind start with. */
 struct layout_key layout_window(const struct layout *layout, enum window_kind kind, uint64_t start);
 struct layout_key layout_windows(const struct layout *layout, enum window_kind kind);

@@ -8,11 +8,13 @@
 #ifndef HIF_LAND_BATCH_H
 #define HIF_LAND_BATCH_H
 
+#include "core/proposal.h"
 #include "land/internal.h"
 
 /* --- line.c: what landings of one process have in common --- */
 
 #define RECENT_SLOTS 64u /* the last slots, kept: most scans and bases need no others */
+#define USELESS_MAX  64u
 
 /* Nodes that were made and are in no store yet: the trees between two members of a batch never get
  * there. A source in front of another one. */
@@ -44,6 +46,8 @@ struct land_line {
         uint64_t newest;
         bool any;  /* there is one */
         bool ours; /* this line has won it: most likely nobody has followed yet */
+        uint8_t useless[USELESS_MAX][LANDING_ID_SIZE]; /* proposals that nobody can land: a ring */
+        size_t useless_count;
 };
 
 /* NULL: not kept. Borrowed until RECENT_SLOTS later ones were learned. */
@@ -67,7 +71,8 @@ struct entrant {
         struct land_member *member;
         struct land *land;
         enum entrant_state state;
-        bool pending; /* the slot of its intent may still arrive */
+        bool pending;                    /* the slot of its intent may still arrive */
+        const struct proposal *proposal; /* NULL: it lands of its own */
         uint32_t tries, tries_max;
         struct landing_tag tag;
         uint8_t landing_id[LANDING_ID_SIZE];
@@ -79,15 +84,24 @@ struct entrant {
         enum hif_err saved;
 };
 
+enum commit_mode {
+        COMMIT_LAND,
+        COMMIT_CHECK,   /* decide, write nothing */
+        COMMIT_RESOLVE, /* look, and send what an intent holds; no landing of ours is HIF_ENOENT */
+        COMMIT_LOOK,    /* look only: the same */
+        COMMIT_ONCE,    /* one slot: whoever is not decided by then gets HIF_ELOST */
+};
+
 struct commit {
         struct land_line *line;
         const struct land_batch *batch;
         struct env *env;
         struct entrant *entrants;
         size_t count;
-        bool check_only, resolve_only;
-        bool sure; /* look whether the newest slot that is known is the tail */
-        bool lost; /* the last try; the winner is the newest that the line knows */
+        enum commit_mode mode;
+        struct land_hooks *hooks; /* of one of them, for waiting */
+        bool sure;                /* look whether the newest slot that is known is the tail */
+        bool lost;                /* the last try; the winner is the newest that the line knows */
         struct hif_time now;
         struct known_set known; /* nodes and lists that this run has stored */
         const struct slot_read *tail;
@@ -98,12 +112,18 @@ struct commit {
         uint64_t tree_entries;
 };
 
+void commit_batch(const struct land_batch *batch, enum commit_mode mode);
+
 /* decide.c: for all entrants that wait, LANDS, CONFLICTS or NOTHING; or DONE, with an error of its
  * own. Fills `landing`, `tree`, and the made nodes. */
 void batch_decide(struct commit *c);
 /* Those that conflict, or change nothing, are told so, against the tree of `against`; landings of a
  * slot `own` that was just won are named with the others. */
 void batch_tell_deferred(struct commit *c, const struct slot_read *against);
+/* A slot has refused it before, at out->position: told against that. */
+void batch_tell_refused(struct commit *c, struct entrant *entrant);
+/* It does not land in this turn's slot, which has to say so. */
+bool entrant_is_refused(const struct entrant *entrant);
 void entrant_finish(struct entrant *entrant, enum hif_err err);
 
 /* build.c: the slot's bytes for those who land, and what has to be stored before it. */
@@ -119,6 +139,10 @@ HIF_MUST_USE enum hif_err batch_build(struct commit *c, struct batch_built *out,
                                       struct hif_why *why);
 HIF_MUST_USE enum hif_err batch_stored(struct commit *c, struct batch_built *built,
                                        struct hif_why *why);
+
+/* propose.c: carry a proposal of an earlier run through. As land_resolve. */
+HIF_MUST_USE enum hif_err propose_again(struct land *land, const struct land_intent *intent,
+                                        struct land_result *out, struct hif_why *why);
 
 /* record.c: the session's record, with the hashes that its operations ended up with. */
 HIF_MUST_USE enum hif_err record_put(struct land *land, const struct land_change *changes,

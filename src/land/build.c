@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #define BLOOM_BYTES_MAX (16u << 10) /* in a slot of 64 KiB */
+#define OTHERS_AHEAD_MS 300000u
 
 void batch_built_free(struct batch_built *built)
 {
@@ -127,6 +128,12 @@ static enum hif_err content_of_changes(struct build *build, const struct entrant
 {
         struct land *land = entrant->land;
         enum hif_err err = HIF_OK;
+
+        if (entrant->proposal) {
+                for (uint32_t i = 0; i < entrant->proposal->object_count && err == HIF_OK; i++)
+                        err = objects_add(&build->objects, &entrant->proposal->objects[i]);
+                return err;
+        }
 
         for (size_t i = 0; i < land->merge.count && err == HIF_OK; i++) {
                 const struct touched *item = land->merge.items[i];
@@ -252,6 +259,8 @@ static enum hif_err fill_bloom(struct build *build)
         /* Every path that was looked at, ancestors included, is more than will be put in. */
         for (size_t i = 0; i < build->c->landing_count; i++)
                 items += build->c->landing[i]->land->merge.count;
+        if (items == 0)
+                return HIF_OK;
         if (items * BLOOM_BITS_PER_ITEM / 8 > BLOOM_BYTES_MAX) {
                 slot->bloom_absent = true;
                 return HIF_OK;
@@ -292,6 +301,10 @@ static enum hif_err put_records(struct build *build)
         for (size_t i = 0; i < c->landing_count && err == HIF_OK; i++) {
                 struct entrant *entrant = c->landing[i];
 
+                if (entrant->proposal) {
+                        entrant->session_object = entrant->proposal->session_object;
+                        continue;
+                }
                 err = record_put(entrant->land, entrant->member->changes, entrant->member->count,
                                  build->out->puts, &entrant->session_object, build->why);
         }
@@ -314,14 +327,20 @@ static struct slot_member describe(const struct commit *c, const struct entrant 
         return member;
 }
 
-/* One landing is told in the slot itself, several in their members. */
+/* One landing is told in the slot itself, several in their members. So is one proposal: who has
+ * read it finds it by its landing id, while the slot's own says who has written the slot. */
 static enum hif_err fill_landings(struct build *build)
 {
         struct commit *c = build->c;
         struct slot *slot = &build->out->slot;
         struct slot_member only;
 
-        if (c->landing_count == 1) {
+        if (c->landing_count == 0) {
+                slot->kind = SLOT_VOID;
+                slot->base_position = c->tail->slot.position;
+                return HIF_OK;
+        }
+        if (c->landing_count == 1 && !c->landing[0]->proposal) {
                 only = describe(c, c->landing[0]);
                 slot->kind = SLOT_LANDING;
                 slot->tag = only.tag;
@@ -340,6 +359,30 @@ static enum hif_err fill_landings(struct build *build)
         return slot->members ? HIF_OK : HIF_ENOMEM;
 }
 
+/* Proposals that this slot decides, and does not land. */
+static enum hif_err fill_refused(struct build *build)
+{
+        struct commit *c = build->c;
+        struct slot *slot = &build->out->slot;
+        struct slot_refused *list =
+            arena_zalloc(&build->out->arena, (c->count + 1) * sizeof(*list));
+
+        if (!list)
+                return HIF_ENOMEM;
+        for (size_t i = 0; i < c->count; i++) {
+                const struct entrant *entrant = &c->entrants[i];
+                struct slot_refused *refused = &list[slot->refused_count];
+
+                if (!entrant_is_refused(entrant))
+                        continue;
+                refused->session = entrant->land->session->id;
+                memcpy(refused->landing_id, entrant->landing_id, LANDING_ID_SIZE);
+                slot->refused_count++;
+        }
+        slot->refused = slot->refused_count > 0 ? list : NULL;
+        return HIF_OK;
+}
+
 static enum hif_err build(struct build *build)
 {
         struct commit *c = build->c;
@@ -356,6 +399,8 @@ static enum hif_err build(struct build *build)
                 err = put_records(build);
         if (err == HIF_OK)
                 err = fill_landings(build);
+        if (err == HIF_OK)
+                err = fill_refused(build);
         if (err != HIF_OK)
                 return err;
         slot->objects = build->objects.items;
@@ -365,13 +410,18 @@ static enum hif_err build(struct build *build)
         return err == HIF_OK ? puts_send(build->out->puts, build->why) : err;
 }
 
+/* Later than the slot before, and than the sessions in it; those of others only as far as their
+ * clocks can be right. */
 static hlc_t clock_of(const struct commit *c, uint64_t now_ns)
 {
-        hlc_t latest = 0;
+        hlc_t limit = hlc_next(0, now_ns / 1000000 + OTHERS_AHEAD_MS), latest = 0;
 
-        for (size_t i = 0; i < c->landing_count; i++)
-                if (c->landing[i]->land->session->updated > latest)
-                        latest = c->landing[i]->land->session->updated;
+        for (size_t i = 0; i < c->landing_count; i++) {
+                hlc_t updated = c->landing[i]->land->session->updated;
+
+                if (updated > latest && (!c->landing[i]->member->others || updated < limit))
+                        latest = updated;
+        }
         return hlc_merge(latest, c->tail->slot.hlc, now_ns / 1000000);
 }
 
@@ -381,7 +431,7 @@ enum hif_err batch_build(struct commit *c, struct batch_built *out, struct hif_w
         struct build state = {.c = c, .out = out, .why = why};
         enum hif_err err = HIF_ENOMEM;
 
-        assert(c->landing_count > 0);
+        _Static_assert(LAND_BATCH_MAX <= SLOT_REFUSED_MAX, "a batch fits a slot");
         *out = (struct batch_built){.slot = {.position = c->tail->slot.position + 1,
                                              .previous = c->tail->hash,
                                              .tree = c->tree,
@@ -392,7 +442,7 @@ enum hif_err batch_build(struct commit *c, struct batch_built *out, struct hif_w
         env_random(c->env, out->slot.landing_id, LANDING_ID_SIZE);
         if (out->puts) {
                 out->puts->project = c->line->project;
-                out->puts->hooks = c->landing[0]->land->hooks;
+                out->puts->hooks = c->hooks;
                 out->puts->known = &c->known;
                 err = build(&state);
         }
@@ -403,7 +453,7 @@ enum hif_err batch_build(struct commit *c, struct batch_built *out, struct hif_w
 enum hif_err batch_stored(struct commit *c, struct batch_built *built, struct hif_why *why)
 {
         enum hif_err err = puts_flush(built->puts, why);
-        struct land *first = c->landing[0]->land;
+        struct land *first = c->entrants[0].land;
 
         first->progress.objects_put += built->puts->objects_put;
         first->progress.bytes_put += built->puts->bytes_put;

@@ -8,7 +8,6 @@
 #include <stdlib.h>
 
 #define ATTEMPTS_DEFAULT 64u
-#define SKEW_MS_DEFAULT  300000u
 
 /* --- who is in it --- */
 
@@ -17,10 +16,11 @@ static bool waits(const struct entrant *entrant)
         return entrant->state == ENTRANT_WAITS;
 }
 
+/* Others' proposals are nothing to wait for. */
 static bool any_waits(const struct commit *c)
 {
         for (size_t i = 0; i < c->count; i++)
-                if (waits(&c->entrants[i]))
+                if (waits(&c->entrants[i]) && !c->entrants[i].member->others)
                         return true;
         return false;
 }
@@ -46,23 +46,6 @@ static void wait_again(struct commit *c)
         for (size_t i = 0; i < c->count; i++)
                 if (c->entrants[i].state != ENTRANT_DONE)
                         c->entrants[i].state = ENTRANT_WAITS;
-}
-
-static enum hif_err check_skew(const struct commit *c, const struct land *land, struct hif_why *why)
-{
-        struct land_hooks *hooks = land->hooks;
-        uint64_t limit_ms = hooks && hooks->skew_max_ms ? hooks->skew_max_ms : SKEW_MS_DEFAULT;
-        uint64_t ours = env_wall_ns(c->env), theirs, off_ms;
-
-        if (!hooks || !hooks->store_time || !hooks->store_time(hooks, &theirs))
-                return HIF_OK;
-        off_ms = (ours > theirs ? ours - theirs : theirs - ours) / 1000000;
-        if (off_ms <= limit_ms)
-                return HIF_OK;
-        return why_set(why, HIF_EINVAL,
-                       "this machine's clock is %" PRIu64 " s %s that of %s: set it, then land",
-                       off_ms / 1000, ours > theirs ? "ahead of" : "behind",
-                       store_url(land->project->store));
 }
 
 /* --- the tail --- */
@@ -107,12 +90,12 @@ static enum hif_err find_tail(struct commit *c, struct hif_why *why)
         struct slot_read first = {0}, tail = {0};
         enum hif_err err = HIF_OK;
 
-        if (kept && !c->sure && line->ours) {
+        if (kept && !c->sure && line->ours && c->mode != COMMIT_LOOK) {
                 c->tail = line_slot(line, line->newest);
                 return HIF_OK;
         }
         c->sure = true;
-        if (kept && c->lost) {
+        if (kept && (c->lost || c->mode == COMMIT_LOOK)) {
                 err = copy_slot(line->project, line_slot(line, known), &tail, why);
                 if (err == HIF_OK)
                         err = tail_follow(line->project, &tail, why);
@@ -143,7 +126,9 @@ static void look_for(struct commit *c, struct entrant *entrant)
         land->scan.line = NULL;
         if (err == HIF_OK && found)
                 entrant->pending = false;
-        if (err != HIF_OK || found)
+        if (err == HIF_OK && found && entrant->member->out->refused)
+                batch_tell_refused(c, entrant);
+        else if (err != HIF_OK || found)
                 entrant_finish(entrant, err);
 }
 
@@ -176,7 +161,7 @@ static bool must_replay(struct commit *c, struct entrant *entrant)
 {
         if (entrant->pending && entrant->member->intent->position <= c->tail->slot.position)
                 entrant->pending = false; /* its slot is taken, and not by us: it cannot arrive */
-        return entrant->pending && !c->check_only;
+        return entrant->pending;
 }
 
 static enum hif_err check_intent(struct commit *c, struct entrant *entrant, struct slot_read *sent,
@@ -211,7 +196,7 @@ static enum hif_err replay(struct commit *c, struct entrant *entrant, struct hif
         enum hif_err err = check_intent(c, entrant, &sent, &index, why);
 
         if (err == HIF_OK)
-                err = publish_slot(c->line->project, entrant->land->hooks, intent->position,
+                err = publish_slot(c->line->project, c->hooks, intent->position,
                                    buf_span(&intent->slot), intent->landing_id, true, &winner, &won,
                                    why);
         if (err == HIF_OK)
@@ -235,6 +220,8 @@ static void ask_to_save(struct commit *c, const struct batch_built *built)
         for (size_t i = 0; i < c->landing_count; i++) {
                 struct entrant *entrant = c->landing[i];
 
+                if (entrant->proposal)
+                        continue; /* its intent is the proposal */
                 entrant->intent = (struct land_intent){.tag = entrant->tag.id,
                                                        .session = entrant->land->session->id,
                                                        .position = built->slot.position,
@@ -270,6 +257,8 @@ static void saved(struct commit *c, bool go_on, bool *all)
         for (size_t i = 0; i < c->landing_count; i++) {
                 struct entrant *entrant = c->landing[i];
 
+                if (!entrant->member->to_save)
+                        continue;
                 if (!c->batch->save_wait && go_on)
                         entrant->member->saved = land_member_save(entrant->member);
                 entrant->member->to_save = NULL;
@@ -316,6 +305,7 @@ static void lost_slot(struct commit *c, struct slot_read *winner)
         struct hif_why why = {.text = ""};
 
         c->lost = true;
+        wait_again(c);
         for (size_t i = 0; i < c->landing_count; i++) {
                 struct entrant *entrant = c->landing[i];
 
@@ -332,7 +322,8 @@ static void lost_slot(struct commit *c, struct slot_read *winner)
                 finish_with(entrant, HIF_ELIMIT, &why);
         }
         line_learn(c->line, winner);
-        wait_again(c);
+        if (c->mode == COMMIT_ONCE)
+                finish_waiting(c, HIF_ELOST, &why);
 }
 
 /* Claim the slot: everything that it names is stored, and every intent is. */
@@ -345,9 +336,9 @@ static enum hif_err claim(struct commit *c, struct batch_built *built, struct hi
         if (LAND_MUTATION == MUTATE_HEAD_FIRST)
                 err = project_advance_head(c->line->project, &built->slot);
         if (err == HIF_OK)
-                err = publish_slot(c->line->project, c->landing[0]->land->hooks,
-                                   built->slot.position, buf_span(&built->bytes),
-                                   built->slot.landing_id, false, &winner, &won, why);
+                err = publish_slot(c->line->project, c->hooks, built->slot.position,
+                                   buf_span(&built->bytes), built->slot.landing_id, false, &winner,
+                                   &won, why);
         if (err != HIF_OK)
                 return err;
         count_try(c);
@@ -372,9 +363,9 @@ static void attempt(struct commit *c)
         }
         if (err == HIF_OK && all)
                 err = claim(c, &built, &why);
-        for (size_t i = 0; i < c->landing_count && err != HIF_OK; i++)
-                if (c->landing[i]->state == ENTRANT_LANDS)
-                        finish_with(c->landing[i], err, &why);
+        for (size_t i = 0; i < c->count && err != HIF_OK; i++)
+                if (c->entrants[i].state == ENTRANT_LANDS || entrant_is_refused(&c->entrants[i]))
+                        finish_with(&c->entrants[i], err, &why);
         wait_again(c);
         batch_built_free(&built);
 }
@@ -412,13 +403,21 @@ static void load_bases(struct commit *c)
         }
 }
 
+static bool any_refused(const struct commit *c)
+{
+        for (size_t i = 0; i < c->count; i++)
+                if (entrant_is_refused(&c->entrants[i]))
+                        return true;
+        return false;
+}
+
 static void decide_and_try(struct commit *c)
 {
         load_bases(c);
         batch_decide(c);
-        if (c->landing_count > 0 && c->check_only) {
+        if (c->landing_count > 0 && c->mode == COMMIT_CHECK) {
                 only_checked(c);
-        } else if (c->landing_count > 0) {
+        } else if (c->landing_count > 0 || any_refused(c)) {
                 attempt(c);
         } else if (!c->sure) {
                 c->sure = true; /* what is told has to hold against the tail */
@@ -451,22 +450,23 @@ static void turn(struct commit *c)
                         finish_with(entrant, err, &why);
                 return; /* the tail is another one now */
         }
-        if (!c->resolve_only)
-                decide_and_try(c);
-        else
+        if (c->mode == COMMIT_RESOLVE || c->mode == COMMIT_LOOK)
                 finish_waiting(c, HIF_ENOENT, &why);
+        else
+                decide_and_try(c);
 }
 
 static void run(struct commit *c)
 {
-        struct land_hooks *hooks = c->entrants[0].land->hooks;
+        const struct hif_why nothing = {.text = ""};
         uint32_t losses = 0;
 
         while (any_waits(c)) {
                 if (c->lost)
-                        land_pause(c->env, hooks, c->line->project->store->local, losses++);
+                        land_pause(c->env, c->hooks, c->line->project->store->local, losses++);
                 turn(c);
         }
+        finish_waiting(c, HIF_ELOST, &nothing);
 }
 
 static void enter(struct commit *c, struct land_member *member, struct entrant *entrant)
@@ -476,21 +476,28 @@ static void enter(struct commit *c, struct land_member *member, struct entrant *
 
         *entrant = (struct entrant){.member = member,
                                     .land = member->land,
-                                    .pending = member->intent != NULL && !c->check_only,
+                                    .proposal = member->proposal,
+                                    .pending = member->intent != NULL && c->mode != COMMIT_CHECK,
                                     .tries_max = hooks && hooks->attempts_max ? hooks->attempts_max
                                                                               : ATTEMPTS_DEFAULT,
                                     .tag.id = env_random_u64(c->env)};
         env_random(c->env, entrant->landing_id, sizeof(entrant->landing_id));
         if (entrant->tag.id == 0)
                 entrant->tag.id = 1; /* 0 means "nobody's" */
+        if (entrant->proposal) {
+                entrant->tag = entrant->proposal->tag;
+                memcpy(entrant->landing_id, entrant->proposal->landing_id, LANDING_ID_SIZE);
+        }
+        if (hooks)
+                c->hooks = hooks;
         c->sure = c->sure || entrant->pending;
         *member->out = (struct land_result){0};
-        err = check_skew(c, member->land, member->why);
+        err = check_skew(member->land, member->why);
         if (err != HIF_OK)
                 entrant_finish(entrant, err);
 }
 
-static void commit(const struct land_batch *batch, bool check_only, bool resolve_only)
+void commit_batch(const struct land_batch *batch, enum commit_mode mode)
 {
         uint64_t now = env_wall_ns(batch->line->project->env);
         struct commit c = {
@@ -498,9 +505,8 @@ static void commit(const struct land_batch *batch, bool check_only, bool resolve
             .batch = batch,
             .env = batch->line->project->env,
             .count = batch->count,
-            .check_only = check_only,
-            .resolve_only = resolve_only,
-            .sure = check_only || resolve_only,
+            .mode = mode,
+            .sure = mode != COMMIT_LAND && mode != COMMIT_ONCE,
             .now = {.sec = (int64_t)(now / 1000000000), .nsec = (uint32_t)(now % 1000000000)}};
 
         assert(batch->count > 0 && batch->count <= LAND_BATCH_MAX);
@@ -524,7 +530,7 @@ static void commit(const struct land_batch *batch, bool check_only, bool resolve
 
 void land_commit_batch(const struct land_batch *batch)
 {
-        commit(batch, false, false);
+        commit_batch(batch, COMMIT_LAND);
 }
 
 enum hif_err land_resolve(struct land *land, const struct land_intent *intent,
@@ -533,7 +539,9 @@ enum hif_err land_resolve(struct land *land, const struct land_intent *intent,
         struct land_member member = {.land = land, .intent = intent, .out = out, .why = why};
         struct land_batch batch = {.line = land->line, .members = &member, .count = 1};
 
-        commit(&batch, false, true);
+        if (intent->position == 0)
+                return propose_again(land, intent, out, why);
+        commit_batch(&batch, COMMIT_RESOLVE);
         if (member.err == HIF_ENOENT)
                 return why_set(why, HIF_ENOENT,
                                "the landing that was tried at @%" PRIu64 " did not succeed",
@@ -553,6 +561,7 @@ enum hif_err land_commit(struct land *land, const struct land_change *changes, s
                                      .why = why};
         struct land_batch batch = {.line = land->line, .members = &member, .count = 1};
 
-        commit(&batch, check_only, false);
+        assert(!intent || intent->position > 0); /* a proposal's goes to land_resolve */
+        commit_batch(&batch, check_only ? COMMIT_CHECK : COMMIT_LAND);
         return member.err;
 }

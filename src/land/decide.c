@@ -155,17 +155,14 @@ static enum hif_err apply(struct commit *c, struct entrant *entrant)
         return HIF_OK;
 }
 
-/* Read, decide, and put it behind those who land already. */
-static void decide_one(struct commit *c, struct entrant *entrant)
+/* LANDS, CONFLICTS, NOTHING; or DONE, with an error. */
+static void decide_against(struct commit *c, struct entrant *entrant, const struct hif_hash *theirs)
 {
         struct land *land = entrant->land;
         struct merge *merge = &land->merge;
         const struct land_member *member = entrant->member;
-        const struct hif_hash *theirs = &c->tree;
         enum hif_err err;
 
-        if (LAND_MUTATION == MUTATE_DECIDE_AT_TAIL)
-                theirs = &c->tail->slot.tree;
         merge_free(merge);
         merge_init(merge, c->line->reader, &land->base_tree, theirs, land->mix);
         merge->tag = entrant->tag;
@@ -183,14 +180,27 @@ static void decide_one(struct commit *c, struct entrant *entrant)
                 entrant->state = ENTRANT_NOTHING;
                 return;
         }
-        if (err == HIF_OK && !c->check_only)
-                err = apply(c, entrant);
-        if (err != HIF_OK) {
+        if (err != HIF_OK)
                 entrant_finish(entrant, err);
+        else
+                entrant->state = ENTRANT_LANDS;
+}
+
+/* Read, decide, and put it behind those who land already. */
+static void decide_one(struct commit *c, struct entrant *entrant)
+{
+        bool at_tail = LAND_MUTATION == MUTATE_DECIDE_AT_TAIL;
+        enum hif_err err = HIF_OK;
+
+        decide_against(c, entrant, at_tail ? &c->tail->slot.tree : &c->tree);
+        if (entrant->state != ENTRANT_LANDS)
                 return;
-        }
-        entrant->state = ENTRANT_LANDS;
-        c->landing[c->landing_count++] = entrant;
+        if (c->mode != COMMIT_CHECK)
+                err = apply(c, entrant);
+        if (err == HIF_OK)
+                c->landing[c->landing_count++] = entrant;
+        else
+                entrant_finish(entrant, err);
 }
 
 void batch_decide(struct commit *c)
@@ -256,19 +266,72 @@ static enum hif_err tell_conflicts(struct commit *c, struct entrant *entrant,
                        first->theirs);
 }
 
+static void tell(struct commit *c, struct entrant *entrant, const struct slot_read *against)
+{
+        if (entrant->member->others) {
+                entrant_finish(entrant, HIF_ECONFLICT); /* its owner finds out why */
+        } else if (entrant->state == ENTRANT_CONFLICTS) {
+                entrant_finish(entrant, tell_conflicts(c, entrant, against));
+        } else {
+                compared_with(entrant, against);
+                entrant_finish(entrant, why_set(entrant->member->why, HIF_ENOTHING,
+                                                "nothing to land: no change against @%" PRIu64,
+                                                against->slot.position));
+        }
+}
+
+bool entrant_is_refused(const struct entrant *entrant)
+{
+        return entrant->proposal &&
+               (entrant->state == ENTRANT_CONFLICTS || entrant->state == ENTRANT_NOTHING);
+}
+
 void batch_tell_deferred(struct commit *c, const struct slot_read *against)
 {
         for (size_t i = 0; i < c->count; i++) {
                 struct entrant *entrant = &c->entrants[i];
 
-                if (entrant->state == ENTRANT_CONFLICTS) {
-                        entrant_finish(entrant, tell_conflicts(c, entrant, against));
-                } else if (entrant->state == ENTRANT_NOTHING) {
-                        compared_with(entrant, against);
-                        entrant_finish(entrant, why_set(entrant->member->why, HIF_ENOTHING,
-                                                        "nothing to land: no change against "
-                                                        "@%" PRIu64,
-                                                        against->slot.position));
-                }
+                if (entrant->state != ENTRANT_CONFLICTS && entrant->state != ENTRANT_NOTHING)
+                        continue;
+                entrant->member->out->refused = entrant->proposal != NULL;
+                tell(c, entrant, against);
         }
+}
+
+static void tell_against(struct commit *c, struct entrant *entrant, const struct slot_read *against)
+{
+        enum hif_err err = line_base(c->line, entrant->land, entrant->member->why);
+
+        if (err != HIF_OK) {
+                entrant_finish(entrant, err);
+                return;
+        }
+        decide_against(c, entrant, &against->slot.tree);
+        if (entrant->state == ENTRANT_LANDS)
+                entrant_finish(entrant, why_set(entrant->member->why, HIF_EAGAIN,
+                                                "@%" PRIu64 " refused this session, which would "
+                                                "land now: run hif land again",
+                                                against->slot.position));
+        else if (entrant->state != ENTRANT_DONE)
+                tell(c, entrant, against);
+}
+
+/* Why it was refused is in the trees: the same decision, against the tree of that slot. */
+void batch_tell_refused(struct commit *c, struct entrant *entrant)
+{
+        const struct land_member *member = entrant->member;
+        struct slot_read against;
+        enum hif_err err;
+
+        if (member->others || c->mode == COMMIT_RESOLVE) {
+                entrant_finish(entrant, HIF_ENOENT);
+                return;
+        }
+        err = project_slot(c->line->project, member->out->position, false, &against, member->why);
+        if (err != HIF_OK) {
+                entrant_finish(entrant, err);
+                return;
+        }
+        tell_against(c, entrant, &against);
+        slot_read_free(&against);
 }

@@ -25,6 +25,7 @@ enum land_mutation {
         MUTATE_SKIP_EXISTING,  /* no PUT of an object that a HEAD finds */
         MUTATE_TRUST_HEAD,     /* head counts without its slot */
         MUTATE_DECIDE_AT_TAIL, /* a member of a batch is not decided against its predecessors */
+        MUTATE_NO_REFUSALS,    /* nobody looks whether a slot has refused the session */
 };
 
 /* Bounds on what is in flight or in memory at once. */
@@ -63,6 +64,7 @@ enum hif_err object_why(const struct project *project, enum hif_err err, const c
 HIF_MUST_USE enum hif_err object_put_own(const struct project *project, const char *key,
                                          struct span body, struct hif_why *why);
 
+void land_sleep(struct land_hooks *hooks, uint64_t ns);
 void land_pause(struct env *env, struct land_hooks *hooks, bool local, uint32_t attempt);
 
 /* --- puts.c: content-named objects on their way to the store ---
@@ -119,6 +121,9 @@ void puts_free(struct puts *puts); /* waits for what is in flight, drops the res
 HIF_MUST_USE enum hif_err slot_accept(const struct project *project, uint64_t position,
                                       struct buf *stored, struct slot_read *out,
                                       struct hif_why *why);
+/* The bytes of a list, verified, in the arena. */
+HIF_MUST_USE enum hif_err list_get(const struct project *project, const struct hif_hash *hash,
+                                   struct arena *arena, struct span *out, struct hif_why *why);
 HIF_MUST_USE enum hif_err slot_load_lists(const struct project *project, struct slot_read *read,
                                           struct hif_why *why);
 /* Read slots [from, from + count), count <= SLOTS_BATCH, all of which must exist. */
@@ -161,7 +166,7 @@ void scan_free(struct scan *scan);
 void land_result_of(const struct slot_read *read, uint32_t index, struct land_result *out);
 
 /* Go on to the tail, checking that every slot names the one before. found: the session is in
- * there, and where. */
+ * there, and where; or it is refused there (out->refused). */
 HIF_MUST_USE enum hif_err scan_to(struct scan *scan, const struct slot_read *tail, bool *found,
                                   struct land_result *out, struct hif_why *why);
 
@@ -427,6 +432,11 @@ struct land {
         struct sipkey mix;
 };
 
+/* land.c: to land what someone else proposes; borrows the session. Frees as any other. */
+HIF_MUST_USE enum hif_err land_of_others(const struct project *project,
+                                         const struct session *session, struct land **out);
+/* land.c: HIF_EINVAL: the clock is too far from the store's. */
+HIF_MUST_USE enum hif_err check_skew(const struct land *land, struct hif_why *why);
 /* land.c: take base's slot, or read it, if it was not yet, and hold it against the session. */
 HIF_MUST_USE enum hif_err land_accept_base(struct land *land, const struct slot_read *base,
                                            struct hif_why *why);

@@ -4,6 +4,8 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#define SKEW_MS_DEFAULT 300000u
+
 void land_report(struct land *land)
 {
         if (land->hooks && land->hooks->progress)
@@ -15,20 +17,15 @@ void land_intent_free(struct land_intent *intent)
         buf_free(&intent->slot);
 }
 
-enum hif_err land_begin(const struct project *project, const struct session *session,
-                        struct tree_source *nodes, struct pool *pool, struct land_hooks *hooks,
-                        const char *journal_path, struct land **out)
+static struct land *land_new(const struct project *project, const struct session *session)
 {
         struct land *land = calloc(1, sizeof(*land));
-        enum hif_err err;
 
         if (!land)
-                return HIF_ENOMEM;
+                return NULL;
         land->project = project;
         land->session = session;
         land->env = project->env;
-        land->pool = pool;
-        land->hooks = hooks;
         land->journal.fd = -1;
         land->scan = (struct scan){.project = project,
                                    .session = session->id,
@@ -39,6 +36,20 @@ enum hif_err land_begin(const struct project *project, const struct session *ses
         if (session->origin == session->base_position)
                 land->scan.hash = session->base_slot;
         env_random(land->env, &land->mix, sizeof(land->mix));
+        return land;
+}
+
+enum hif_err land_begin(const struct project *project, const struct session *session,
+                        struct tree_source *nodes, struct pool *pool, struct land_hooks *hooks,
+                        const char *journal_path, struct land **out)
+{
+        struct land *land = land_new(project, session);
+        enum hif_err err;
+
+        if (!land)
+                return HIF_ENOMEM;
+        land->pool = pool;
+        land->hooks = hooks;
         err = land_line_new(project, nodes, &land->line);
         if (err == HIF_OK) {
                 land->reader = land->line->reader;
@@ -53,6 +64,13 @@ enum hif_err land_begin(const struct project *project, const struct session *ses
         }
         *out = land;
         return HIF_OK;
+}
+
+enum hif_err land_of_others(const struct project *project, const struct session *session,
+                            struct land **out)
+{
+        *out = land_new(project, session);
+        return *out ? HIF_OK : HIF_ENOMEM;
 }
 
 void land_free(struct land *land)
@@ -94,4 +112,21 @@ enum hif_err land_load_base(struct land *land, struct hif_why *why)
         err = land_accept_base(land, &base, why);
         slot_read_free(&base);
         return err;
+}
+
+enum hif_err check_skew(const struct land *land, struct hif_why *why)
+{
+        struct land_hooks *hooks = land->hooks;
+        uint64_t limit_ms = hooks && hooks->skew_max_ms ? hooks->skew_max_ms : SKEW_MS_DEFAULT;
+        uint64_t ours = env_wall_ns(land->env), theirs, off_ms;
+
+        if (!hooks || !hooks->store_time || !hooks->store_time(hooks, &theirs))
+                return HIF_OK;
+        off_ms = (ours > theirs ? ours - theirs : theirs - ours) / 1000000;
+        if (off_ms <= limit_ms)
+                return HIF_OK;
+        return why_set(why, HIF_EINVAL,
+                       "this machine's clock is %" PRIu64 " s %s that of %s: set it, then land",
+                       off_ms / 1000, ours > theirs ? "ahead of" : "behind",
+                       store_url(land->project->store));
 }

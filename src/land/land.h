@@ -68,10 +68,13 @@ struct land_conflict {
 struct land_result {
         uint64_t position; /* where it landed; with HIF_ECONFLICT the position compared with */
         uint32_t member;   /* which of the position's landings, from 1; 0: it landed alone */
+        uint8_t landing_id[LANDING_ID_SIZE]; /* of that landing, as its slot has it */
         struct hif_hash slot_hash;
         struct hif_hash tree;
         uint32_t attempts; /* slots tried */
         uint32_t paths;
+        bool refused; /* a slot has refused the session: it never lands under that id. What is left
+                       * of it goes on under another, from where `position` is */
         bool already_landed; /* a slot of an earlier run did it: not these changes, but those that
                               * were given to it (the same, unless the caller lost count) */
         struct land_conflict *conflicts; /* HIF_ECONFLICT only; live until land_free */
@@ -84,8 +87,8 @@ struct land_intent {
         uint8_t landing_id[LANDING_ID_SIZE];
         uint64_t tag;
         struct session_id session;
-        uint64_t position; /* the slot that was about to be tried */
-        struct buf slot;   /* its exact bytes: replayed as they are */
+        uint64_t position; /* the slot that was about to be tried; 0: none, but a proposal was */
+        struct buf slot;   /* its exact bytes, or the proposal's: replayed as they are */
 };
 void land_intent_free(struct land_intent *intent);
 
@@ -179,6 +182,9 @@ struct land_member {
         /* While the batch wants it durable; `saved` is what land_member_save said. */
         const struct land_intent *to_save;
         enum hif_err saved;
+        /* For land itself: decided by slots alone. others: not the caller's. */
+        const struct proposal *proposal;
+        bool others;
 };
 
 struct land_batch {
@@ -198,17 +204,33 @@ struct land_batch {
 void land_commit_batch(const struct land_batch *batch);
 enum hif_err land_member_save(struct land_member *member);
 
+/* Land a staged session through a proposal in the store, which whoever wins the next slot lands
+ * together with all others that it finds there: for many writers on many machines. line: what the
+ * process knows, for this thread alone meanwhile; NULL: the land's own. The intent is saved once,
+ * before the proposal is stored; an intent of an earlier run goes to land_resolve first.
+ *      HIF_OK         landed
+ *      HIF_ECONFLICT, HIF_ENOTHING, and out->refused
+ *                     as in land_commit, and a slot says so: the session's id is spent
+ *      HIF_EAGAIN     a slot has refused it (out->refused), for a reason that is gone by now: land
+ *                     again, under another id
+ *      HIF_EUNKNOWN   it may land at any time: ask again, with the saved intent
+ *      others         with a reason; nothing was proposed */
+HIF_MUST_USE enum hif_err land_propose(struct land *land, struct land_line *line,
+                                       const struct land_change *changes, size_t count,
+                                       struct land_result *out, struct hif_why *why);
+
 /* Settle what an earlier run left open, before anything is staged: its slot is looked for, and sent
  * again when it may still arrive. land_commit does the same with its `intent`; this is for callers
  * that want to know first.
  *      HIF_OK         it has landed: out says where
- *      HIF_ENOENT     it has not, and never will: go on with land_stage, land_commit
+ *      HIF_ENOENT     it has not, and never will: go on with land_stage, land_commit (with
+ *                     out->refused: under another id)
  *      HIF_EUNKNOWN   not known yet, ask again */
 HIF_MUST_USE enum hif_err land_resolve(struct land *land, const struct land_intent *intent,
                                        struct land_result *out, struct hif_why *why);
 
 /* Give up an attempt whose outcome is unknown: its slot is occupied, if it still is free, so that
- * the attempt cannot arrive later.
+ * the attempt cannot arrive later. A proposal is refused by a slot of its own.
  *      HIF_OK         it has not landed and never will
  *      HIF_EEXIST     it had landed: out says where
  *      HIF_EUNKNOWN   not known yet, ask again */

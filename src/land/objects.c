@@ -105,6 +105,19 @@ enum hif_err object_put_own(const struct project *project, const char *key, stru
         return object_why(project, err == HIF_ELOST ? HIF_EUNREACHABLE : err, "write", key, why);
 }
 
+void land_sleep(struct land_hooks *hooks, uint64_t ns)
+{
+        struct timespec left = {.tv_sec = (time_t)(ns / 1000000000),
+                                .tv_nsec = (long)(ns % 1000000000)};
+
+        if (hooks && hooks->sleep) {
+                hooks->sleep(hooks, ns);
+                return;
+        }
+        while (nanosleep(&left, &left) != 0 && errno == EINTR)
+                ;
+}
+
 /* 50 ms doubling to 5 s (a local store: from 1 ms to 50 ms), all of it jitter: whoever lost to the
  * same landing must not come back at the same time. */
 void land_pause(struct env *env, struct land_hooks *hooks, bool local, uint32_t attempt)
@@ -112,17 +125,8 @@ void land_pause(struct env *env, struct land_hooks *hooks, bool local, uint32_t 
         uint64_t base_ns = local ? 1000000 : 50000000;
         uint64_t most_ns = base_ns * (local ? 50 : 100);
         uint64_t limit_ns = attempt < 10 ? base_ns << attempt : most_ns;
-        uint64_t ns;
 
         if (limit_ns > most_ns)
                 limit_ns = most_ns;
-        ns = env_random_u64(env) % limit_ns;
-        if (hooks && hooks->sleep) {
-                hooks->sleep(hooks, ns);
-                return;
-        }
-        struct timespec left = {.tv_sec = (time_t)(ns / 1000000000),
-                                .tv_nsec = (long)(ns % 1000000000)};
-        while (nanosleep(&left, &left) != 0 && errno == EINTR)
-                ;
+        land_sleep(hooks, env_random_u64(env) % limit_ns);
 }

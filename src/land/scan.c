@@ -35,13 +35,14 @@ void land_result_of(const struct slot_read *read, uint32_t index, struct land_re
         slot_landing_at(&read->slot, index, &member, NULL);
         out->position = read->slot.position;
         out->member = read->slot.kind == SLOT_BATCH ? index + 1 : 0;
+        memcpy(out->landing_id, member.landing_id, LANDING_ID_SIZE);
         out->slot_hash = read->hash;
         out->tree = read->slot.tree;
         out->paths = member.path_count;
         out->already_landed = true;
 }
 
-/* One slot further. */
+/* One slot further; but not past one that has the session in it, so that it is found again. */
 static enum hif_err step(struct scan *scan, const struct slot_read *read, bool *found,
                          struct land_result *out, struct hif_why *why)
 {
@@ -50,13 +51,22 @@ static enum hif_err step(struct scan *scan, const struct slot_read *read, bool *
 
         if (err != HIF_OK)
                 return err;
+        if (LAND_MUTATION != MUTATE_NO_REFUSALS && slot_refuses(&read->slot, &scan->session)) {
+                *found = true;
+                out->refused = true;
+                out->position = read->slot.position;
+                out->slot_hash = read->hash;
+                out->tree = read->slot.tree;
+                return HIF_OK;
+        }
+        if (LAND_MUTATION != MUTATE_NO_ORIGIN_SCAN &&
+            slot_lands(&read->slot, &scan->session, &index)) {
+                *found = true;
+                land_result_of(read, index, out);
+                return HIF_OK;
+        }
         scan->position = read->slot.position;
         scan->hash = read->hash;
-        if (LAND_MUTATION == MUTATE_NO_ORIGIN_SCAN ||
-            !slot_lands(&read->slot, &scan->session, &index))
-                return HIF_OK;
-        *found = true;
-        land_result_of(read, index, out);
         return HIF_OK;
 }
 
@@ -186,7 +196,7 @@ enum hif_err land_find(const struct project *project, const struct session_id *s
         slot_read_free(&tail);
         if (err != HIF_OK)
                 return err;
-        if (!found)
+        if (!found || result.refused)
                 return why_set(why, HIF_ENOENT, "this session has not landed");
         *position = result.position;
         *slot_hash = result.slot_hash;

@@ -11,9 +11,8 @@ void slot_read_free(struct slot_read *read)
         memset(read, 0, sizeof(*read));
 }
 
-/* The bytes of a list, verified, in the arena. */
-static enum hif_err list_get(const struct project *project, const struct hif_hash *hash,
-                             struct arena *arena, struct span *out, struct hif_why *why)
+enum hif_err list_get(const struct project *project, const struct hif_hash *hash,
+                      struct arena *arena, struct span *out, struct hif_why *why)
 {
         AUTO_BUF struct buf stored = {0};
         struct layout_key key = layout_list(&project->layout, hash);

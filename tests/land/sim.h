@@ -12,6 +12,7 @@
 #include <stdio.h>
 
 #define LANDERS_MAX   5
+#define MEMBERS_MAX   3 /* sessions that one lander lands together */
 #define SESSIONS_MAX  64
 #define POSITIONS_MAX 256
 #define PATHS         18 /* the universe of paths; see sim_oracle.c */
@@ -67,8 +68,12 @@ struct sim_session {
         uint64_t origin, base_position;
         struct state base, ours;
         uint64_t landed_at; /* 0: not in a slot */
-        enum report report; /* the last one */
+        uint32_t landed_member;
+        uint64_t refused_at; /* by a slot; 0: not */
+        enum report report;  /* the last one */
         uint64_t reported_at;
+        bool proposed;    /* others may land it */
+        bool giving_up;   /* somebody may have had it refused, whatever it holds */
         bool intent_lost; /* a run died and nobody remembers what it tried */
         bool ran_before;  /* a run of it may have sent a slot */
         bool ended;       /* nothing of it can be on its way any more */
@@ -77,18 +82,39 @@ struct sim_session {
 
 struct world;
 
-struct lander {
+/* One session that a lander lands, and what is on its disk of it. */
+struct sim_member {
         struct land_hooks hooks; /* first: the hooks' self */
+        struct lander *lander;
+        struct sim_session *session;
+        struct session value;
+        struct land_change changes[PATHS];
+        size_t count;
+        bool have_intent;
+        struct land_intent intent;
+        bool answered; /* for good */
+        /* Of one run. */
+        struct land_change staged[PATHS];
+        struct land *land;
+        struct land_result result;
+        struct hif_why why;
+        bool said; /* err is its answer */
+        enum hif_err err;
+};
+
+struct lander {
         struct world *world;
         int number;
         struct store *store;
         struct env env;
         int64_t skew_ns;
         struct project project;
-        struct sim_session *session; /* being landed */
-        /* The saved intent, as on the lander's disk. */
-        bool have_intent;
-        struct land_intent intent;
+        struct land_line *line; /* of this run */
+        bool epoch;             /* lands through proposals */
+        struct sim_member members[MEMBERS_MAX];
+        int member_count;
+        uint64_t uploading; /* sessions that it stores objects for, as bits */
+        uint32_t attempts_max;
         /* Requests until this run dies; 0: it does not. */
         uint32_t crash_in;
         bool crashed;
@@ -119,14 +145,14 @@ struct world {
         uint64_t positions; /* how many slots exist */
         struct lander landers[LANDERS_MAX + 1];
         int lander_count;
-        uint32_t fault_percent;
+        uint32_t fault_percent, epoch_percent;
         struct event *events; /* a heap */
         size_t event_count, event_capacity;
         uint64_t event_order;
         struct flight *flights; /* all that are not forgotten */
         struct uploads *uploads;
         struct node_reader *reader; /* for checks */
-        uint64_t requests, faults, crashes, landings, conflicts;
+        uint64_t requests, faults, crashes, landings, batches, refusals, conflicts;
 };
 
 uint64_t world_rand(struct world *world);
@@ -163,6 +189,9 @@ void world_run(struct world *world);
 void world_after(struct world *world, uint64_t delay_ns, void (*run)(struct world *, void *),
                  void *arg);
 
+/* sim_lander.c: a lander's life. */
+void lander_main(struct lander *lander);
+
 /* sim_check.c: called when something has reached the store. */
 void check_slot(struct world *world, uint64_t position, struct span stored);
 void check_head(struct world *world, struct span stored);
@@ -171,7 +200,7 @@ void check_report(struct world *world, struct sim_session *session, enum hif_err
 void check_end(struct world *world);
 /* Sweep away what no slot names and no session that is still open has stored. */
 void sweep(struct world *world);
-/* An object was stored for this session (-1: none). */
-void note_upload(struct world *world, const char *key, int session);
+/* An object was stored for these sessions. */
+void note_upload(struct world *world, const char *key, uint64_t sessions);
 
 #endif

@@ -104,11 +104,31 @@ static struct sim_session *session_by_id(struct world *world, const struct sessi
         return NULL;
 }
 
-static void check_landing(struct world *world, const struct slot *slot)
+static void check_told(struct world *world, struct sim_session *session, uint64_t position)
 {
-        struct sim_session *session = session_by_id(world, &slot->session);
+        /* Without its intent nobody knows what else it had proposed. */
+        if (session->shared || (session->proposed && session->intent_lost))
+                session->report = REPORT_NONE;
+        if (session->report == REPORT_CONFLICT || session->report == REPORT_NOTHING ||
+            session->report == REPORT_GIVEN_UP)
+                world_fail(world, "session %d was reported as not landed, and arrives at @%" PRIu64,
+                           session->number, position);
+        if (session->refused_at)
+                world_fail(world,
+                           "session %d was refused at @%" PRIu64 ", and arrives at @%" PRIu64,
+                           session->number, session->refused_at, position);
+}
+
+/* Landing `index` of a slot, onto the state after the one before it. */
+static void check_landing(struct world *world, const struct slot *slot, uint32_t index)
+{
+        struct state *state = &world->states[slot->position];
+        struct slot_member member;
+        struct sim_session *session;
         struct verdict verdict;
 
+        slot_landing_at(slot, index, &member, NULL);
+        session = session_by_id(world, &member.session);
         if (!session) {
                 world_fail(world, "@%" PRIu64 " carries a session that nobody has", slot->position);
                 return;
@@ -119,8 +139,9 @@ static void check_landing(struct world *world, const struct slot *slot)
                 return;
         }
         session->landed_at = slot->position;
+        session->landed_member = slot->kind == SLOT_BATCH ? index + 1 : 0;
         world->landings++;
-        verdict = oracle_decide(&session->base, &session->ours, &world->states[slot->position - 1]);
+        verdict = oracle_decide(&session->base, &session->ours, state);
         if (verdict.conflicts > 0)
                 world_fail(world,
                            "session %d landed at @%" PRIu64 " over a change that it had not "
@@ -129,13 +150,37 @@ static void check_landing(struct world *world, const struct slot *slot)
         if (verdict.edits == 0)
                 world_fail(world, "session %d landed at @%" PRIu64 " and changed nothing",
                            session->number, slot->position);
-        if (session->shared)
-                session->report = REPORT_NONE;
-        if (session->report == REPORT_CONFLICT || session->report == REPORT_NOTHING ||
-            session->report == REPORT_GIVEN_UP)
-                world_fail(world, "session %d was reported as not landed, and arrives at @%" PRIu64,
-                           session->number, slot->position);
-        world->states[slot->position] = verdict.merged;
+        check_told(world, session, slot->position);
+        *state = verdict.merged;
+}
+
+/* Whoever is refused conflicts with the slot's own tree, or changes nothing there; or wanted it. */
+static void check_refused(struct world *world, const struct slot *slot, uint32_t index)
+{
+        struct sim_session *session = session_by_id(world, &slot->refused[index].session);
+        struct verdict verdict;
+
+        world->refusals++;
+        if (!session || session->landed_at) {
+                world_fail(world, "@%" PRIu64 " refuses a session that %s", slot->position,
+                           session ? "has landed" : "nobody has");
+                return;
+        }
+        if (session->refused_at == 0)
+                session->refused_at = slot->position;
+        verdict = oracle_decide(&session->base, &session->ours, &world->states[slot->position]);
+        if (verdict.conflicts == 0 && verdict.edits > 0 && !session->giving_up)
+                world_fail(world, "@%" PRIu64 " refuses session %d, which could land",
+                           slot->position, session->number);
+}
+
+static void check_landings(struct world *world, const struct slot *slot)
+{
+        world->batches += slot_landing_count(slot) > 1;
+        for (uint32_t i = 0; i < slot_landing_count(slot); i++)
+                check_landing(world, slot, i);
+        for (uint32_t i = 0; i < slot->refused_count; i++)
+                check_refused(world, slot, i);
 }
 
 static void check_chain(struct world *world, const struct slot_read *read)
@@ -170,8 +215,7 @@ void check_slot(struct world *world, uint64_t position, struct span stored)
         }
         check_chain(world, &read);
         world->states[position] = world->states[position - 1];
-        if (read.slot.kind == SLOT_LANDING)
-                check_landing(world, &read.slot);
+        check_landings(world, &read.slot);
         check_tree(world, position, &read.slot.tree, world->reader);
         world->positions++;
         slot_read_free(&read);
@@ -198,6 +242,21 @@ void check_head(struct world *world, struct span stored)
 
 /* --- what landers were told --- */
 
+/* The other side is a landing that is there. */
+static void check_named(struct world *world, const struct sim_session *session,
+                        const struct land_conflict *conflict, uint64_t position)
+{
+        const struct sim_session *other = session_by_id(world, &conflict->session);
+
+        if (conflict->position <= session->base_position || conflict->position > position)
+                world_fail(world, "session %d: a conflict names @%" PRIu64, session->number,
+                           conflict->position);
+        else if (!other || other->landed_at != conflict->position ||
+                 other->landed_member != conflict->member)
+                world_fail(world, "session %d: a conflict names the wrong landing at @%" PRIu64,
+                           session->number, conflict->position);
+}
+
 static void check_conflicts(struct world *world, const struct sim_session *session,
                             const struct land_result *result)
 {
@@ -215,10 +274,7 @@ static void check_conflicts(struct world *world, const struct sim_session *sessi
                 }
                 verdict.conflict[p] = false;
                 verdict.conflicts--;
-                if (conflict->position <= session->base_position ||
-                    conflict->position > result->position)
-                        world_fail(world, "session %d: the conflict at %s names @%" PRIu64,
-                                   session->number, path_text(p), conflict->position);
+                check_named(world, session, conflict, result->position);
         }
         if (verdict.conflicts > 0)
                 world_fail(world, "session %d: a conflict was not reported", session->number);
@@ -231,6 +287,7 @@ void check_report(struct world *world, struct sim_session *session, enum hif_err
 
         if (err == HIF_OK) {
                 if (session->landed_at != result->position ||
+                    session->landed_member != result->member ||
                     !hash_eq(&result->slot_hash, &world->slot_hashes[result->position]))
                         world_fail(world,
                                    "session %d was reported at @%" PRIu64
@@ -241,6 +298,8 @@ void check_report(struct world *world, struct sim_session *session, enum hif_err
                                    session->number);
                 return;
         }
+        if (result->refused && (!session->refused_at || session->landed_at))
+                world_fail(world, "session %d was told that it is refused", session->number);
         /* Without its intent a run that got nowhere can speak only for itself. */
         if (err == HIF_EUNKNOWN ||
             (err == HIF_EUNREACHABLE && (session->intent_lost || session->shared)))
@@ -264,6 +323,11 @@ void check_report(struct world *world, struct sim_session *session, enum hif_err
                 return;
         case HIF_EUNREACHABLE:
         case HIF_ELIMIT:
+                return;
+        case HIF_EAGAIN: /* refused because somebody wanted it */
+                if (result->refused && session->giving_up)
+                        return;
+                world_fail(world, "session %d was refused, and could land", session->number);
                 return;
         default:
                 world_fail(world, "session %d: %s (%s)", session->number, hif_err_name(err), why);
@@ -373,10 +437,9 @@ static uint64_t *uploaders(struct world *world, const char *key)
         return &world->uploads->items[at].sessions;
 }
 
-void note_upload(struct world *world, const char *key, int session)
+void note_upload(struct world *world, const char *key, uint64_t sessions)
 {
-        if (session >= 0)
-                *uploaders(world, key) |= 1ull << session;
+        *uploaders(world, key) |= sessions;
 }
 
 static void mark(struct map *marked, const char *key)
@@ -408,7 +471,14 @@ static void mark_slot(struct world *world, const struct slot *slot, struct map *
                 mark(marked, layout_list(layout, &slot->paths_list).text);
         if (!hash_is_zero(&slot->objects_list))
                 mark(marked, layout_list(layout, &slot->objects_list).text);
-        mark(marked, layout_session(layout, &slot->session, &slot->session_object).text);
+        if (!hash_is_zero(&slot->members_list))
+                mark(marked, layout_list(layout, &slot->members_list).text);
+        for (uint32_t i = 0; i < slot_landing_count(slot); i++) {
+                struct slot_member member;
+
+                slot_landing_at(slot, i, &member, NULL);
+                mark(marked, layout_session(layout, &member.session, &member.session_object).text);
+        }
 }
 
 static uint64_t open_sessions(const struct world *world)

@@ -127,7 +127,7 @@ struct flight {
         struct store_req inner; /* our own copy, to be done */
         char key[256], prefix[64];
         struct buf body;
-        int session;
+        uint64_t sessions; /* for whom it is */
         enum fate fate;
         int events; /* that still name this flight */
 };
@@ -196,7 +196,7 @@ static void noticed(struct world *world, const struct flight *flight)
         else if (strcmp(short_key(key), "head") == 0)
                 check_head(world, buf_span(&flight->body));
         else
-                note_upload(world, key, flight->session);
+                note_upload(world, key, flight->sessions);
 }
 
 /* Do it, on what is really stored. */
@@ -353,7 +353,7 @@ static struct flight *flight_new(struct lander *lander, struct store_req *req)
         assert(flight);
         flight->lander = lander;
         flight->req = req;
-        flight->session = lander->session ? lander->session->number : -1;
+        flight->sessions = lander->uploading;
         flight->fate = draw_fate(world, lander, req);
         flight->inner = (struct store_req){.op = req->op,
                                            .list_max = req->list_max,
@@ -512,7 +512,9 @@ void world_free(struct world *world)
                 struct lander *lander = &world->landers[i];
 
                 store_close(lander->store);
-                land_intent_free(&lander->intent);
+                for (int m = 0; m < MEMBERS_MAX; m++)
+                        land_intent_free(&lander->members[m].intent);
+                land_line_free(lander->line);
                 lander_free(lander);
         }
         node_reader_free(world->reader);
