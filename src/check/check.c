@@ -66,6 +66,7 @@ static void check_free(struct check *c)
         map_free(&c->locations);
         map_free(&c->wrong_locations);
         free(c->others);
+        free(c->due);
         free(c->open_sessions);
         free(c);
 }

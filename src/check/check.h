@@ -192,6 +192,7 @@ struct check_report {
         uint64_t objects, object_bytes;  /* in the store */
         uint64_t entries;                /* of the newest tree */
         uint64_t requests, bytes_got;
+        uint64_t trips; /* waits for a batch of requests */
         uint64_t repaired, unrepaired;
 };
 

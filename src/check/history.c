@@ -298,6 +298,8 @@ enum hif_err history_check(struct check *c)
                 err = check_base(&h, c->options->from - 1);
         if (err == HIF_OK)
                 err = check_ranges(&h);
+        if (err == HIF_OK)
+                err = sessions_flush(c);
         if (err == HIF_OK && h.have_last)
                 err = head_check(c, &h.last.slot);
         if (err == HIF_OK)

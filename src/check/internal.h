@@ -76,6 +76,7 @@ struct hif_hash session_name(const struct session_id *id, const struct hif_hash 
 struct broken;
 struct nodes;
 struct repair_state;
+struct due_sessions;
 
 struct check {
         struct project project;
@@ -108,6 +109,7 @@ struct check {
 
         struct nodes *nodes;
         struct body_codec *codec;
+        struct due_sessions *due;
         struct map sessions; /* mixed id -> position + 1 */
         struct map landings, refused;
         bool sessions_full;
@@ -338,7 +340,8 @@ HIF_MUST_USE enum hif_err contents_check(struct check *c);
 HIF_MUST_USE enum hif_err derived_check(struct check *c);
 HIF_MUST_USE enum hif_err leftovers_check(struct check *c);
 
-/* sessions.c: the records that a slot names, or an open session's. */
+/* sessions.c: the records that a slot names, or an open session's; what waits is told by a flush. */
+HIF_MUST_USE enum hif_err sessions_flush(struct check *c);
 HIF_MUST_USE enum hif_err session_check(struct check *c, uint64_t position,
                                         const struct session_id *id, const struct hif_hash *hash);
 HIF_MUST_USE enum hif_err sessions_check(struct check *c, const struct slot_view *view);

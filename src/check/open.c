@@ -94,5 +94,7 @@ enum hif_err open_sessions_check(struct check *c)
 
                 err = check_batch(c, i, left < BATCH ? left : BATCH);
         }
+        if (err == HIF_OK)
+                err = sessions_flush(c);
         return err == HIF_OK ? broken_report(c) : err;
 }

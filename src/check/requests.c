@@ -44,6 +44,7 @@ enum hif_err run_requests(struct check *c, struct store_req *reqs, size_t count)
                 return HIF_OK;
         store_run(c->project.store, reqs, count);
         c->report->requests += count;
+        c->report->trips++;
         for (unsigned i = 1; i < TRIES; i++) {
                 size_t left = 0;
 
