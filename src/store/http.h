@@ -5,9 +5,9 @@
  * about to be used (so that what is signed is fresh), done exactly once. done() may submit the
  * request again, also with a delay. http_free answers what is left with HTTP_CANCELED.
  *
- * At most HTTP_CONNECTIONS requests are under way; the others queue, most of those with large bodies
- * behind the others, and they never take all connections. Proxies come from the environment, as curl reads
- * it (http_proxy, HTTPS_PROXY, ALL_PROXY, NO_PROXY).
+ * At most HTTP_CONNECTIONS requests are under way. The others queue; most of those with large
+ * bodies do so behind the rest, and they never take all connections. Proxies come from the
+ * environment, as curl reads it (http_proxy, HTTPS_PROXY, ALL_PROXY, NO_PROXY).
  *
  * Nothing is ever sent twice by this engine itself where that could matter: a request with a body
  * whose reused connection dies is HTTP_BROKEN, not silently sent again (a conditional write that
@@ -52,8 +52,7 @@ struct http_req {
         struct buf *data;                      /* the body of a 2xx answer; NULL: as of an error */
         uint64_t data_max;
         uint64_t timeout_ms; /* from the start of sending to the end of the answer; 0 = default */
-        /* HIF_OK; HIF_EAGAIN: keep it until http_wake; else done() with HTTP_CANCELED. NULL: none
-         */
+        /* May be NULL. HIF_OK; HIF_EAGAIN: keep it until http_wake; else: done(), HTTP_CANCELED. */
         enum hif_err (*prepare)(struct http_req *req);
         /* Each header of the answer, name and value NUL-terminated, trimmed; NULL: none. Called
          * with NULLs when an answer starts. */

@@ -4,8 +4,8 @@
  *
  * The prefix is taken as it stands, without percent-decoding, as other S3 tools do; objects lie
  * below PREFIX/. endpoint and region outrank the environment, and their values are percent-decoded:
- * a URL with them names the same store wherever it is read. patience is how long a request is repeated
- * before its failure is told; quotes sends If-Match with the quotes that ETags have. */
+ * a URL with them names the same store wherever it is read. patience is how long a request is
+ * repeated before its failure is told; quotes sends If-Match with the quotes that ETags have. */
 #ifndef HIF_STORE_S3_URL_H
 #define HIF_STORE_S3_URL_H
 
