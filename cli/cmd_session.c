@@ -56,6 +56,7 @@ static bool list_one(void *arg, const char *name)
         summary = json_load_file(file, JSON_REJECT_DUPLICATES, NULL);
         if (summary == NULL)
                 return true; /* a session that was never mounted to the end */
+        free(file);
         if (asprintf(&file, "%s/mounted", path) < 0)
                 file = NULL;
         json_object_set_new(summary, "mounted", json_boolean(file && access(file, F_OK) == 0));

@@ -99,25 +99,27 @@ static bool is_quiet(struct ahead *ahead)
                now - ahead->quiet_ns >= ahead->after_ns * AHEAD_PUBLISH_AFTER;
 }
 
-/* Others see the session as it is then, and can go on with it. Requests go first: when one is in
- * the workspace, it is tried again after it. */
+/* Others see the session as it is then, and can go on with it. Requests go first: while one is in
+ * the workspace, and after a failure, the quiet begins anew. */
 static void publish(struct ahead *ahead)
 {
         const struct publish what = {.what = PUBLISH_ALL, .content_max = AHEAD_PUBLISH_MAX};
         struct workspace *workspace = ahead->workspace;
         struct hif_why why = {0};
-        enum hif_err err;
+        enum hif_err err = HIF_OK;
 
+        ahead->quiet_ns = ahead_now_ns(ahead);
         if (workspace_publishes(workspace)) {
                 if (pthread_mutex_trylock(&workspace->lock) != 0)
                         return;
                 err = workspace_publish(workspace, &what, NULL, &why);
                 pthread_mutex_unlock(&workspace->lock);
-                if (err != HIF_OK && err != HIF_ENOTHING)
-                        log_line(workspace->daemon->cli->env.log, LOG_INFO, "uploads",
-                                 "%s: the session was not published: %s", workspace->mount_point,
-                                 why.text);
         }
+        if (err == HIF_EUNREACHABLE || err == HIF_ETIMEDOUT)
+                return; /* the store is away: the next round says so */
+        if (err != HIF_OK && err != HIF_ENOTHING)
+                log_line(workspace->daemon->cli->env.log, LOG_INFO, "uploads",
+                         "%s: the session was not published: %s", workspace->mount_point, why.text);
         ahead->published_seq = overlay_seq(workspace->overlay);
 }
 
