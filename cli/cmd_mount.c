@@ -4,6 +4,7 @@
 #include "cli/commands.h"
 #include "cli/control.h"
 #include "cli/import.h"
+#include "cli/store.h"
 #include "cli/workspace_impl.h"
 #include "core/layout.h"
 
@@ -227,6 +228,7 @@ static enum hif_err ask_to_mount(struct cli *cli, const struct mount_args *args,
 {
         const char *durability = args->durability ? args->durability : cli->config.durability;
         AUTO_FREE char *store = NULL;
+        char key[CLI_KEY_SIZE];
         json_t *request;
         enum hif_err err = cli_store_url(cli, &store, why); /* the daemon stands elsewhere */
 
@@ -241,6 +243,8 @@ static enum hif_err ask_to_mount(struct cli *cli, const struct mount_args *args,
         if (request == NULL ||
             (args->at != NULL &&
              json_object_set_new(request, "at", json_integer((json_int_t)position)) != 0) ||
+            (cli_own_key(store, key) &&
+             json_object_set_new(request, "key", json_string(key)) != 0) ||
             (args->goal != NULL &&
              json_object_set_new(request, "goal", json_string(args->goal)) != 0)) {
                 json_decref(request);

@@ -298,7 +298,8 @@ static enum hif_err error_in(const json_t *message, struct hif_why *why)
 static void explain_environment(enum hif_err err, struct hif_why *why)
 {
         size_t size = strlen(why->text);
-        bool ours = getenv("AWS_ACCESS_KEY_ID") || getenv("AWS_PROFILE");
+        bool ours = getenv("AWS_ACCESS_KEY_ID") || getenv("AWS_WEB_IDENTITY_TOKEN_FILE") ||
+                    getenv("AWS_CONFIG_FILE") || getenv("AWS_SHARED_CREDENTIALS_FILE");
 
         if (err == HIF_EDENIED && ours && (strstr(why->text, "S3") || strstr(why->text, "s3:")))
                 snprintf(why->text + size, sizeof(why->text) - size,

@@ -1,6 +1,7 @@
 /* requests.c - what commands may ask of the daemon: one function a request, in a table. */
 #include "cli/requests.h"
 #include "cli/daemon.h"
+#include "cli/store.h"
 #include "cli/workspace_publish.h"
 
 #include "base/cleanup.h"
@@ -92,6 +93,21 @@ static bool is_mounted_there(struct daemon *daemon, const struct workspace_optio
         return there;
 }
 
+#define OTHER_KEY                                                                                  \
+        "the daemon has the AWS credentials of the environment in which it was started, which "    \
+        "are not this command's, and uses those; `hif daemon stop --suspend`, and then this "      \
+        "again, gives it yours"
+
+/* Whether the command's environment has a key for the store, and ours another or none. */
+static bool other_key(const json_t *args)
+{
+        const char *theirs = text_of(args, "key");
+        char ours[CLI_KEY_SIZE];
+
+        return theirs != NULL &&
+               !(cli_own_key(text_of(args, "store"), ours) && strcmp(ours, theirs) == 0);
+}
+
 static enum hif_err do_mount(struct request *request, json_t **result, struct hif_why *why)
 {
         const json_t *args = request->args, *at = json_object_get(args, "at");
@@ -137,6 +153,8 @@ static enum hif_err do_mount(struct request *request, json_t **result, struct hi
         workspace_leave(workspace);
         if (err == HIF_OK && warning != NULL)
                 err = request_warn(*result, warning);
+        else if (err == HIF_OK && other_key(args))
+                err = request_warn(*result, OTHER_KEY);
         if (err == HIF_OK &&
             json_object_set_new(*result, "note",
                                 json_string(note != NULL ? note : "as it was already")) != 0)

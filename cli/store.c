@@ -29,8 +29,15 @@ static void put_parameter(struct buf *url, const char *name, const char *value)
         }
 }
 
-/* An S3 URL with the endpoint and the region that the environment gives: it names the same store
- * for the daemon, too, and in a month. */
+/* Then they go before a profile of AWS_PROFILE, as in AWS's own tools. */
+static bool environment_has_keys(const struct aws_vars *vars)
+{
+        return aws_var(vars, "AWS_ACCESS_KEY_ID") || aws_var(vars, "AWS_SECRET_ACCESS_KEY") ||
+               aws_var(vars, "AWS_WEB_IDENTITY_TOKEN_FILE");
+}
+
+/* An S3 URL with the endpoint, region and profile that the environment gives: it names the same
+ * store for the daemon, too, and in a month. */
 static enum hif_err complete_s3(const struct cli *cli, const char *url, char **out,
                                 struct hif_why *why)
 {
@@ -42,13 +49,15 @@ static enum hif_err complete_s3(const struct cli *cli, const char *url, char **o
         enum hif_err err = s3_url_parse(url, &parsed, why);
 
         if (err == HIF_OK)
-                err = aws_settings_load(&env, &vars, &settings, why);
+                err = aws_settings_load(&env, &vars, parsed.profile, &settings, why);
         if (err == HIF_OK) {
                 buf_put(&text, url, strlen(url));
                 if (!parsed.endpoint && settings.endpoint_url)
                         put_parameter(&text, "endpoint", settings.endpoint_url);
                 if (!parsed.region && settings.region_given)
                         put_parameter(&text, "region", settings.region);
+                if (!parsed.profile && settings.profile_named && !environment_has_keys(&vars))
+                        put_parameter(&text, "profile", settings.profile);
                 buf_put_u8(&text, '\0');
                 if (buf_failed(&text))
                         err = no_memory(why);
@@ -70,6 +79,27 @@ enum hif_err cli_store_url(const struct cli *cli, char **out, struct hif_why *wh
                 return cli_absolute(cli, store, out, why);
         *out = strdup(store);
         return *out ? HIF_OK : no_memory(why);
+}
+
+/* --- whose keys --- */
+
+bool cli_own_key(const char *url, char out[CLI_KEY_SIZE])
+{
+        struct aws_vars vars = aws_vars_process();
+        const char *id = aws_var(&vars, "AWS_ACCESS_KEY_ID");
+        struct s3_url parsed = {0};
+        char hex[HIF_HASH_HEX_SIZE];
+        struct hif_hash hash;
+        bool used = id && s3_url_parse(url, &parsed, NULL) == HIF_OK && !parsed.profile;
+
+        s3_url_free(&parsed);
+        if (!used)
+                return false;
+        hash = hash_of(HASH_BLOB, span_str(id));
+        hash_to_hex(&hash, hex);
+        memcpy(out, hex, CLI_KEY_SIZE - 1);
+        out[CLI_KEY_SIZE - 1] = '\0';
+        return true;
 }
 
 /* --- what is known of a store --- */

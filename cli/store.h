@@ -27,6 +27,10 @@ HIF_MUST_USE enum hif_err cli_store_open(struct cli *cli, const char *url, bool 
  */
 HIF_MUST_USE enum hif_err cli_store_unprobed(struct cli *cli, bool check, struct store **out,
                                              struct hif_why *why);
+/* What stands for the key that the environment has for this store, as long as no profile goes before
+ * it; so that command and daemon can be told apart. False: there is none. */
+#define CLI_KEY_SIZE 17
+bool cli_own_key(const char *url, char out[CLI_KEY_SIZE]);
 /* Before landing in an open store: is it known, or passes it the probe now? */
 HIF_MUST_USE enum hif_err cli_store_trusted(struct cli *cli, struct store *store,
                                             struct hif_why *why);

@@ -25,6 +25,8 @@ mkdir "$work/tree"
 echo content >"$work/tree/file"
 
 step 'a daemon that was started without credentials'
+export AWS_SHARED_CREDENTIALS_FILE=$work/credentials
+printf '[work]\naws_access_key_id = %s\naws_secret_access_key = %s\n' "$id" "$secret" >"$work/credentials"
 fails_with 1 'there are no credentials for S3: AWS_ACCESS_KEY_ID is not set' hif project create acme/app
 AWS_ACCESS_KEY_ID=$id AWS_SECRET_ACCESS_KEY=$secret hif project create acme/app
 hif --store "$work/local" project create acme/lib
@@ -32,7 +34,18 @@ hif --store "$work/local" mount "--$front" acme/lib "$work/l"
 export AWS_ACCESS_KEY_ID=$id AWS_SECRET_ACCESS_KEY=$secret
 fails_with 1 'no credentials for S3.*The daemon has the environment of the command that started it' \
 	hif mount "--$front" acme/app "$work/m"
+unset AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY
+
+step 'a profile travels with the store: to that daemon, and to the next'
+output=$(AWS_PROFILE=work hif mount "--$front" acme/app "$work/m" --json)
+expect_match "$(jq -r .store <<<"$output")" "^$HIF_STORE\\?endpoint=.*&profile=work\$"
+echo one >"$work/m/one"
+hif -C "$work/m" land one
+kill -9 "$(daemon_pid)"
+expect "$(hif -C "$work/m" status --json | jq -r .base)" 1
+hif unmount "$work/m"
 hif daemon stop
+rm "$work/credentials"
 unset AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY
 
 step 'they expire while the mount is busy, and are renewed'
@@ -92,7 +105,10 @@ END
 s3 PUT "$bucket?policy=" "$work/policy"
 rm -r "$HOME/.local/state/hif/probes"
 hif mount "--$front" acme/read "$work/m"
-expect "$(cat "$work/m/file")" content
+expect_match "$(AWS_ACCESS_KEY_ID=OTHER hif mount "--$front" acme/read "$work/other" --session other 2>&1)" \
+	'warning: the daemon has the AWS credentials of the environment in which it was started'
+expect "$(cat "$work/m/file" "$work/other/file")" "content
+content"
 echo new >"$work/m/new"
 fails_with 1 'does not let these credentials write, so it cannot be told whether landing there is safe' hif -C "$work/m" land 'a goal'
 expect_match "$(hif -C "$work/m" status)" 'A new'

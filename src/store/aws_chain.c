@@ -98,7 +98,8 @@ enum hif_err aws_chain_run(struct aws_chain *chain, struct aws_fetched *out, str
                 return err;
         err = HIF_ENOENT;
         for (size_t i = 0; i < sizeof(sources) / sizeof(sources[0]) && err == HIF_ENOENT; i++)
-                err = sources[i](chain, out, why);
+                if (sources[i] != aws_from_env || !settings->profile_chosen)
+                        err = sources[i](chain, out, why);
         aws_profiles_free(&chain->profiles);
         if (err == HIF_ENOENT) {
                 buf_put_u8(&chain->tried, 0);

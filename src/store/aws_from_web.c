@@ -16,7 +16,8 @@ static enum hif_err find(struct aws_chain *chain, struct identity *out)
 {
         const char *profile = chain->settings->profile;
 
-        out->token_file = aws_var(chain->vars, "AWS_WEB_IDENTITY_TOKEN_FILE");
+        if (!chain->settings->profile_chosen)
+                out->token_file = aws_var(chain->vars, "AWS_WEB_IDENTITY_TOKEN_FILE");
         if (out->token_file) {
                 out->role = aws_var(chain->vars, "AWS_ROLE_ARN");
                 out->session = aws_var(chain->vars, "AWS_ROLE_SESSION_NAME");

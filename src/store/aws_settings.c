@@ -192,11 +192,13 @@ static enum hif_err set_all(struct aws_settings *out, const struct aws_vars *var
         return err;
 }
 
-enum hif_err aws_settings_load(struct env *env, const struct aws_vars *vars,
+enum hif_err aws_settings_load(struct env *env, const struct aws_vars *vars, const char *chosen,
                                struct aws_settings *out, struct hif_why *why)
 {
-        struct given profile = from_vars(vars, "AWS_PROFILE", "AWS_DEFAULT_PROFILE");
-        struct aws_settings settings = {.profile_named = profile.value != NULL};
+        struct given profile = chosen ? (struct given){chosen, "the store's URL"}
+                                      : from_vars(vars, "AWS_PROFILE", "AWS_DEFAULT_PROFILE");
+        struct aws_settings settings = {.profile_chosen = chosen != NULL,
+                                        .profile_named = profile.value != NULL};
         struct aws_profiles profiles = {0};
         enum hif_err err = copy(&settings.profile, profile.value ? profile.value : "default", why);
 

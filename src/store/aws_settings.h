@@ -7,7 +7,7 @@
  *      ca_bundle   AWS_CA_BUNDLE, the profile's ca_bundle, else the system's
  *      addressing  HIF_S3_ADDRESSING, the profile's s3 addressing_style, else path style with an
  *                  endpoint and virtual-host style without
- *      profile     AWS_PROFILE, AWS_DEFAULT_PROFILE, else "default"
+ *      profile     the URL's, AWS_PROFILE, AWS_DEFAULT_PROFILE, else "default"
  *      files       AWS_CONFIG_FILE, AWS_SHARED_CREDENTIALS_FILE, else config and credentials in
  *                  ~/.aws
  *
@@ -34,10 +34,10 @@ struct aws_vars aws_vars_process(void);
 const char *aws_var(const struct aws_vars *vars, const char *name);
 
 struct aws_settings {
-        char *profile;      /* never NULL */
-        bool profile_named; /* the environment names it; it has to be there, unless it is "default"
-                             */
-        char *config_file;  /* absolute or as given; never NULL */
+        char *profile;       /* never NULL */
+        bool profile_chosen; /* by the URL: before keys in the environment */
+        bool profile_named;  /* by URL or environment: it has to be there, unless it is "default" */
+        char *config_file;   /* absolute or as given; never NULL */
         char *credentials_file; /* the same */
         char *region;           /* never NULL */
         bool region_given;      /* false: a guess */
@@ -47,10 +47,12 @@ struct aws_settings {
         bool style_given;       /* false: path_style follows from endpoint_url */
 };
 
-/* HIF_ENOENT: AWS_PROFILE names a profile that no file has. HIF_EINVAL: a value that makes no
+/* profile: the URL's, before the environment's; NULL: it has none.
+ * HIF_ENOENT: AWS_PROFILE or the URL names a profile that no file has. HIF_EINVAL: a value that makes no
  * sense. The errors of aws_ini_read. Every sentence names variable or file. */
 HIF_MUST_USE enum hif_err aws_settings_load(struct env *env, const struct aws_vars *vars,
-                                            struct aws_settings *out, struct hif_why *why);
+                                            const char *profile, struct aws_settings *out,
+                                            struct hif_why *why);
 void aws_settings_free(struct aws_settings *settings); /* leaves it zeroed */
 
 #endif

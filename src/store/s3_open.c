@@ -1,5 +1,6 @@
 #include "store/s3_open.h"
 #include "store/aws_creds.h"
+#include "store/s3_url.h"
 #include "store/store_s3.h"
 
 #include <pthread.h>
@@ -57,16 +58,21 @@ static void opened_free(void *arg)
         free(opened);
 }
 
-static enum hif_err opened_new(struct env *env, struct opened **out, struct hif_why *why)
+static enum hif_err opened_new(struct env *env, const char *url, struct opened **out,
+                               struct hif_why *why)
 {
-        struct opened *opened = calloc(1, sizeof(*opened));
-        enum hif_err err;
+        struct s3_url parsed = {0};
+        enum hif_err err = s3_url_parse(url, &parsed, why);
+        struct opened *opened = err ? NULL : calloc(1, sizeof(*opened));
 
-        if (!opened)
-                return why_set(why, HIF_ENOMEM, "out of memory");
+        if (!opened) {
+                s3_url_free(&parsed);
+                return err ? err : why_set(why, HIF_ENOMEM, "out of memory");
+        }
         pthread_mutex_init(&opened->mutex, NULL);
         opened->vars = aws_vars_process();
-        err = aws_settings_load(env, &opened->vars, &opened->settings, why);
+        err = aws_settings_load(env, &opened->vars, parsed.profile, &opened->settings, why);
+        s3_url_free(&parsed);
         if (!err)
                 err = aws_creds_new(env, &opened->settings, &opened->vars, wake, opened,
                                     &opened->creds, why);
@@ -90,7 +96,7 @@ enum hif_err s3_open(struct env *env, const char *url, bool check, struct store 
 {
         struct opened *opened = NULL;
         struct store *store;
-        enum hif_err err = opened_new(env, &opened, why);
+        enum hif_err err = opened_new(env, url, &opened, why);
 
         if (err)
                 return err;

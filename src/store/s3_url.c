@@ -174,6 +174,8 @@ static bool parse_option(char *option, struct s3_url *out, enum hif_err *err)
                 where = &out->endpoint;
         else if (strcmp(option, "region") == 0)
                 where = &out->region;
+        else if (strcmp(option, "profile") == 0)
+                where = &out->profile;
         if (!where || *where)
                 return false;
         *where = strdup(value);
@@ -194,7 +196,7 @@ static enum hif_err parse_options(const char *url, char *query, struct s3_url *o
                         return why_set(
                             why, HIF_EINVAL,
                             "the store URL %s has an option that is not understood: there "
-                            "are ?endpoint=https://host:port, region=name, "
+                            "are ?endpoint=https://host:port, region=name, profile=name, "
                             "patience=seconds (1 to %d) and quotes=yes, joined by &",
                             url, S3_PATIENCE_S_MAX);
         }
@@ -254,6 +256,7 @@ void s3_url_free(struct s3_url *url)
         free(url->prefix);
         free(url->endpoint);
         free(url->region);
+        free(url->profile);
         *url = (struct s3_url){0};
 }
 

@@ -1,11 +1,13 @@
 /* s3_url.h - what an S3 store's URL names, where that is, and how keys are written in requests.
  *
- *      s3://BUCKET[/PREFIX][?endpoint=URL][&region=NAME][&patience=SECONDS][&quotes=yes]
+ *      s3://BUCKET[/PREFIX][?endpoint=URL][&region=NAME][&profile=NAME][&patience=SECONDS]
+ *          [&quotes=yes]
  *
  * The prefix is taken as it stands, without percent-decoding, as other S3 tools do; objects lie
- * below PREFIX/. endpoint and region outrank the environment, and their values are percent-decoded:
- * a URL with them names the same store wherever it is read. patience is how long a request is
- * repeated before its failure is told; quotes sends If-Match with the quotes that ETags have. */
+ * below PREFIX/. endpoint, region and profile outrank the environment, and their values are
+ * percent-decoded: a URL with them names the same store wherever it is read. patience is how long a
+ * request is repeated before its failure is told; quotes sends If-Match with the quotes that ETags
+ * have. */
 #ifndef HIF_STORE_S3_URL_H
 #define HIF_STORE_S3_URL_H
 
@@ -25,6 +27,7 @@ struct s3_url {
         char *prefix;        /* "" or "a/b/" */
         char *endpoint;      /* NULL: not given */
         char *region;        /* NULL: not given */
+        char *profile;       /* of AWS's shared files; NULL: not given */
         uint64_t patience_s; /* 0: not given */
         bool quoted_match;
 };

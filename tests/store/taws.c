@@ -91,7 +91,7 @@ void taws_load(struct taws *aws)
         struct hif_why why = {0};
 
         aws_settings_free(&aws->settings);
-        if (aws_settings_load(&aws->env, &aws->vars, &aws->settings, &why) != HIF_OK)
+        if (aws_settings_load(&aws->env, &aws->vars, aws->profile, &aws->settings, &why) != HIF_OK)
                 fail_msg("the settings should load: %s", why.text);
 }
 
@@ -100,7 +100,8 @@ void taws_load_fails(struct taws *aws, enum hif_err err, const char *says)
         struct aws_settings settings;
         struct hif_why why = {0};
 
-        assert_int_equal(aws_settings_load(&aws->env, &aws->vars, &settings, &why), err);
+        assert_int_equal(aws_settings_load(&aws->env, &aws->vars, aws->profile, &settings, &why),
+                         err);
         if (!strstr(why.text, says))
                 fail_msg("\"%s\" should say \"%s\"", why.text, says);
 }

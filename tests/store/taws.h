@@ -11,6 +11,7 @@ struct taws {
         struct env env;
         char *home;
         struct aws_vars vars;
+        const char *profile; /* the store's URL's; NULL: none */
         struct {
                 char *name, *value;
         } set[TAWS_VARS_MAX];

@@ -78,6 +78,22 @@ static void profiles_give_keys(void **state)
         gives(aws, "B", "s", "", "/.aws/config");
 }
 
+/* A profile that the store's URL names goes before all that the environment has. */
+static void chosen_profile_goes_before_the_environment(void **state)
+{
+        struct taws *aws = *state;
+
+        taws_credentials(aws, "[a]\naws_access_key_id = A\naws_secret_access_key = s\n");
+        taws_set(aws, "AWS_ACCESS_KEY_ID", "ENV");
+        taws_set(aws, "AWS_SECRET_ACCESS_KEY", "t");
+        taws_set(aws, "AWS_WEB_IDENTITY_TOKEN_FILE", "/nowhere");
+        taws_set(aws, "AWS_PROFILE", "other");
+        aws->profile = "a";
+        gives(aws, "A", "s", "", "\"a\" in ");
+        aws->profile = "b";
+        taws_load_fails(aws, HIF_ENOENT, "the store's URL names the profile \"b\"");
+}
+
 /* Half a key is a mistake that is told, and never a reason to look elsewhere. */
 static void half_a_key_is_an_error(void **state)
 {
@@ -150,9 +166,13 @@ static void refused_key_is_read_anew(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-            TEST(environment_goes_first),      TEST(profiles_give_keys),
-            TEST(half_a_key_is_an_error),      TEST(bad_characters_are_refused),
-            TEST(nothing_says_what_was_tried), TEST(refused_key_is_read_anew),
+            TEST(environment_goes_first),
+            TEST(profiles_give_keys),
+            TEST(chosen_profile_goes_before_the_environment),
+            TEST(half_a_key_is_an_error),
+            TEST(bad_characters_are_refused),
+            TEST(nothing_says_what_was_tried),
+            TEST(refused_key_is_read_anew),
         };
 
         return cmocka_run_group_tests_name("aws_creds", tests, NULL, NULL);
