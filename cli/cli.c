@@ -164,6 +164,8 @@ static enum hif_err set_defaults(struct cli *cli, struct hif_why *why)
         if (err == HIF_OK)
                 err = replace(&config->publish, strdup("auto"), why);
         if (err == HIF_OK)
+                err = replace(&config->land_mode, strdup("solo"), why);
+        if (err == HIF_OK)
                 err = replace(&config->holder, default_holder(), why);
         return err;
 }
@@ -247,6 +249,7 @@ void cli_free(struct cli *cli)
         free(cli->config.durability);
         free(cli->config.ahead);
         free(cli->config.publish);
+        free(cli->config.land_mode);
         free(cli->config.holder);
         cli->paths = (struct cli_paths){0};
         cli->config = (struct cli_config){0};

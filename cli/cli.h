@@ -48,6 +48,7 @@ struct cli_config {
         char *front_end;           /* "auto", "nfs", "fuse" */
         char *durability;          /* "process", "power" */
         char *publish;             /* "auto", "manual": open sessions, to the store */
+        char *land_mode;           /* "solo", "epoch" */
         char *holder;              /* "user@machine"; not in the file */
         uint64_t ram_max, ssd_max; /* bytes */
         uint32_t threads;          /* of the pool; 0 = number of CPUs */

@@ -11,10 +11,16 @@
 struct land_args {
         const char *goal;
         bool dry_run;
+        const char *mode; /* "solo", "epoch" */
 };
 
 static const struct argp_option land_options[] = {
     {"dry-run", 'n', NULL, 0, "Say whether it would land, and what conflicts; change nothing", 0},
+    {"epoch", 'e', NULL, 0,
+     "Propose the session in the store, where whoever lands next lands all proposals at once: for "
+     "many writers on many machines",
+     0},
+    {"solo", 's', NULL, 0, "Land it from here, together with what else this daemon lands", 0},
     {0}};
 
 static error_t parse_land(int key, char *arg, struct argp_state *state)
@@ -24,6 +30,10 @@ static error_t parse_land(int key, char *arg, struct argp_state *state)
         switch (key) {
         case 'n':
                 args->dry_run = true;
+                return 0;
+        case 'e':
+        case 's':
+                args->mode = key == 'e' ? "epoch" : "solo";
                 return 0;
         case ARGP_KEY_ARG:
                 if (args->goal != NULL)
@@ -62,8 +72,9 @@ static enum hif_err land(struct cli *cli, const struct land_args *args, json_t *
         if (err != HIF_OK)
                 return err;
         goal = args->goal != NULL ? args->goal : "";
-        request = json_pack("{s:s, s:s, s:s%, s:b}", "op", "land", "path", here, "goal", goal,
-                            strlen(goal), "dry_run", args->dry_run);
+        request = json_pack("{s:s, s:s, s:s%, s:b, s:s}", "op", "land", "path", here, "goal", goal,
+                            strlen(goal), "dry_run", args->dry_run, "mode",
+                            args->mode != NULL ? args->mode : cli->config.land_mode);
         if (request == NULL)
                 return why_set(why, HIF_EINVAL, "the goal is not valid UTF-8 text");
         progress = progress_begin(cli, args->dry_run ? "comparing" : "landing");
@@ -98,7 +109,7 @@ static void print_landed(const json_t *result, bool dry_run)
         printf("Landed session %s\n", json_string_value(json_object_get(result, "session")));
         printf("Landing position: %lld\n", position);
         if (member > 0)
-                printf("Landed together with others, as @%lld.%u\n", position, member);
+                printf("In a batch, as @%lld.%u\n", position, member);
         if (json_is_true(json_object_get(result, "already_landed")))
                 printf(
                     "An earlier `hif land` had done it; edits made since are in a new session.\n");

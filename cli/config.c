@@ -86,6 +86,16 @@ static enum hif_err read_ahead(const char *value, void *out, const char **expect
                    : HIF_EINVAL;
 }
 
+static enum hif_err read_land_mode(const char *value, void *out, const char **expected)
+{
+        enum hif_err err = read_text(value, out, expected);
+
+        *expected = "solo or epoch";
+        if (err != HIF_OK)
+                return err;
+        return strcmp(value, "solo") == 0 || strcmp(value, "epoch") == 0 ? HIF_OK : HIF_EINVAL;
+}
+
 static enum hif_err read_publish(const char *value, void *out, const char **expected)
 {
         enum hif_err err = read_text(value, out, expected);
@@ -161,6 +171,7 @@ static const struct setting settings[] = {
     {"mount", "front-end", read_front_end, offsetof(struct cli_config, front_end)},
     {"mount", "durability", read_durability, offsetof(struct cli_config, durability)},
     {"session", "publish", read_publish, offsetof(struct cli_config, publish)},
+    {"land", "mode", read_land_mode, offsetof(struct cli_config, land_mode)},
     {"cache", "ram-max", read_size, offsetof(struct cli_config, ram_max)},
     {"cache", "ssd-max", read_size, offsetof(struct cli_config, ssd_max)},
     {"daemon", "threads", read_threads, offsetof(struct cli_config, threads)},

@@ -152,7 +152,9 @@ void log_item_print(const struct cli *cli, const struct history_item *item, bool
         session_id_to_hex(&shown.what.session, session);
         printf("%s%s%s", cli_color(cli, COLOR_YELLOW), shown.name, cli_color(cli, COLOR_NONE));
         if (slot->kind == SLOT_VOID) {
-                printf("  (void: an attempt to land that was given up)\n");
+                printf("  (void: %s)\n", slot->refused_count > 0
+                                             ? "proposals that were refused"
+                                             : "an attempt to land that was given up");
                 return;
         }
         printf("  %s", cli_color(cli, COLOR_BOLD));

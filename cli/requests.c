@@ -235,14 +235,17 @@ static void after_land(struct request *request)
 static enum hif_err do_land(struct request *request, json_t **result, struct hif_why *why)
 {
         const char *goal = text_of(request->args, "goal");
+        const char *mode = text_of(request->args, "mode");
+        struct land_how how = {0};
         struct workspace *workspace;
         enum hif_err err = request_enter(request, &workspace, why);
 
         if (err != HIF_OK)
                 return err;
-        err = workspace_land(workspace, goal != NULL ? goal : "",
-                             json_is_true(json_object_get(request->args, "dry_run")),
-                             request_progress, request, result, why);
+        how.dry_run = json_is_true(json_object_get(request->args, "dry_run"));
+        how.epoch = mode != NULL && strcmp(mode, "epoch") == 0;
+        err = workspace_land(workspace, goal != NULL ? goal : "", &how, request_progress, request,
+                             result, why);
         if (err == HIF_OK && !json_is_true(json_object_get(*result, "dry_run"))) {
                 request->after = after_land;
                 request->landed = workspace;

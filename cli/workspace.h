@@ -98,9 +98,14 @@ HIF_MUST_USE enum hif_err workspace_status(struct workspace *workspace, json_t *
 /* paths: NULL or an array of paths inside the workspace. */
 HIF_MUST_USE enum hif_err workspace_diff(struct workspace *workspace, const json_t *paths,
                                          json_t **result, struct hif_why *why);
+struct land_how {
+        bool dry_run;
+        bool epoch; /* through a proposal, which others may land */
+};
+
 /* HIF_ECONFLICT: *result lists the conflicts. */
 HIF_MUST_USE enum hif_err workspace_land(struct workspace *workspace, const char *goal,
-                                         bool dry_run,
+                                         const struct land_how *how,
                                          void (*progress)(void *arg,
                                                           const struct land_progress *progress),
                                          void *arg, json_t **result, struct hif_why *why);

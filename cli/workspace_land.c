@@ -229,7 +229,26 @@ static enum hif_err land_with_others(struct landing *landing, struct hif_why *wh
                                  &landing->result, why);
 }
 
-static enum hif_err land_changes(struct landing *landing, bool dry_run, struct hif_why *why)
+/* Others may land it, from any machine. */
+static enum hif_err land_by_proposal(struct landing *landing, struct hif_why *why)
+{
+        struct workspace *workspace = landing->workspace;
+        struct fetch_nodes nodes;
+        struct land_line *line;
+        enum hif_err err;
+
+        fetch_nodes_init(&nodes, workspace->daemon->fetch);
+        err = land_line_new(&workspace->project, &nodes.source, &line);
+        if (err != HIF_OK)
+                return err;
+        err = land_propose(landing->land, line, landing->work.changes, landing->work.change_count,
+                           &landing->result, why);
+        land_line_free(line);
+        return err;
+}
+
+static enum hif_err land_changes(struct landing *landing, const struct land_how *how,
+                                 struct hif_why *why)
 {
         enum hif_err err;
 
@@ -243,17 +262,47 @@ static enum hif_err land_changes(struct landing *landing, bool dry_run, struct h
         if (err != HIF_OK)
                 return err;
         work_staged(&landing->work);
-        if (dry_run)
+        if (how->dry_run)
                 return land_commit(landing->land, landing->work.changes, landing->work.change_count,
                                    NULL, true, &landing->result, why);
-        return land_with_others(landing, why);
+        return how->epoch ? land_by_proposal(landing, why) : land_with_others(landing, why);
 }
 
-static enum hif_err run(struct landing *landing, const char *goal, bool dry_run,
+/* A slot has refused the session, which never lands under that id any more: what it holds goes on
+ * under another. */
+static enum hif_err take_new_id(struct landing *landing, struct hif_why *why)
+{
+        struct workspace *workspace = landing->workspace;
+        struct session_id session;
+        uint8_t origin[8];
+        struct vfs_value values[] = {
+            {VALUE_SESSION_ID, span_of(session.bytes, SESSION_ID_SIZE)},
+            {VALUE_ORIGIN, span_of(origin, sizeof(origin))},
+            {VALUE_INTENT, {0}},
+            {VALUE_HOLDER, {0}},
+            {VALUE_PUBLISHED, {0}},
+        };
+        enum hif_err err;
+
+        env_random(&workspace->daemon->cli->env, session.bytes, SESSION_ID_SIZE);
+        be64_put(origin, landing->result.position);
+        err = workspace_set(workspace, values, sizeof(values) / sizeof(values[0]));
+        if (err != HIF_OK)
+                return why_set(why, err,
+                               "@%llu refused this session, and its new id could not be stored: "
+                               "%s; run `hif land` again",
+                               (unsigned long long)landing->result.position, hif_strerror(err));
+        workspace->session = session;
+        workspace->origin_position = landing->result.position;
+        return workspace_summary(workspace, "open");
+}
+
+static enum hif_err run(struct landing *landing, const char *goal, const struct land_how *how,
                         struct hif_why *why)
 {
         struct workspace *workspace = landing->workspace;
         AUTO_FREE char *journal = NULL;
+        bool dry_run = how->dry_run;
         enum hif_err err = work_list(&landing->work, why);
 
         if (err != HIF_OK)
@@ -267,6 +316,7 @@ static enum hif_err run(struct landing *landing, const char *goal, bool dry_run,
                          workspace->daemon->pool, &landing->hooks, journal, &landing->land);
         if (err != HIF_OK)
                 return err;
+        land_know_base(landing->land, &landing->work.snapshot.base.tree);
         err = resolve_intent(landing, why);
         landing->result.already_landed = err == HIF_OK;
         if (err == HIF_ENOENT && landing->have_intent && !dry_run) {
@@ -276,7 +326,7 @@ static enum hif_err run(struct landing *landing, const char *goal, bool dry_run,
                 err = HIF_ENOENT;
         }
         if (err == HIF_ENOENT)
-                err = land_changes(landing, dry_run, why);
+                err = land_changes(landing, how, why);
         else if (err == HIF_OK)
                 dry_run = false; /* what has landed is followed, whatever was asked for */
         if (err == HIF_OK && !dry_run && !landing->result.already_landed)
@@ -301,7 +351,8 @@ static enum hif_err tell(const struct landing *landing, enum hif_err err, bool d
         return *result != NULL ? err : HIF_ENOMEM;
 }
 
-enum hif_err workspace_land(struct workspace *workspace, const char *goal, bool dry_run,
+enum hif_err workspace_land(struct workspace *workspace, const char *goal,
+                            const struct land_how *how,
                             void (*progress)(void *arg, const struct land_progress *progress),
                             void *arg, json_t **result, struct hif_why *why)
 {
@@ -311,7 +362,7 @@ enum hif_err workspace_land(struct workspace *workspace, const char *goal, bool 
                                             .store_time = store_time},
                                   .progress = progress,
                                   .arg = arg};
-        bool conflicted = false;
+        bool conflicted = false, dry_run = how->dry_run;
         enum hif_err err;
 
         if (workspace->read_only)
@@ -334,7 +385,7 @@ enum hif_err workspace_land(struct workspace *workspace, const char *goal, bool 
         if (err == HIF_OK)
                 err = cli_store_trusted(workspace->daemon->cli, workspace->store, why);
         if (err == HIF_OK)
-                err = run(&landing, goal, dry_run, why);
+                err = run(&landing, goal, how, why);
         if (err == HIF_ECONFLICT && !dry_run)
                 conflicted = true;
         if (err == HIF_OK || err == HIF_ECONFLICT)
@@ -344,6 +395,11 @@ enum hif_err workspace_land(struct workspace *workspace, const char *goal, bool 
         work_free(&landing.work);
         if (conflicted)
                 workspace_record_conflicted(workspace);
+        if (landing.result.refused && !dry_run) {
+                enum hif_err renamed = take_new_id(&landing, why);
+
+                err = renamed == HIF_OK ? err : renamed;
+        }
         if (err != HIF_OK && why->text[0] == '\0')
                 why_set(why, err, "the session could not be landed: %s", hif_strerror(err));
         return err;

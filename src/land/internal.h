@@ -427,6 +427,7 @@ struct land {
         struct journal journal;
         struct land_progress progress;
         struct hif_hash base_tree; /* zeros: base's slot was not read yet */
+        bool base_told;            /* the tree is the caller's word */
         struct scan scan;
         struct merge merge; /* of the last attempt: conflicts borrow from it */
         struct sipkey mix;

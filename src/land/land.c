@@ -85,6 +85,12 @@ void land_free(struct land *land)
         free(land);
 }
 
+void land_know_base(struct land *land, const struct hif_hash *tree)
+{
+        land->base_tree = *tree;
+        land->base_told = true;
+}
+
 enum hif_err land_accept_base(struct land *land, const struct slot_read *base, struct hif_why *why)
 {
         if (!hash_eq(&base->hash, &land->session->base_slot))

@@ -120,6 +120,9 @@ HIF_MUST_USE enum hif_err land_begin(const struct project *project, const struct
                                      struct land_hooks *hooks, const char *journal_path,
                                      struct land **out);
 void land_free(struct land *land);
+/* Base's tree, from a caller that has read base's slot before: saves reading it once more. It is
+ * held against the slots when the session lands. */
+void land_know_base(struct land *land, const struct hif_hash *tree);
 
 /* Hash and upload the contents of the changes; fills hash, loc and have_hash in place. Contents are
  * read by offset, each byte once, in the order of the list. What base already has at the path (or

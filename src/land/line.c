@@ -134,8 +134,15 @@ bool land_line_tail(const struct land_line *line, struct slot *out)
 
 enum hif_err line_base(struct land_line *line, struct land *land, struct hif_why *why)
 {
-        const struct slot_read *kept = line_slot(line, land->session->base_position);
+        uint64_t position = land->session->base_position;
+        const struct slot_read *kept = line_slot(line, position);
+        /* The scan has held the slot after base against base's hash. */
+        bool chained = land->session->origin == position && line->newest > position &&
+                       line->newest - position < RECENT_SLOTS / 2;
 
+        if (land->base_told && !chained)
+                land->base_tree = (struct hif_hash){0};
+        land->base_told = false;
         if (hash_is_zero(&land->base_tree) && kept)
                 return land_accept_base(land, kept, why);
         return land_load_base(land, why);
