@@ -3,7 +3,8 @@
 
 #include <inttypes.h>
 
-#define REDRAW_NS 100000000u
+#define REDRAW_NS    100000000u
+#define LEFT_AFTER_S 2.0
 
 struct progress {
         struct env *env;
@@ -59,9 +60,26 @@ static void rate_text(uint64_t bytes, double seconds, char out[16])
         size_text(seconds > 0.05 ? (uint64_t)((double)bytes / seconds) : 0, out);
 }
 
+/* ", 3:20 left", once there is something to tell it by. */
+static void left_text(uint64_t done, uint64_t total, double seconds, char out[32])
+{
+        double left = done > 0 ? seconds * (double)(total - done) / (double)done : 0;
+        uint64_t whole = (uint64_t)left;
+
+        out[0] = '\0';
+        if (done == 0 || done >= total || seconds < LEFT_AFTER_S || left > 1e8)
+                return;
+        if (whole >= 3600)
+                (void)snprintf(out, 32, ", %" PRIu64 ":%02u:%02u left", whole / 3600,
+                               (unsigned)(whole / 60 % 60), (unsigned)(whole % 60));
+        else
+                (void)snprintf(out, 32, ", %u:%02u left", (unsigned)(whole / 60),
+                               (unsigned)(whole % 60));
+}
+
 void progress_set(struct progress *progress, uint64_t done, uint64_t total, uint64_t bytes)
 {
-        char size[16], rate[16];
+        char size[16], rate[16], left[32];
         double seconds;
 
         if (!progress || !is_due(progress, &seconds))
@@ -72,13 +90,14 @@ void progress_set(struct progress *progress, uint64_t done, uint64_t total, uint
         }
         size_text(bytes, size);
         rate_text(bytes, seconds, rate);
-        (void)fprintf(stderr, "\r%s: %3u%% (%" PRIu64 "/%" PRIu64 "), %s, %s/s\033[K",
-                      progress->what, percent(done, total), done, total, size, rate);
+        left_text(done, total, seconds, left);
+        (void)fprintf(stderr, "\r%s: %3u%% (%" PRIu64 "/%" PRIu64 "), %s, %s/s%s\033[K",
+                      progress->what, percent(done, total), done, total, size, rate, left);
 }
 
 void progress_bytes(struct progress *progress, uint64_t done, uint64_t total)
 {
-        char size[16], all[16], rate[16];
+        char size[16], all[16], rate[16], left[32];
         double seconds;
 
         if (!progress || total == 0 || !is_due(progress, &seconds))
@@ -86,8 +105,9 @@ void progress_bytes(struct progress *progress, uint64_t done, uint64_t total)
         size_text(done, size);
         size_text(total, all);
         rate_text(done, seconds, rate);
-        (void)fprintf(stderr, "\r%s: %3u%%, %s of %s, %s/s\033[K", progress->what,
-                      percent(done, total), size, all, rate);
+        left_text(done, total, seconds, left);
+        (void)fprintf(stderr, "\r%s: %3u%%, %s of %s, %s/s%s\033[K", progress->what,
+                      percent(done, total), size, all, rate, left);
 }
 
 void progress_pause(struct progress *progress)

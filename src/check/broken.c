@@ -22,13 +22,22 @@ static struct layout_key key_of(const struct check *c, enum object_kind kind,
         return none;
 }
 
+static uint64_t map_key(enum object_kind kind, const struct hif_hash *hash)
+{
+        return hash_prefix(hash) * 8 + kind;
+}
+
 struct broken *broken_find(struct check *c, enum object_kind kind, const struct hif_hash *hash)
 {
         const struct object *object = inventory_find(&c->inventory, kind, hash);
+        uintptr_t at;
 
         if (!object || !object->bad)
                 return NULL;
-        for (size_t i = c->broken_count; i-- > 0;)
+        at = (uintptr_t)map_get(&c->broken_map, map_key(kind, hash));
+        if (at > 0 && c->broken[at - 1].kind == kind && hash_eq(&c->broken[at - 1].hash, hash))
+                return &c->broken[at - 1];
+        for (size_t i = c->broken_count; i-- > 0;) /* two with one key: someone means harm */
                 if (c->broken[i].kind == kind && hash_eq(&c->broken[i].hash, hash))
                         return &c->broken[i];
         return NULL;
@@ -59,6 +68,11 @@ struct broken *broken_add(struct check *c, enum object_kind kind, const struct h
                 }
                 c->broken = grown;
                 c->broken_capacity = capacity;
+        }
+        if (map_put(&c->broken_map, map_key(kind, hash),
+                    (void *)(uintptr_t)(c->broken_count + 1)) != HIF_OK) {
+                c->broken_more++;
+                return NULL;
         }
         object->bad = 1;
         broken = &c->broken[c->broken_count++];

@@ -59,7 +59,9 @@ static void check_free(struct check *c)
         free(c->inventory.items);
         free(c->ranges);
         free(c->broken);
+        map_free(&c->broken_map);
         arena_free(&c->broken_arena);
+        buf_free(&c->damaged_bytes);
         map_free(&c->sessions);
         map_free(&c->landings);
         map_free(&c->refused);

@@ -298,6 +298,9 @@ enum hif_err history_check(struct check *c)
                 err = check_base(&h, c->options->from - 1);
         if (err == HIF_OK)
                 err = check_ranges(&h);
+        /* A stray slot far beyond the others is none of this history's. */
+        if (h.have_last)
+                c->report->tail = h.last.slot.position;
         if (err == HIF_OK)
                 err = sessions_flush(c);
         if (err == HIF_OK && h.have_last)

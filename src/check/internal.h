@@ -17,6 +17,7 @@
 #define LISTS_AHEAD     32u          /* pages of keys asked for together */
 #define OBJECTS_MAX     (1u << 25)   /* remembered by name, 48 bytes each and room to grow */
 #define SESSIONS_MAX    (1u << 24)   /* landings whose ids are compared */
+#define FILE_LISTS_MAX  100000u      /* chunk lists of one file that are walked */
 #define OPEN_MAX        (1u << 20)   /* open sessions */
 #define RANGES_MAX      1000u        /* of positions without a gap */
 #define BROKEN_MAX      100000u      /* objects that are missing or damaged */
@@ -98,12 +99,17 @@ struct check {
         struct broken *broken; /* in the order in which they were found */
         size_t broken_count, broken_capacity, broken_more;
         bool broken_more_told;
+        struct map broken_map; /* kind and hash -> index + 1 */
         struct arena broken_arena;
+        struct hif_hash damaged_pack; /* the one whose bytes are kept: */
+        struct buf damaged_bytes;
+        uint32_t lists_left; /* chunk lists that a walk over one file may still read */
 
         struct other *others;
         size_t other_count;
         bool head_wrong;
         bool derived_removed;
+        bool unsure; /* something could not be stored, or not be read again: nothing is left out */
         uint64_t derived_count;      /* of keys */
         struct repair_state *repair; /* while one runs */
 
@@ -360,8 +366,8 @@ HIF_MUST_USE enum hif_err files_walk(struct check *c,
 bool frame_is_good(struct check *c, const struct entry *entry);
 bool has_own_blob(struct check *c, const struct hif_hash *hash);
 bool location_is_wrong(struct check *c, const struct entry *entry, const char **reason);
-/* Call each for the broken objects that a large file needs; depth 0. */
-HIF_MUST_USE enum hif_err large_walk(struct check *c, const struct chunk *of, int depth,
+/* Call each for the broken objects that a large file needs. */
+HIF_MUST_USE enum hif_err large_walk(struct check *c, const struct entry *entry,
                                      void (*each)(void *arg, struct broken *broken,
                                                   const struct chunk *chunk),
                                      void *arg);
@@ -383,11 +389,11 @@ HIF_MUST_USE enum hif_err source_get(struct check *c, const struct check_wanted 
 /* A content by its hash: its own blob, other packs, or sources. HIF_ENOENT. */
 HIF_MUST_USE enum hif_err content_get(struct check *c, const struct hif_hash *hash, uint64_t size,
                                       uint64_t file_size, struct buf *out);
-/* Write bytes that are what the key says; tells. */
-HIF_MUST_USE enum hif_err object_put(struct check *c, const char *key, struct span body);
+/* Write bytes that are what the key says; tells. False: they could not be. */
+bool object_put(struct check *c, const char *key, struct span body);
 /* The same for a content, as a blob of its own; noted for the repair slot. Does not tell. */
 HIF_MUST_USE enum hif_err blob_put(struct check *c, const struct hif_hash *hash,
-                                   struct span content);
+                                   struct span content, bool *done);
 void tell_repaired(struct check *c, bool done, const char *what, const char *key,
                    const char *detail);
 

@@ -76,25 +76,39 @@ enum hif_err files_walk(struct check *c,
 
 /* --- what a file needs --- */
 
-bool frame_is_good(struct check *c, const struct entry *entry)
+/* A damaged pack whole: many entries that lie in it follow one another. */
+static bool keep_pack(struct check *c, const struct hif_hash *pack)
 {
-        struct layout_key key = layout_pack(&c->project.layout, &entry->loc.pack);
-        struct store_req req = {.op = STORE_GET,
-                                .key = key.text,
-                                .range_start = entry->loc.offset,
-                                .range_size = entry->loc.size};
-        AUTO_BUF struct buf content = {0};
-        struct hif_hash actual;
-        bool good =
-            run_requests(c, &req, 1) == HIF_OK && req.result == HIF_OK &&
-            body_frame_get(c->codec, buf_span(&req.data), (size_t)entry->size, &content) == HIF_OK;
+        struct layout_key key = layout_pack(&c->project.layout, pack);
+        struct store_req req;
 
-        if (good) {
-                actual = hash_of(HASH_BLOB, buf_span(&content));
-                good = hash_eq(&actual, &entry->hash);
+        if (c->damaged_bytes.size > 0 && hash_eq(&c->damaged_pack, pack))
+                return true;
+        buf_free(&c->damaged_bytes);
+        if (get_one(c, key.text, 0, &req) == HIF_OK && req.result == HIF_OK) {
+                c->damaged_bytes = req.data;
+                req.data = (struct buf){0};
+                c->damaged_pack = *pack;
+        } else if (answer_of(&req) == ANSWER_NONE) {
+                c->unsure = true;
         }
         store_req_free(&req);
-        return good;
+        return c->damaged_bytes.size > 0;
+}
+
+bool frame_is_good(struct check *c, const struct entry *entry)
+{
+        AUTO_BUF struct buf content = {0};
+        struct hif_hash actual;
+
+        if (!keep_pack(c, &entry->loc.pack) || c->damaged_bytes.size < entry->loc.size ||
+            entry->loc.offset > c->damaged_bytes.size - entry->loc.size ||
+            body_frame_get(c->codec,
+                           span_of(c->damaged_bytes.data + entry->loc.offset, entry->loc.size),
+                           (size_t)entry->size, &content) != HIF_OK)
+                return false;
+        actual = hash_of(HASH_BLOB, buf_span(&content));
+        return hash_eq(&actual, &entry->hash);
 }
 
 bool has_own_blob(struct check *c, const struct hif_hash *hash)
@@ -179,11 +193,11 @@ static enum hif_err place_packed(struct check *c, const struct entry *entry, str
                            (uint32_t)entry->size);
 }
 
-/* Call each for the broken objects that a large file needs. Recursion is at most CHUNK_DEPTH_MAX +
- * 1 deep. */
-enum hif_err large_walk(struct check *c, const struct chunk *of, int depth,
-                        void (*each)(void *arg, struct broken *broken, const struct chunk *chunk),
-                        void *arg)
+/* Recursion is at most CHUNK_DEPTH_MAX + 1 deep. */
+static enum hif_err walk_list(struct check *c, const struct chunk *of, int depth,
+                              void (*each)(void *arg, struct broken *broken,
+                                           const struct chunk *chunk),
+                              void *arg)
 {
         struct layout_key key = layout_blob(&c->project.layout, &of->hash);
         struct broken *broken = broken_find(c, OBJECT_BLOB, &of->hash);
@@ -193,8 +207,9 @@ enum hif_err large_walk(struct check *c, const struct chunk *of, int depth,
 
         if (broken)
                 each(arg, broken, of);
-        if (broken || depth > CHUNK_DEPTH_MAX)
+        if (broken || depth > CHUNK_DEPTH_MAX || c->lists_left == 0)
                 return HIF_OK;
+        c->lists_left--;
         err = get_one(c, key.text, 0, &req);
         if (err == HIF_OK && req.result == HIF_OK &&
             chunk_list_open(buf_span(&req.data), &list) == HIF_OK) {
@@ -203,7 +218,7 @@ enum hif_err large_walk(struct check *c, const struct chunk *of, int depth,
 
                         chunk_list_at(&list, i, &chunk);
                         if (list.depth > 0) {
-                                err = large_walk(c, &chunk, depth + 1, each, arg);
+                                err = walk_list(c, &chunk, depth + 1, each, arg);
                                 continue;
                         }
                         broken = broken_find(c, OBJECT_BLOB, &chunk.hash);
@@ -213,6 +228,17 @@ enum hif_err large_walk(struct check *c, const struct chunk *of, int depth,
         }
         store_req_free(&req);
         return err;
+}
+
+enum hif_err large_walk(struct check *c, const struct entry *entry,
+                        void (*each)(void *arg, struct broken *broken, const struct chunk *chunk),
+                        void *arg)
+{
+        struct chunk whole = {.hash = entry->hash, .size = entry->size};
+
+        /* A list can name one list many times: a small store, and a walk without an end. */
+        c->lists_left = FILE_LISTS_MAX;
+        return walk_list(c, &whole, 0, each, arg);
 }
 
 struct large_place {
@@ -237,9 +263,8 @@ static enum hif_err place_file(void *arg, const struct entry *entry, struct span
         (void)key;
         if (entry->size > BODY_BLOB_MAX) {
                 struct large_place large = {.c = c, .path = path, .file_size = entry->size};
-                struct chunk whole = {.hash = entry->hash, .size = entry->size};
 
-                return c->unplaced ? large_walk(c, &whole, 0, place_large, &large) : HIF_OK;
+                return c->unplaced ? large_walk(c, entry, place_large, &large) : HIF_OK;
         }
         if (entry->loc.size > 0)
                 return place_packed(c, entry, path);

@@ -155,7 +155,7 @@ enum hif_err content_get(struct check *c, const struct hif_hash *hash, uint64_t 
 
 /* --- putting --- */
 
-enum hif_err object_put(struct check *c, const char *key, struct span body)
+bool object_put(struct check *c, const char *key, struct span body)
 {
         struct store_req req = {.op = STORE_PUT, .key = key, .body = body};
 
@@ -172,7 +172,8 @@ enum hif_err object_put(struct check *c, const char *key, struct span body)
                 tell_repaired(c, true, "restored", key, "");
         else
                 tell_repaired(c, false, "not restored", key, hif_strerror(req.result));
-        return HIF_OK;
+        c->unsure |= req.result != HIF_OK;
+        return req.result == HIF_OK;
 }
 
 /* --- one object --- */
@@ -227,14 +228,15 @@ static enum hif_err broken_repair(struct check *c, struct broken *broken)
         }
         if (err != HIF_OK)
                 return err;
-        err = object_put(c, broken->key.text, buf_span(&stored));
+        if (!object_put(c, broken->key.text, buf_span(&stored)))
+                return HIF_OK;
         broken->repaired = true;
         object = inventory_find(&c->inventory, broken->kind, &broken->hash);
         if (object) {
                 object->present = 1;
                 object->bad = 0;
         }
-        return err;
+        return HIF_OK;
 }
 
 /* --- slots, lists, records of sessions --- */
@@ -291,8 +293,12 @@ static enum hif_err other_repair(struct check *c, const struct other *other)
                               "no intact copy of it was found");
                 return HIF_OK;
         }
-        if (err != HIF_OK || other->kind != HASH_SLOT)
-                return err == HIF_OK ? object_put(c, other->key, buf_span(&bytes)) : err;
+        if (err != HIF_OK)
+                return err;
+        if (other->kind != HASH_SLOT) {
+                object_put(c, other->key, buf_span(&bytes));
+                return HIF_OK;
+        }
         struct store_req req = {.op = STORE_PUT_NEW, .key = other->key, .body = buf_span(&bytes)};
         store_run(c->project.store, &req, 1);
         store_req_free(&req);

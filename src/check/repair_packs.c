@@ -167,22 +167,24 @@ enum hif_err repair_list(struct check *c, const struct hif_hash *hash)
         return buf_failed(&c->repair->objects) ? HIF_ENOMEM : HIF_OK;
 }
 
-enum hif_err blob_put(struct check *c, const struct hif_hash *hash, struct span content)
+enum hif_err blob_put(struct check *c, const struct hif_hash *hash, struct span content, bool *done)
 {
         struct layout_key key = layout_blob(&c->project.layout, hash);
         AUTO_BUF struct buf stored = {0};
         struct object *object;
         enum hif_err err;
 
-        if (has_own_blob(c, hash))
+        *done = has_own_blob(c, hash);
+        if (*done)
                 return HIF_OK;
         err = body_put(c->codec, BODY_BLOB, content, &stored);
         if (err == HIF_OK)
                 err = inventory_add(&c->inventory, OBJECT_BLOB, hash, &object);
-        if (err == HIF_OK)
-                err = object_put(c, key.text, buf_span(&stored));
         if (err != HIF_OK)
                 return err;
+        *done = object_put(c, key.text, buf_span(&stored));
+        if (!*done)
+                return HIF_OK;
         if (object) {
                 object->present = 1;
                 object->bad = 0;
@@ -305,10 +307,8 @@ static enum hif_err make_again(struct check *c, struct broken *broken, struct sp
                 err = add_part(c, damaged, parts[i], &pack, &exact);
         if (err == HIF_OK && exact)
                 err = pack_finish(&pack, &name);
-        if (err == HIF_OK && exact && hash_eq(&name, &broken->hash)) {
-                err = object_put(c, broken->key.text, buf_span(&pack.bytes));
-                *made = true;
-        }
+        if (err == HIF_OK && exact && hash_eq(&name, &broken->hash))
+                *made = object_put(c, broken->key.text, buf_span(&pack.bytes));
         pack_free(&pack);
         return err == HIF_ENOENT ? HIF_OK : err; /* a content is lost */
 }
@@ -336,14 +336,18 @@ static enum hif_err save_parts(struct check *c, struct broken *broken, struct sp
                         lost++;
                         err = HIF_OK;
                 } else if (err == HIF_OK) {
-                        err = blob_put(c, &parts[i]->hash, buf_span(&content));
+                        bool done;
+
+                        err = blob_put(c, &parts[i]->hash, buf_span(&content), &done);
+                        lost += err == HIF_OK && !done;
                 }
         }
         if (err != HIF_OK)
                 return err;
         (void)snprintf(detail, sizeof(detail),
-                       lost > 0 ? "%zu of its %zu contents were found nowhere"
-                                : "its contents have blobs of their own now",
+                       lost > 0
+                           ? "%zu of its %zu contents are not to be had, or could not be stored"
+                           : "its contents have blobs of their own now",
                        lost > 0 ? lost : count, count);
         tell_repaired(c, lost == 0 && count > 0,
                       lost == 0 && count > 0 ? "replaced" : "not restored", broken->key.text,
@@ -369,10 +373,8 @@ enum hif_err pack_repair(struct check *c, struct broken *broken)
         size_t count = 0;
         enum hif_err err = source_get(c, &wanted, is_pack, &copy);
 
-        if (err == HIF_OK) {
-                err = object_put(c, broken->key.text, buf_span(&copy));
-                broken->repaired = true;
-        }
+        if (err == HIF_OK)
+                broken->repaired = object_put(c, broken->key.text, buf_span(&copy));
         if (err != HIF_ENOENT)
                 return err;
         err = begin(c);

@@ -55,17 +55,14 @@ static enum hif_err is_lost(struct check *c, const struct entry *entry, bool *lo
         const struct broken *broken;
 
         *lost = false;
-        if (entry->size > BODY_BLOB_MAX) {
-                struct chunk whole = {.hash = entry->hash, .size = entry->size};
-
-                return large_walk(c, &whole, 0, note_lost, lost);
-        }
+        if (entry->size > BODY_BLOB_MAX)
+                return large_walk(c, entry, note_lost, lost);
         if (has_own_blob(c, &entry->hash))
                 return HIF_OK;
         broken = broken_find(c, entry->loc.size > 0 ? OBJECT_PACK : OBJECT_BLOB,
                              entry->loc.size > 0 ? &entry->loc.pack : &entry->hash);
         if (broken && !broken->repaired && !broken->here && broken->state != BROKEN_UNREAD)
-                *lost = entry->loc.size == 0 || !frame_is_good(c, entry);
+                *lost = entry->loc.size == 0 || (!frame_is_good(c, entry) && !c->unsure);
         return HIF_OK;
 }
 
@@ -104,7 +101,7 @@ static enum hif_err look_at(void *arg, const struct entry *entry, struct span ke
                 err = repair_list(c, &entry->hash);
                 return err == HIF_OK ? add(edits, entry, key, path, false) : err;
         }
-        if (!c->options->repair->drop_unreadable)
+        if (!c->options->repair->drop_unreadable || c->unsure)
                 return HIF_OK;
         err = is_lost(c, entry, &lost);
         return err == HIF_OK && lost ? add(edits, entry, key, path, true) : err;

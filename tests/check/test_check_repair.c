@@ -134,6 +134,31 @@ static void a_head_that_is_not_true(void **state)
         buf_free(&body);
 }
 
+/* A store that takes nothing is told of, and stays as it is. */
+static void a_store_that_takes_nothing(void **state)
+{
+        struct store_fault_rule rule = {
+            .op = STORE_PUT, .count = UINT64_MAX, .fault = STORE_FAULT_FAIL, .err = HIF_EDENIED};
+        struct tcheck *tc = *state;
+
+        tcheck_copy(tc);
+        tcheck_drop(tc, content_key(tc, "dir/three").text);
+        assert_int_equal(store_fault_new(&tc->tp.env, tc->tp.store, &tc->store), HIF_OK);
+        assert_int_equal(store_fault_add(tc->store, &rule), HIF_OK);
+        assert_int_equal(tcheck_repair(tc, false), HIF_OK);
+        assert_int_equal(tc->report.repaired, 0);
+        assert_true(tc->report.unrepaired > 0);
+        tcheck_expect(tc, CHECK_PACK_MISSING);
+
+        /* Nor is a location taken away for the sake of a blob that could not be stored. */
+        store_close(tc->copy);
+        tc->copy = NULL;
+        tproject_flip(&tc->tp, content_key(tc, "many/file-0007").text, 8 * 20);
+        read_all(tc);
+        assert_int_equal(tcheck_repair(tc, true), HIF_OK);
+        assert_int_equal(tproject_tail(&tc->tp), 4);
+}
+
 /* --- contents, without a copy of the store --- */
 
 static void a_pack_whose_index_is_damaged_is_made_again(void **state)
@@ -239,6 +264,28 @@ static void a_file_that_is_lost_is_left_out_only_when_asked(void **state)
         assert_int_equal(tcheck_expect(tc, CHECK_CHUNKS_MISSING)->last, 4);
 }
 
+/* A file whose content the store does not give now is not lost. */
+static void what_is_only_not_given_is_not_left_out(void **state)
+{
+        struct tcheck *tc = *state;
+        struct layout_key key = content_key(tc, "many/file-0007");
+        struct store_fault_rule rule = {.op = STORE_GET,
+                                        .key_contains = strstr(key.text, "packs/"),
+                                        .skip = 2,
+                                        .count = UINT64_MAX,
+                                        .fault = STORE_FAULT_FAIL,
+                                        .err = HIF_EDENIED};
+
+        tproject_flip(&tc->tp, key.text, 8 * (tproject_peek(&tc->tp, key.text).size - 3));
+        read_all(tc);
+        assert_int_equal(store_fault_new(&tc->tp.env, tc->tp.store, &tc->store), HIF_OK);
+        /* It is read twice, damaged, and refused when its frames are to be looked at. */
+        assert_int_equal(store_fault_add(tc->store, &rule), HIF_OK);
+        assert_int_equal(tcheck_repair(tc, true), HIF_OK);
+        assert_int_equal(tproject_tail(&tc->tp), 4);
+        tproject_expect(&tc->tp, "many/file-0007", "file-0007");
+}
+
 static void a_chunk_comes_from_the_file(void **state)
 {
         struct tcheck *tc = *state;
@@ -318,12 +365,14 @@ int main(void)
             TEST(another_slot_does_not_take_the_place_of_one_that_is_gone),
             TEST(a_damaged_slot_stays),
             TEST(a_head_that_is_not_true),
+            TEST(a_store_that_takes_nothing),
             TEST(a_pack_whose_index_is_damaged_is_made_again),
             TEST(a_pack_with_a_damaged_frame_is_made_again),
             TEST(a_pack_that_is_gone_is_made_again),
             TEST(a_content_is_found_in_another_pack),
             TEST(what_is_left_of_a_pack_is_saved),
             TEST(a_file_that_is_lost_is_left_out_only_when_asked),
+            TEST(what_is_only_not_given_is_not_left_out),
             TEST(a_chunk_comes_from_the_file),
             TEST(a_location_that_leads_nowhere_is_taken_away),
             TEST(derived_records_are_removed_and_made_again),

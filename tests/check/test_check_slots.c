@@ -84,6 +84,23 @@ static void a_slot_that_is_gone(void **state)
         assert_int_equal(tc->report.slots, 4);
 }
 
+/* Where someone has put one at the end of all positions, the history before it is checked. */
+static void a_stray_slot_far_away(void **state)
+{
+        struct tcheck *tc = *state;
+        struct buf slot = {0};
+
+        tcheck_read(tc, tcheck_slot_key(tc, 4).text, &slot);
+        tcheck_write(tc, tcheck_slot_key(tc, POSITION_MAX).text, buf_span(&slot));
+        buf_free(&slot);
+        assert_int_equal(tcheck_run(tc), HIF_OK);
+        assert_int_equal(tc->count, 2);
+        assert_int_equal(tcheck_found(tc, CHECK_SLOT_DAMAGED, 0)->first, POSITION_MAX);
+        assert_int_equal(tcheck_found(tc, CHECK_SLOT_MISSING, 0)->last, POSITION_MAX - 1);
+        assert_int_equal(tc->report.slots, 5);
+        assert_int_equal(tc->report.tail, 4);
+}
+
 static void no_slot_at_all(void **state)
 {
         struct tcheck *tc = *state;
@@ -367,6 +384,7 @@ int main(void)
             TEST(a_format_of_a_newer_version),
             TEST(a_log_that_lost_its_end),
             TEST(a_slot_that_is_gone),
+            TEST(a_stray_slot_far_away),
             TEST(no_slot_at_all),
             TEST(a_slot_that_is_changed),
             TEST(a_slot_of_a_newer_version),
