@@ -128,6 +128,7 @@ static const struct command subcommands[] = {
     {"show", "show a session with all it holds", cmd_session_show},
     {"status", "show the session in which you stand", cmd_session_status},
     {"publish", "store it without landing it", cmd_session_publish},
+    {"claim", "go on with one from elsewhere", cmd_session_claim},
     {"abandon", "give a session up", cmd_session_abandon},
     {0}};
 

@@ -11,6 +11,7 @@ command_fn cmd_session_show;
 command_fn cmd_session_list;
 command_fn cmd_session_publish;
 command_fn cmd_session_abandon;
+command_fn cmd_session_claim;
 
 /* --- cmd_session.c --- */
 

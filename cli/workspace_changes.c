@@ -314,8 +314,8 @@ enum hif_err change_new_content(struct workspace *workspace, const struct vfs_sn
         }
         if (change->entry_kind == ENTRY_DIR)
                 return HIF_OK;
-        if (!change->content_changed)
-                return base_content(workspace, &change->base, size_max, out);
+        if (!change->content_changed) /* as the base has it elsewhere, or as it was claimed */
+                return base_content(workspace, &change->content.base, size_max, out);
         if (change->content.size > size_max)
                 return HIF_ELIMIT;
         bytes = buf_reserve(out, (size_t)change->content.size);

@@ -154,6 +154,18 @@ static enum hif_err plan_move(struct landing *landing, const struct vfs_base *to
         return err;
 }
 
+/* Is the slot that has the session the one which was sent from here? Another machine may have gone
+ * on with the session, and landed it. */
+static bool is_our_slot(const struct landing *landing)
+{
+        struct hif_hash sent;
+
+        if (!landing->have_intent)
+                return false;
+        sent = hash_of(HASH_SLOT, buf_span(&landing->intent.slot));
+        return hash_eq(&sent, &landing->result.slot_hash);
+}
+
 /* The landing is made; what is left is our own bookkeeping, which a later run can do as well. */
 static enum hif_err move_on(struct landing *landing, struct hif_why *why)
 {
@@ -162,10 +174,17 @@ static enum hif_err move_on(struct landing *landing, struct hif_why *why)
                               .slot = landing->result.slot_hash,
                               .tree = landing->result.tree};
         struct moving moving = {.landing = landing};
-        enum hif_err err;
+        enum hif_err err = HIF_OK;
 
-        if (landing->result.already_landed && landing->have_intent)
+        if (landing->result.already_landed && is_our_slot(landing))
                 landing->work.snapshot.seq = landing->intent_seq;
+        else if (landing->result.already_landed)
+                err = work_keep_unlanded(&landing->work, &landing->result.tree);
+        if (err != HIF_OK)
+                return why_set(why, err,
+                               "the session has landed from elsewhere, at @%llu, and "
+                               "cannot be compared with that: %s; run `hif land` again",
+                               (unsigned long long)landing->result.position, hif_strerror(err));
         env_random(&workspace->daemon->cli->env, moving.session.bytes, SESSION_ID_SIZE);
         err = plan_move(landing, &to, &moving.move, why);
         if (err != HIF_OK)

@@ -34,6 +34,9 @@ HIF_MUST_USE enum hif_err work_take(struct work *work, struct workspace *workspa
 HIF_MUST_USE enum hif_err work_list(struct work *work, struct hif_why *why);
 /* After land_stage: the move to the new base need not hash it all once more. */
 void work_staged(struct work *work);
+/* The session has landed from elsewhere, with this tree: what it has is landed, and the rest is to
+ * stay as it is here (skip). workspace_left.c. */
+HIF_MUST_USE enum hif_err work_keep_unlanded(struct work *work, const struct hif_hash *tree);
 void work_free(struct work *work);
 
 #endif
