@@ -13,8 +13,8 @@ static const struct argp_option common_options[] = {
     {"json", KEY_JSON, NULL, 0, "Print one JSON value (docs/cli.md gives its shape)", 0},
     {NULL, 'C', "DIR", 0, "Act as if run in DIR", 0},
     {"store", KEY_STORE, "URL", 0,
-     "Where projects are kept: file:///DIR (default: $HIF_STORE, then the config file, then your "
-     "data directory)",
+     "Where projects are kept: file:///DIR or s3://BUCKET/PREFIX (default: $HIF_STORE, then the "
+     "config file, then your data directory)",
      0},
     {0}};
 

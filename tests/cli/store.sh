@@ -57,6 +57,7 @@ far=s3://bucket?endpoint=http://127.0.0.1:1
 fails 1 'there are no credentials for S3: AWS_ACCESS_KEY_ID is not set' store probe "$far"
 fails_json 1 EDENIED store probe "$far"
 AWS_PROFILE=nobody fails 6 'AWS_PROFILE names the profile "nobody", which is neither in' store probe "$far"
+fails 6 "the store's URL names the profile \"nobody\"" store probe "$far&profile=nobody"
 AWS_ENDPOINT_URL=localhost:1 fails 1 'AWS_ENDPOINT_URL is no URL of a server' project list --store s3://bucket
 mkdir -p "$HOME/.aws" "$HOME/.config/hif"
 printf '[default]\nregion = r\nnonsense\n' >"$HOME/.aws/config"

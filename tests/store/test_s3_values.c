@@ -246,6 +246,18 @@ static void good_urls_are_read(void **state)
         }
 }
 
+/* A profile's name may hold anything. */
+static void url_names_a_profile(void **state)
+{
+        struct s3_url url;
+
+        (void)state;
+        assert_int_equal(s3_url_parse("s3://bucket?profile=a%20%26b", &url, NULL), HIF_OK);
+        assert_string_equal(url.profile, "a &b");
+        s3_url_free(&url);
+        assert_null(url.profile);
+}
+
 static void bad_urls_say_why(void **state)
 {
         static const struct {
@@ -264,6 +276,7 @@ static void bad_urls_say_why(void **state)
             {"s3://bucket/a?endpoint=", "option"},
             {"s3://bucket/a?endpoint=%zz", "option"},
             {"s3://bucket/a?region=a&region=b", "option"},
+            {"s3://bucket/a?profile=", "profile=name"},
             {"s3://bucket/a?patience=0", "patience=seconds"},
             {"s3://bucket/a?patience=3601", "1 to 3600"},
             {"s3://bucket/a?patience=-1", "option"},
@@ -485,6 +498,7 @@ int main(void)
             cmocka_unit_test(kept_key_is_for_one_scope),
             cmocka_unit_test(hashes_and_times),
             cmocka_unit_test(good_urls_are_read),
+            cmocka_unit_test(url_names_a_profile),
             cmocka_unit_test(bad_urls_say_why),
             cmocka_unit_test(places_follow_the_style),
             cmocka_unit_test(encoding_is_strict),
