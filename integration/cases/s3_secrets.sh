@@ -183,6 +183,14 @@ printf '[default]\naws_access_key_id = %s\n%s\n' "$id" "$right" >"$planted/confi
 refused config ':3: this is neither'
 look config
 
+step 'a proxy that wants a password, and is not there'
+forget
+from_environment "$right"
+export http_proxy=http://me:hif-planted-proxy-password@127.0.0.1:1
+refused 'proxy?patience=1' 'cannot be reached'
+look proxy
+unset http_proxy
+
 step 'no core file holds them'
 ulimit -c unlimited
 mkdir "$work/cores"
