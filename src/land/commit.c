@@ -90,7 +90,7 @@ static enum hif_err find_tail(struct commit *c, struct hif_why *why)
         struct slot_read first = {0}, tail = {0};
         enum hif_err err = HIF_OK;
 
-        if (kept && !c->sure && line->ours && c->mode != COMMIT_LOOK) {
+        if (kept && !c->sure && (line->ours || c->mode == COMMIT_ONCE)) {
                 c->tail = line_slot(line, line->newest);
                 return HIF_OK;
         }

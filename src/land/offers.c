@@ -290,7 +290,7 @@ enum hif_err offers_read(struct land_line *line, struct offers *offers, struct o
         offers->items[0] = own;
         offers->count = 1;
         offers->changes = own->proposal.change_count;
-        for (size_t i = 0; i < offers->id_count; i++) {
+        for (size_t i = 0; i < offers->id_count && n + 1 < LAND_BATCH_MAX; i++) {
                 if (memcmp(offers->ids[i], own->proposal.landing_id, LANDING_ID_SIZE) == 0)
                         continue;
                 keys[n] = layout_proposal(&project->layout, offers->ids[i]);
@@ -318,9 +318,11 @@ void offers_free(struct offers *offers, const struct offer *own)
 
 /* What slots have decided is in nobody's way any more. A proposal that stays costs those who come a
  * read, and nothing else. */
-void offers_delete(struct land_line *line, const struct offers *offers)
+void offers_settle(struct land_line *line, const struct offers *offers)
 {
         const struct project *project = line->project;
+        struct store_batch batch;
+        struct slot tail;
         size_t most = offers->count + offers->done_count, n = 0;
         AUTO_FREE struct store_req *reqs = calloc(most + 1, sizeof(*reqs));
         AUTO_FREE struct layout_key *keys = calloc(most + 1, sizeof(*keys));
@@ -334,7 +336,12 @@ void offers_delete(struct land_line *line, const struct offers *offers)
         for (size_t i = 0; i < n; i++)
                 reqs[i] = (struct store_req){.op = STORE_DELETE, .key = keys[i].text};
         if (n > 0)
-                store_run(project->store, reqs, n);
+                store_batch_start(project->store, &batch, reqs, n);
+        if (land_line_tail(line, &tail) && project_advance_head(project, &tail) != HIF_OK)
+                log_line(project->env->log, LOG_INFO, "land", "head in %s stays behind",
+                         store_url(project->store));
+        if (n > 0)
+                store_batch_wait(project->store, &batch, reqs, n);
         for (size_t i = 0; i < n; i++)
                 store_req_free(&reqs[i]);
 }

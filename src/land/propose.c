@@ -291,16 +291,17 @@ static void leave_out(struct proposing *p, const struct offer *offer, enum hif_e
 static enum hif_err lead(struct proposing *p, struct offers *offers)
 {
         AUTO_FREE struct land_member *members = NULL;
-        struct land_batch batch = {.line = p->line};
+        struct land_batch batch = {.line = p->line, .head_later = true};
         enum hif_err err = offers_read(p->line, offers, p->own);
 
         members = calloc(offers->count + 1, sizeof(*members));
         if (err != HIF_OK || !members)
                 return err != HIF_OK ? err : HIF_ENOMEM;
         batch.members = members;
-        for (size_t i = 0; i < offers->count && batch.count < LAND_BATCH_MAX; i++)
+        for (size_t i = 0; i < offers->count; i++)
                 members[batch.count++] = member_of(offers->items[i], p);
         commit_batch(&batch, COMMIT_ONCE);
+        err = HIF_EAGAIN;
         for (size_t i = 0; i < batch.count; i++) {
                 offers->items[i]->decided = members[i].err == HIF_OK || members[i].out->refused;
                 if (members[i].others &&
@@ -309,7 +310,7 @@ static enum hif_err lead(struct proposing *p, struct offers *offers)
                 if (!members[i].others)
                         err = members[i].err;
         }
-        offers_delete(p->line, offers);
+        offers_settle(p->line, offers);
         return err == HIF_ELOST ? HIF_EAGAIN : err;
 }
 

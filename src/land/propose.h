@@ -38,7 +38,7 @@ struct offers {
         size_t id_count;
         uint8_t done_ids[OFFERS_MAX][LANDING_ID_SIZE]; /* listed, and decided */
         size_t done_count;
-        struct offer *items[OFFERS_MAX + 1]; /* in the order in which they land */
+        struct offer *items[OFFERS_MAX]; /* in the order in which they land */
         size_t count, changes;
 };
 
@@ -52,7 +52,8 @@ HIF_MUST_USE enum hif_err offers_read(struct land_line *line, struct offers *off
                                       struct offer *own);
 /* Nobody can land what lies under this key: it is not waited for any more. */
 void offers_leave_out(struct land_line *line, const char *key, enum hif_err err);
-void offers_delete(struct land_line *line, const struct offers *offers);
+/* Delete what slots have decided; head follows meanwhile. */
+void offers_settle(struct land_line *line, const struct offers *offers);
 void offers_free(struct offers *offers, const struct offer *own);
 
 #endif
