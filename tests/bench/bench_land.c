@@ -1,10 +1,11 @@
 /* bench_land - landings a second of one project, with many writers, on any store.
  *
- *      bench_land [--store URL] [--latency MS] [--writers 8] [--seconds 10] [--epochs]
+ *      bench_land [--store URL] [--latency MS] [--writers 8] [--seconds 10] [--epochs | --proposals]
  *                 [--large FILES]
  *
  * Each writer lands one small file after the other, on top of what it landed before. Alone with
- * the store, or with --epochs through one queue, as the sessions of one daemon do. --store: default
+ * the store; or with --epochs through one queue, as the sessions of one daemon do; or through
+ * --proposals, as writers on many machines do. --store: default
  * $HIF_TEST_S3, else a new directory. --latency: S3 through a proxy that adds it to each request.
  * --large: once the writers are at work, one more landing of so many files; ends when it is in. */
 #include "core/key.h"
@@ -36,7 +37,7 @@ struct bench {
         char directory[32];
         unsigned latency_ms, writers, seconds;
         size_t large;
-        bool epochs;
+        bool epochs, proposals;
         bool stop;                   /* atomic */
         uint64_t landings, attempts; /* atomic */
         uint64_t *took_us;           /* of each landing, LANDINGS_MAX */
@@ -110,7 +111,9 @@ static enum hif_err land_session(struct writer *w, struct land_change *changes, 
                 return err;
         err = land_stage(land, changes, count, &reader, why);
         do {
-                if (err == HIF_OK && queue)
+                if (err == HIF_OK && b->proposals)
+                        err = land_propose(land, NULL, changes, count, result, why);
+                else if (err == HIF_OK && queue)
                         err = land_queue_commit(queue, land, changes, count, result, why);
                 else if (err == HIF_OK)
                         err = land_commit(land, changes, count, NULL, false, result, why);
@@ -287,8 +290,12 @@ static void print_rate(struct bench *b, double seconds)
                 requests += stats.requests[op];
         printf("%u writers%s%s: %.1f landings a second; ms each: median %.1f, 95 %% %.1f; slots "
                "tried a landing %.2f; requests a landing %.1f\n",
-               b->writers, b->epochs ? ", epochs" : "", b->latency_ms ? ", with latency" : "",
-               (double)b->landings / seconds, count ? (double)b->took_us[count / 2] / 1000 : 0,
+               b->writers,
+               b->epochs      ? ", epochs"
+               : b->proposals ? ", proposals"
+                              : "",
+               b->latency_ms ? ", with latency" : "", (double)b->landings / seconds,
+               count ? (double)b->took_us[count / 2] / 1000 : 0,
                count ? (double)b->took_us[count * 95 / 100] / 1000 : 0,
                b->landings ? (double)b->attempts / (double)b->landings : 0,
                b->landings ? (double)requests / (double)b->landings : 0);
@@ -317,13 +324,11 @@ static void run(struct bench *b)
 
 static bool parse(struct bench *b, int argc, char **argv)
 {
-        static const struct option options[] = {{"store", 1, NULL, 's'},
-                                                {"latency", 1, NULL, 'l'},
-                                                {"writers", 1, NULL, 'w'},
-                                                {"seconds", 1, NULL, 't'},
-                                                {"epochs", 0, NULL, 'e'},
-                                                {"large", 1, NULL, 'f'},
-                                                {0}};
+        static const struct option options[] = {
+            {"store", 1, NULL, 's'},   {"latency", 1, NULL, 'l'},
+            {"writers", 1, NULL, 'w'}, {"seconds", 1, NULL, 't'},
+            {"epochs", 0, NULL, 'e'},  {"proposals", 0, NULL, 'p'},
+            {"large", 1, NULL, 'f'},   {0}};
         int option;
 
         while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -339,6 +344,8 @@ static bool parse(struct bench *b, int argc, char **argv)
                         b->seconds = (unsigned)number;
                 else if (option == 'e')
                         b->epochs = true;
+                else if (option == 'p')
+                        b->proposals = true;
                 else if (option == 'f')
                         b->large = number;
                 else

@@ -7,6 +7,7 @@
  *      --die PERMILLE        beside them, the chance of a death at each step between requests
  *      --fault COMMAND       workers reach S3 through a fault proxy that was told this (s3fault.h),
  *                            any number of times; the audit reads past it
+ *      --proposals           through proposals, which whoever wins a position lands
  *      --timeout MS          of the workers' requests
  *      --state DIR           what survives a worker's death; default: a new directory
  *
@@ -245,9 +246,9 @@ static void print_figures(const struct run *run, double seconds)
                run->options.landings, seconds, (double)t->landed / seconds);
         printf("%" PRIu64 " slots tried, %u kills, %" PRIu64 " deaths between steps, %" PRIu64
                " outcomes unknown at first, %" PRIu64 " landings of an earlier life, %" PRIu64
-               " times no answer, %" PRIu64 " times out of tries\n",
+               " times no answer, %" PRIu64 " times out of tries, %" PRIu64 " refused\n",
                t->attempts, run->killed, t->deaths, t->unknown, t->already, t->unreachable,
-               t->lost_often);
+               t->lost_often, t->refused);
         printf("false conflicts: %" PRIu64 "\n", t->conflicts);
 }
 
@@ -278,12 +279,17 @@ static bool execute(struct run *run)
 
 static bool parse(struct run *run, int argc, char **argv)
 {
-        static const struct option options[] = {
-            {"store", 1, NULL, 's'},    {"processes", 1, NULL, 'p'},
-            {"landings", 1, NULL, 'l'}, {"seed", 1, NULL, 'r'},
-            {"kills", 1, NULL, 'k'},    {"die", 1, NULL, 'd'},
-            {"fault", 1, NULL, 'f'},    {"state", 1, NULL, 'w'},
-            {"timeout", 1, NULL, 't'},  {0}};
+        static const struct option options[] = {{"store", 1, NULL, 's'},
+                                                {"processes", 1, NULL, 'p'},
+                                                {"landings", 1, NULL, 'l'},
+                                                {"seed", 1, NULL, 'r'},
+                                                {"kills", 1, NULL, 'k'},
+                                                {"die", 1, NULL, 'd'},
+                                                {"fault", 1, NULL, 'f'},
+                                                {"state", 1, NULL, 'w'},
+                                                {"timeout", 1, NULL, 't'},
+                                                {"proposals", 0, NULL, 'e'},
+                                                {0}};
         int option;
 
         while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -301,6 +307,8 @@ static bool parse(struct run *run, int argc, char **argv)
                         run->kills = (unsigned)number;
                 else if (option == 'd')
                         run->options.die_permille = (unsigned)number;
+                else if (option == 'e')
+                        run->options.proposals = true;
                 else if (option == 't')
                         run->options.timeout_ms = number;
                 else if (option == 'w')

@@ -20,6 +20,7 @@ struct many_options {
         const char *state; /* a directory: what survives a worker's death */
         unsigned workers, landings;
         uint64_t seed;
+        bool proposals;        /* who wins a position lands all that is proposed */
         unsigned die_permille; /* at each step between two requests */
         uint64_t timeout_ms;   /* of the workers' requests to S3; 0: the store's own */
 };
@@ -29,7 +30,7 @@ struct many_tally {
         uint64_t landed;
         uint64_t already;  /* of them: an earlier life had done it */
         uint64_t attempts; /* slots tried */
-        uint64_t unknown, unreachable, lost_often;
+        uint64_t unknown, unreachable, lost_often, refused;
         uint64_t conflicts; /* false ones */
         uint64_t deaths;
 };

@@ -152,12 +152,16 @@ static enum hif_err stage_and_commit(struct worker *w, struct land *land,
         used = fill_changes(w, changes, own);
         if (intent)
                 err = land_resolve(land, intent, result, why);
+        if (err == HIF_ENOENT && result->refused)
+                err = HIF_EAGAIN;
         if (err != HIF_ENOENT)
                 return err;
         err = land_stage(land, changes, used, &w->reader, why);
         if (err == HIF_OK) {
                 perhaps_die(w);
-                err = land_commit(land, changes, used, intent, false, result, why);
+                err = w->options->proposals
+                          ? land_propose(land, NULL, changes, used, result, why)
+                          : land_commit(land, changes, used, intent, false, result, why);
                 count(&w->tally->attempts, result->attempts);
         }
         return err;
@@ -195,6 +199,10 @@ static bool goes_on(struct worker *w, enum hif_err err, const struct hif_why *wh
         case HIF_ELIMIT:
                 count(&w->tally->lost_often, 1);
                 return true;
+        case HIF_EAGAIN: /* a slot has refused the session: another one has to try */
+                count(&w->tally->refused, 1);
+                w->saved.begun = w->saved.intended = false;
+                return save(w);
         case HIF_EUNREACHABLE:
         case HIF_ETIMEDOUT:
                 count(&w->tally->unreachable, 1);
