@@ -76,6 +76,11 @@ static error_t parse(int key, char *arg, struct argp_state *state)
                 args->verbose = true;
                 return 0;
         case ARGP_KEY_ARG:
+                if (args->project && args->options.subset.kind != CHECK_SUBSET_NONE)
+                        argp_error(state,
+                                   "one project at a time; a part of the data is written "
+                                   "with \"=\": --read-data-subset=%s",
+                                   arg);
                 if (args->project)
                         return ARGP_ERR_UNKNOWN;
                 args->project = arg;

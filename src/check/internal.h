@@ -32,7 +32,8 @@
 #define LIST_BYTES_MAX  (1ull << 30) /* a path or object list that a slot names */
 #define CHUNK_DEPTH_MAX 3
 #define CHECK_PARTS_MAX 1000000u
-#define TRIES           4u /* of a request that gets no answer */
+#define TRIES           4u                   /* of a request that gets no answer */
+#define PATIENCE_NS     UINT64_C(8000000000) /* after so long, no further try */
 #define GIVE_UP_AFTER   8u /* requests in a row without an answer, tries counted as one */
 
 /* --- inventory.c: what the store has, and what of it is named --- */

@@ -40,6 +40,8 @@ static void renew(struct store_req *req)
 
 enum hif_err run_requests(struct check *c, struct store_req *reqs, size_t count)
 {
+        uint64_t started_ns = env_mono_ns(c->env);
+
         if (count == 0)
                 return HIF_OK;
         store_run(c->project.store, reqs, count);
@@ -50,7 +52,9 @@ enum hif_err run_requests(struct check *c, struct store_req *reqs, size_t count)
 
                 for (size_t k = 0; k < count; k++)
                         left += silent(reqs[k].result);
-                if (left == 0 || c->silent >= GIVE_UP_AFTER)
+                /* A store that is far away has been patient itself. */
+                if (left == 0 || c->silent >= GIVE_UP_AFTER ||
+                    env_mono_ns(c->env) - started_ns > PATIENCE_NS)
                         break;
                 pause_before(c, i);
                 for (size_t k = 0; k < count; k++) {
@@ -70,7 +74,7 @@ enum hif_err run_requests(struct check *c, struct store_req *reqs, size_t count)
         if (c->silent < GIVE_UP_AFTER)
                 return HIF_OK;
         return why_set(c->why, HIF_EUNREACHABLE,
-                       "%s does not answer any more: what was found so far is above, the rest was "
+                       "%s does not answer any more: what was found so far holds, the rest was "
                        "not checked; try again when it does",
                        store_url(c->project.store));
 }

@@ -28,6 +28,7 @@ json findings 0
 # As another would see it.
 fails 2 'no part of the data' fsck acme/app --read-data-subset=4/3
 fails 2 'ORG/NAME' fsck acme/app@1
+fails 2 'written with "="' fsck acme/app -r all
 fails 2 '' fsck acme/app --from x
 fails 6 'there is no project' fsck acme/other
 fails 6 'no position @7' fsck acme/app --from @7
