@@ -153,6 +153,36 @@ on ann -- session claim "$project" "$id" "$ann" --session again --force
 expect "$(changes ann "$ann")" 'A y'
 on ann "$ann" -- land 'after all'
 
+step 'names that were moved about in every way are the same elsewhere'
+mkdir -p "$work/names" && cd "$work/names"
+mkdir -p d/x p/q/r dir many && echo A >A && echo B >B && echo 1 >d/1 && echo 2 >d/x/2 && echo 3 >p/q/3 && echo 4 >p/q/r/4
+echo 5 >to-dir && echo 6 >dir/6 && echo 7 >over && echo 8 >from && for i in $(seq 12); do echo "$i" >"many/$i"; done
+on ann -- project create acme/names$$
+on ann -- import acme/names$$ "$work/names" -m names
+on ann -- unmount "$ann" && rm -rf "$ann"
+on ann -- session start names acme/names$$ "$ann"
+cd "$ann"
+mv A t && mv B A && mv t B
+mv d n && mv n/x p/q/x2 && mv p/q/r r && mv p p2 && mv p2/q/3 n/three
+rm to-dir && mkdir to-dir && echo in >to-dir/in && rm -r dir && echo file >dir
+mv from over && mv over overs && echo again >over
+mv many m2 && mv m2/1 m2/one && rm m2/2 && echo changed >m2/3 && mv m2 m3 && mkdir m3/sub && mv m3/4 m3/sub/4 && chmod +x m3/5
+ln m3/6 hard && mkdir -p k/l && mv m3/7 k/l/7 && mv k k2 && ln -s nowhere dangling && mkfifo fifo
+cd /
+changes ann "$ann" >"$work/status"
+on ann "$ann" -- diff >"$work/diff"
+rm -rf "$work/copy" && cp -a "$ann" "$work/copy" && rm "$work/copy/fifo"
+on ann -- unmount "$ann"
+on bob -- session claim acme/names$$ names "$bob"
+changes bob "$bob" | diff "$work/status" - || fail 'the status differs'
+on bob "$bob" -- diff | diff "$work/diff" - || fail 'the diff differs'
+same_tree "$work/copy" "$bob"
+on bob "$bob" -- land
+expect "$(changes bob "$bob")" 'no changes against @2'
+same_tree "$work/copy" "$bob"
+on ann -- mount acme/names$$ "$ann" --session other
+same_tree "$work/copy" "$ann"
+
 step 'without a store the work goes on, and says that others do not see it'
 if [[ $HIF_STORE = file://* ]]; then
 	mv "$work/store" "$work/store-away"

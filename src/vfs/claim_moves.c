@@ -134,28 +134,29 @@ static enum hif_err find(struct tree_cursor *cursor, const struct hif_hash *tree
         return err == HIF_ENOENT ? HIF_OK : err;
 }
 
-/* The base has it there and no more, and the session has the same here. */
+/* What the base has at `from`, the session has at `to`. What it has at `from` instead must differ from
+ * that, or no row would say that the name stands for something else; and one directory in the place
+ * of another has the other's number. */
 static enum hif_err check(const struct vfs_claim *claim, struct tree_cursor *cursor,
                           struct moved *moved, bool *holds)
 {
-        struct entry now, old;
+        struct entry now, instead, replaced;
         uint64_t rank;
-        bool there = false, gone = false, taken = false;
-        enum hif_err err = find(cursor, &claim->tree, moved->to, &now, &rank, &there);
+        bool there = false, was = false, filled = false, taken = false;
+        enum hif_err err =
+            find(cursor, &claim->base.tree, moved->from, &moved->base, &moved->rank, &was);
 
-        *holds = false;
-        if (err != HIF_OK || !there)
-                return err;
-        err = find(cursor, &claim->tree, moved->from, &old, &rank, &gone);
-        if (err != HIF_OK || gone)
-                return err;
-        now.target = now.ext = (struct span){0};
-        err = find(cursor, &claim->base.tree, moved->to, &old, &rank, &taken);
-        if (err != HIF_OK || (taken && (now.kind == ENTRY_DIR || old.kind == ENTRY_DIR)))
-                return err;
-        err = find(cursor, &claim->base.tree, moved->from, &moved->base, &moved->rank, &there);
         moved->base.target = moved->base.ext = (struct span){0};
-        *holds = err == HIF_OK && there && entry_same(&now, &moved->base);
+        if (err == HIF_OK)
+                err = find(cursor, &claim->tree, moved->from, &instead, &rank, &filled);
+        if (err == HIF_OK)
+                err = find(cursor, &claim->base.tree, moved->to, &replaced, &rank, &taken);
+        if (err == HIF_OK)
+                err = find(cursor, &claim->tree, moved->to, &now, &rank, &there);
+        *holds = err == HIF_OK && was && there && entry_same(&now, &moved->base) &&
+                 !(filled && (entry_same(&instead, &moved->base) ||
+                              (instead.kind == ENTRY_DIR && now.kind == ENTRY_DIR))) &&
+                 !(taken && (replaced.kind == ENTRY_DIR || now.kind == ENTRY_DIR));
         return err;
 }
 
