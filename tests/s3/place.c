@@ -58,14 +58,14 @@ static void put_proxy_before(struct place *place)
         assert_int_equal(setenv("AWS_ENDPOINT_URL", url, 1), 0);
 }
 
-static void make_prefix(struct env *env, struct place *place)
+static void make_prefix(struct env *env, struct place *place, const char *options)
 {
         uint8_t random[8];
 
         env_random(env, random, sizeof(random));
-        assert_true(asprintf(&place->url, "%s/%02x%02x%02x%02x%02x%02x%02x%02x",
+        assert_true(asprintf(&place->url, "%s/%02x%02x%02x%02x%02x%02x%02x%02x%s",
                              need_env("HIF_TEST_S3"), random[0], random[1], random[2], random[3],
-                             random[4], random[5], random[6], random[7]) > 0);
+                             random[4], random[5], random[6], random[7], options) > 0);
 }
 
 /* What a store hides: reads and deletions can be repeated. */
@@ -94,13 +94,15 @@ struct place *place_new(struct env *env, const char *kind)
         if (strcmp(kind, "directory") == 0)
                 make_directory(place);
         else if (strncmp(kind, "s3", 2) == 0)
-                make_prefix(env, place);
+                make_prefix(env, place, strcmp(kind, "s3-quotes") == 0 ? "?quotes=yes" : "");
         else
                 fail_msg("no back end %s: s3/place.h names them", kind);
         if (strncmp(kind, "s3-", 3) == 0)
                 put_proxy_before(place);
         if (strcmp(kind, "s3-dialect") == 0)
                 (void)place_say(place, "dialect ce");
+        if (strcmp(kind, "s3-quotes") == 0)
+                (void)place_say(place, "dialect q");
         if (strcmp(kind, "s3-noise") == 0)
                 make_noise(place);
         if (impatient_open(env, place->url, strcmp(kind, "s3-faults") == 0 ? 1000 : 0,

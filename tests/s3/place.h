@@ -4,6 +4,7 @@
  *      directory    a new directory in TMPDIR
  *      s3           the S3 server of the tests (HIF_TEST_S3, AWS_*: integration/s3/with_s3.sh)
  *      s3-dialect   as another server would be: 409 for a lost race, tags without quotes
+ *      s3-quotes    as one that wants If-Match in quotes, as ETags come
  *      s3-noise     with many answers to GET, HEAD and DELETE cut, lost, late, or 503
  *      s3-faults    with a proxy that waits to be told, and requests given up after a second
  *

@@ -668,7 +668,7 @@ static size_t key_max_below(const char *url)
 {
         const char *prefix = strchr(url + strlen("s3://"), '/');
 
-        return STORE_KEY_MAX - (prefix ? strlen(prefix) : 0);
+        return STORE_KEY_MAX - (prefix ? strcspn(prefix, "?") : 0);
 }
 
 static int setup_place(void **state)
