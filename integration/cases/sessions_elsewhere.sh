@@ -183,6 +183,38 @@ same_tree "$work/copy" "$bob"
 on ann -- mount acme/names$$ "$ann" --session other
 same_tree "$work/copy" "$ann"
 
+step 'killed while it publishes, at any time: nothing is lost, and the next one goes through'
+on ann "$ann" -- session start kills
+for round in 1 2 3 4 5 6; do
+	on ann "$ann" -- status >/dev/null
+	for i in $(seq 20); do head -c 20000 /dev/urandom >"$ann/kill$round.$i"; done
+	on ann "$ann" -- session note "round $round"
+	pid=$(on ann -- daemon status --json | jq .pid)
+	on ann "$ann" -- session publish >/dev/null 2>&1 &
+	sleep "0.0$((round * 12))"
+	kill -9 "$pid"
+	wait $! || true
+done
+on ann "$ann" -- session publish
+id=$(on ann "$ann" -- session show --json | jq -r .id)
+rm -rf "$work/copy" && cp -a "$ann" "$work/copy"
+on ann -- unmount "$ann"
+
+step 'killed while it claims, at any time: one session, once'
+on bob -- unmount "$bob"
+for round in 1 2 3 4 5 6; do
+	(HOME=$work/bob XDG_RUNTIME_DIR=$work/bob/run timeout -s KILL "0.0$((round * 9))" "$hif" session claim acme/names$$ "$id" --session kills) >/dev/null 2>&1 || true
+done
+[ -d "$work/bob/.local/state/hif/workspaces/acme/names$$/kills" ] || on bob -- session claim acme/names$$ "$id" --session kills
+expect "$(on bob -- session list --json acme/names$$ | jq "map(select(.id == \"$id\")) | length")" 1
+on bob -- mount acme/names$$ "$bob" --session kills
+same_tree "$work/copy" "$bob"
+expect "$(on bob "$bob" -- session show --json | jq '.messages | length')" 6
+on bob "$bob" -- land
+expect "$(on bob -- log acme/names$$ -n 1 --json | jq -r '.[0].session')" "$id"
+on ann -- mount acme/names$$ "$ann" --session after
+same_tree "$work/copy" "$ann"
+
 step 'without a store the work goes on, and says that others do not see it'
 if [[ $HIF_STORE = file://* ]]; then
 	mv "$work/store" "$work/store-away"
