@@ -246,7 +246,9 @@ static enum hif_err do_land(struct request *request, json_t **result, struct hif
         how.epoch = mode != NULL && strcmp(mode, "epoch") == 0;
         err = workspace_land(workspace, goal != NULL ? goal : "", &how, request_progress, request,
                              result, why);
-        if (err == HIF_OK && !json_is_true(json_object_get(*result, "dry_run"))) {
+        /* One of those that landed together is enough for what their position completed. */
+        if (err == HIF_OK && !json_is_true(json_object_get(*result, "dry_run")) &&
+            json_integer_value(json_object_get(*result, "member")) <= 1) {
                 request->after = after_land;
                 request->landed = workspace;
                 request->landed_at =

@@ -9,12 +9,13 @@
 #include "core/landing.h"
 #include "core/window.h"
 
-#define SEGMENT_SLOTS        (WINDOW_FANOUT * 10)
+#define SEGMENT_SLOTS        WINDOW_SEGMENT_SLOTS
 #define SEGMENT_CONTENT_MAX  (64u << 20) /* before compression; above that there is none */
 #define SEGMENT_STORED_BOUND (SEGMENT_CONTENT_MAX + (1u << 20))
 
 /* A slot as a segment has it: `paths`, `objects` and their lists, landing ids, session objects and
- * the filter are left out, the counts of paths stay. Members and refused sessions are there. */
+ * the filter are left out, the counts of paths stay. Members and refused sessions are there. Who
+ * needs more reads the slot. */
 struct segment_row {
         struct slot slot;
         struct hif_hash hash; /* HASH_SLOT of the slot as stored */

@@ -15,6 +15,9 @@
 #ifndef WINDOW_FANOUT
 #define WINDOW_FANOUT 100u
 #endif
+#ifndef WINDOW_SEGMENT_SLOTS
+#define WINDOW_SEGMENT_SLOTS 1000u
+#endif
 
 /* Part of the format. */
 enum window_kind {
@@ -40,7 +43,7 @@ static inline uint64_t window_size(enum window_kind kind)
 
         switch (kind) {
         case WINDOW_SEGMENT:
-                return fanout * 10;
+                return WINDOW_SEGMENT_SLOTS;
         case WINDOW_LEVEL_1:
                 return fanout;
         case WINDOW_LEVEL_3:

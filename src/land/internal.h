@@ -26,6 +26,10 @@ enum land_mutation {
         MUTATE_TRUST_HEAD,     /* head counts without its slot */
         MUTATE_DECIDE_AT_TAIL, /* a member of a batch is not decided against its predecessors */
         MUTATE_NO_REFUSALS,    /* nobody looks whether a slot has refused the session */
+        /* Of derived records. */
+        MUTATE_INCOMPLETE_WINDOW = 16, /* a record is made of the slots that are there yet */
+        MUTATE_MISSING_IS_NONE = 17,   /* where a rollup is missing, nothing happened */
+        MUTATE_UNREAD_IS_NONE = 18,    /* where slots cannot be read, nothing happened */
 };
 
 /* Bounds on what is in flight or in memory at once. */
@@ -159,6 +163,7 @@ struct scan {
         struct hif_hash base_slot;
         const struct land_line *line; /* slots that need not be read; NULL: all are */
         struct derived_index *index;  /* what was read of the rollups; NULL: nothing yet */
+        uint64_t segment_refused;     /* start + 1 of one that is not there */
 };
 void scan_free(struct scan *scan);
 

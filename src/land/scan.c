@@ -87,6 +87,10 @@ static enum hif_err step_slots(struct scan *scan, uint64_t end, bool *found,
         size_t count = left < SLOTS_BATCH ? (size_t)left : SLOTS_BATCH;
         enum hif_err err = slots_get(scan->project, scan->position + 1, count, read, why);
 
+        if (LAND_MUTATION == MUTATE_UNREAD_IS_NONE && err != HIF_OK) {
+                skip_to(scan, end);
+                return HIF_OK;
+        }
         if (err != HIF_OK)
                 return err;
         for (size_t i = 0; i < count; i++) {
@@ -106,15 +110,20 @@ static enum hif_err step_segment(struct scan *scan, uint64_t end, bool *found,
         struct segment segment;
         enum hif_err err;
 
-        if (window_last(WINDOW_SEGMENT, start) >= end ||
-            window_last(WINDOW_SEGMENT, start) - scan->position < SLOTS_BATCH)
+        if (scan->segment_refused == start + 1 || window_last(WINDOW_SEGMENT, start) >= end ||
+            window_last(WINDOW_SEGMENT, start) - scan->position < SCAN_NEAR)
                 return HIF_ENOENT;
         err = segment_read(scan->project, start, &arena, &segment);
+        if (err == HIF_ENOENT)
+                scan->segment_refused = start + 1;
         for (uint64_t i = scan->position + 1 - start; err == HIF_OK && i < SEGMENT_SLOTS; i++) {
                 struct slot_read row = {.slot = segment.rows[i].slot, .hash = segment.rows[i].hash};
 
-                if (!*found)
-                        err = step(scan, &row, found, out, why);
+                /* Where it is, the slot itself tells: rows leave out who tried, and its objects. */
+                if (slot_lands(&row.slot, &scan->session, NULL) ||
+                    slot_refuses(&row.slot, &scan->session))
+                        return step_slots(scan, start + i + 1, found, out, why);
+                err = step(scan, &row, found, out, why);
         }
         return err;
 }

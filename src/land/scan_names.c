@@ -149,12 +149,13 @@ static enum hif_err name_by_tag(const struct project *project, uint64_t from, ui
         return err;
 }
 
-/* Backwards over the slots that may have touched the path. */
-static enum hif_err name_by_path(const struct project *project, struct derived_index *index,
-                                 uint64_t from, uint64_t to, struct conflict_name *name,
-                                 struct arena *arena, struct hif_why *why)
+/* Backwards over the slots that may have touched `touched`: the path, or a directory above it. */
+static enum hif_err name_by_touch(const struct project *project, struct derived_index *index,
+                                  uint64_t from, uint64_t to, struct span touched,
+                                  struct conflict_name *name, struct arena *arena,
+                                  struct hif_why *why)
 {
-        struct index_item item = index_path(name->conflict->path);
+        struct index_item item = index_path(touched);
         struct conflict_name by_path = {.conflict = name->conflict};
         enum hif_err err = HIF_OK;
 
@@ -170,6 +171,21 @@ static enum hif_err name_by_path(const struct project *project, struct derived_i
                 to = first;
         }
         return err == HIF_ENOENT ? HIF_OK : err;
+}
+
+/* They removed it, or a directory above it in which we had something new: the nearest first, as
+ * what was removed was not touched again. */
+static enum hif_err name_by_path(const struct project *project, struct derived_index *index,
+                                 uint64_t from, uint64_t to, struct conflict_name *name,
+                                 struct arena *arena, struct hif_why *why)
+{
+        enum hif_err err = HIF_OK;
+
+        for (struct span path = name->conflict->path;
+             path.size > 0 && err == HIF_OK && name->conflict->position == 0;
+             path = path_parent(path))
+                err = name_by_touch(project, index, from, to, path, name, arena, why);
+        return err;
 }
 
 enum hif_err scan_name(const struct project *project, uint64_t from, uint64_t to,

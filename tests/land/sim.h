@@ -13,6 +13,7 @@
 
 #define LANDERS_MAX   5
 #define MEMBERS_MAX   3 /* sessions that one lander lands together */
+#define HELPERS_MAX   2 /* sim_derive.h */
 #define SESSIONS_MAX  64
 #define POSITIONS_MAX 256
 #define PATHS         18 /* the universe of paths; see sim_oracle.c */
@@ -144,6 +145,8 @@ struct world {
         uint64_t hlcs[POSITIONS_MAX];
         uint64_t positions; /* how many slots exist */
         struct lander landers[LANDERS_MAX + 1];
+        struct lander helpers[HELPERS_MAX];
+        bool damaged; /* a derived record was */
         int lander_count;
         uint32_t fault_percent, epoch_percent;
         struct event *events; /* a heap */

@@ -6,6 +6,7 @@
  *                                          succeeds if a seed fails: for the builds that have a
  *                                          mistake in them */
 #include "tests/land/sim.h"
+#include "tests/land/sim_derive.h"
 
 #include "core/layout.h"
 #include "land/internal.h"
@@ -116,6 +117,8 @@ static void play(struct world *world)
         for (int i = 0; i < world->lander_count; i++)
                 if (!start_lander(world, &world->landers[i], false))
                         return;
+        if (!derive_start(world))
+                return;
         for (uint64_t i = world_below(world, 3); i > 0; i--)
                 world_after(world, world_below(world, 1500 * MS), event_head, NULL);
         for (uint64_t i = world_below(world, 4); i > 0; i--)
@@ -126,6 +129,8 @@ static void play(struct world *world)
                 finish_honestly(world);
         if (!world->failed)
                 check_end(world);
+        if (!world->failed)
+                derive_check(world);
 }
 
 struct totals {

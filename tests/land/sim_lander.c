@@ -2,6 +2,7 @@
  * with deaths in between. */
 #include "land/internal.h"
 #include "tests/land/sim.h"
+#include "tests/land/sim_derive.h"
 
 #include <inttypes.h>
 
@@ -386,6 +387,17 @@ static bool all_answered(const struct lander *lander)
         return true;
 }
 
+/* What the landings of this run have completed. */
+static void tidy(struct lander *lander)
+{
+        for (int i = 0; i < lander->member_count && !lander->crashed; i++) {
+                const struct sim_member *member = &lander->members[i];
+
+                if (member->said && member->err == HIF_OK && member->result.member <= 1)
+                        derive_after(lander, member->result.position);
+        }
+}
+
 /* Until there is an answer that ends it, or patience does. */
 static void land_sessions(struct lander *lander)
 {
@@ -399,6 +411,7 @@ static void land_sessions(struct lander *lander)
                 for (int i = 0; i < lander->member_count && !lander->crashed; i++)
                         if (!lander->members[i].answered)
                                 hear(&lander->members[i], run);
+                tidy(lander);
                 if (lander->crashed)
                         restart(lander);
                 forget_run(lander);

@@ -486,6 +486,14 @@ struct env world_env(struct lander *lander)
 
 /* --- beginning and end --- */
 
+static void lander_init(struct world *world, struct lander *lander, int number)
+{
+        lander->world = world;
+        lander->number = number;
+        lander->env = world_env(lander);
+        lander->store = world_store(lander);
+}
+
 bool world_init(struct world *world, uint64_t seed, bool trace)
 {
         *world = (struct world){.seed = seed, .random = seed * 0x2545f4914f6cdd1d, .trace = trace};
@@ -495,21 +503,18 @@ bool world_init(struct world *world, uint64_t seed, bool trace)
         world->env = world_env(&world->landers[LANDERS_MAX]);
         if (store_mem_new(&world->env, &world->inner) != HIF_OK)
                 return false;
-        for (int i = 0; i < LANDERS_MAX; i++) {
-                struct lander *lander = &world->landers[i];
-
-                lander->world = world;
-                lander->number = i;
-                lander->env = world_env(lander);
-                lander->store = world_store(lander);
-        }
+        for (int i = 0; i < LANDERS_MAX; i++)
+                lander_init(world, &world->landers[i], i);
+        for (int i = 0; i < HELPERS_MAX; i++)
+                lander_init(world, &world->helpers[i], LANDERS_MAX + 1 + i);
         return true;
 }
 
 void world_free(struct world *world)
 {
-        for (int i = 0; i < LANDERS_MAX; i++) {
-                struct lander *lander = &world->landers[i];
+        for (int i = 0; i < LANDERS_MAX + HELPERS_MAX; i++) {
+                struct lander *lander =
+                    i < LANDERS_MAX ? &world->landers[i] : &world->helpers[i - LANDERS_MAX];
 
                 store_close(lander->store);
                 for (int m = 0; m < MEMBERS_MAX; m++)

@@ -21,6 +21,10 @@ static void submit(struct store *store, struct store_req *req)
                 trips->contents +=
                     strstr(req->key, "/packs/") != NULL || strstr(req->key, "/blobs/") != NULL;
         }
+        if (req->key && strstr(req->key, "/trees/")) {
+                trips->nodes_read += req->op == STORE_GET;
+                trips->nodes_put += req->op == STORE_PUT;
+        }
         if (req->key) {
                 const char *name = strrchr(req->key, '/');
 

@@ -12,6 +12,7 @@ struct trips {
         uint64_t slots, heads;   /* of the requests: for slots, for the head object */
         uint64_t puts, contents; /* of any kind; of packs and blobs */
         uint64_t deletes;
+        uint64_t nodes_read, nodes_put; /* of the tree */
 };
 
 /* inner stays the caller's. Needs no end. */

@@ -7,7 +7,7 @@
 
 #define CANDIDATES_MAX 16u               /* slots read together for a path */
 #define TAG_NEAR       (4 * SLOTS_BATCH) /* a landing is so close behind the one it first tried */
-#define SEGMENT_GAIN   SLOTS_BATCH       /* a segment is read for so many slots, not for fewer */
+#define SEGMENT_GAIN   SCAN_NEAR         /* a segment is read for so many slots, not for fewer */
 #define NODE_BYTES     (16u << 20)
 
 struct history {

@@ -416,6 +416,8 @@ static enum step step_in(const struct search *search, struct seen *seen, uint64_
         struct rollup_set set;
         int now, part;
 
+        if (LAND_MUTATION == MUTATE_MISSING_IS_NONE && !seen->good)
+                return pass(search, seen->start, size, position) ? STEP_BEHIND : STEP_OVER;
         if (!seen->good)
                 return STEP_FINER;
         if (!parts_of(search, seen, &set)) {
