@@ -128,17 +128,25 @@ static enum hif_err make_parents(struct dir_store *dir, const struct put *put)
         return path ? env_mkdirs(dir->store.env, path, DIR_DIR_MODE) : HIF_ENOMEM;
 }
 
+/* Not the object is absent, but something above it: somebody removed what store_dir_open made, or
+ * the store is away. Nothing was placed. */
+static enum hif_err absent(struct dir_store *dir)
+{
+        return dir_is_store(dir) ? HIF_EIO : HIF_EUNREACHABLE;
+}
+
 static void put_write(struct dir_store *dir, struct put *put)
 {
         put->target = dir_path(dir, put->req->key);
         put->err = put->target ? check_condition(dir, put) : HIF_ENOMEM;
         if (put->err)
                 return;
-        put->err = make_parents(dir, put);
+        /* The temporary file first: where there is no store any more, no directory is made. */
+        put->err = write_temp(dir, put);
         if (!put->err)
-                put->err = write_temp(dir, put);
-        if (put->err == HIF_ENOENT) /* somebody removed what store_dir_open made */
-                put->err = HIF_EIO;
+                put->err = make_parents(dir, put);
+        if (put->err == HIF_ENOENT)
+                put->err = absent(dir);
         if (put->err)
                 drop_temp(dir, put);
 }
@@ -217,11 +225,11 @@ static void put_place(struct dir_store *dir, struct put *put)
         if (put->err == HIF_ENOENT && put->req->op != STORE_PUT_MATCH) {
                 /* Somebody removed directories that we knew. */
                 dir_forget(dir);
-                put->err = make_parents(dir, put);
+                put->err = dir_is_store(dir) ? make_parents(dir, put) : HIF_EUNREACHABLE;
                 if (!put->err)
                         put->err = place_once(dir, put);
                 if (put->err == HIF_ENOENT)
-                        put->err = HIF_EIO;
+                        put->err = absent(dir);
         }
         put->placed = !put->err;
         put->must_sync |= put->placed;

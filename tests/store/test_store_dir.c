@@ -615,6 +615,30 @@ static void url_opens_the_same_store(void **state)
         free(path);
 }
 
+/* While the directory is away (a disk that is not mounted) nothing can be said of objects, and nothing
+ * is made where it was. It may come back. */
+static void store_that_is_away_is_unreachable(void **state)
+{
+        static const enum store_op writes[] = {STORE_PUT, STORE_PUT_NEW};
+        struct fixture *f = *state;
+        char *away = NULL;
+        uint64_t size;
+
+        assert_int_equal(t_put(f->store, STORE_PUT, "known/k", "x"), HIF_OK);
+        assert_true(asprintf(&away, "%s.away", f->dir) > 0);
+        assert_int_equal(rename(f->dir, away), 0);
+        assert_int_equal(t_head(f->store, "known/k", &size, NULL), HIF_EUNREACHABLE);
+        for (size_t i = 0; i < sizeof(writes) / sizeof(writes[0]); i++) {
+                assert_int_equal(t_put(f->store, writes[i], "known/n", "y"), HIF_EUNREACHABLE);
+                assert_int_equal(t_put(f->store, writes[i], "new/n", "y"), HIF_EUNREACHABLE);
+        }
+        assert_int_equal(access(f->dir, F_OK), -1);
+        assert_int_equal(rename(away, f->dir), 0);
+        t_expect(f->store, "known/n", NULL);
+        t_expect(f->store, "known/k", "x");
+        free(away);
+}
+
 #define EACH(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -634,6 +658,7 @@ int main(void)
             EACH(foreign_files_are_no_objects),
             EACH(key_below_an_object_is_refused),
             EACH(removed_directories_are_made_again),
+            EACH(store_that_is_away_is_unreachable),
             EACH(bad_urls_are_explained),
             EACH(only_a_store_is_opened),
             EACH(url_opens_the_same_store),
