@@ -305,7 +305,7 @@ void check_report(struct world *world, struct sim_session *session, enum hif_err
             (err == HIF_EUNREACHABLE && (session->intent_lost || session->shared)))
                 return;
         if (session->landed_at &&
-            !(session->shared && err != HIF_ECONFLICT && session->landed_at > result->position)) {
+            !(session->shared && !result->refused && session->landed_at > result->position)) {
                 world_fail(world, "session %d landed at @%" PRIu64 ", and was told: %s (%s)",
                            session->number, session->landed_at, hif_err_name(err), why);
                 return;
