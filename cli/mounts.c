@@ -1,5 +1,5 @@
 /* Mounts of ours, as the kernel lists them (proc_pid_mountinfo(5)). */
-#include "cli/import.h"
+#include "cli/import/import.h"
 
 #include <stdio.h>
 

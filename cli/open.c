@@ -1,5 +1,5 @@
 /* Opening files of a tree that someone else may change meanwhile. */
-#include "cli/import.h"
+#include "cli/import/import.h"
 
 #include <errno.h>
 #include <fcntl.h>

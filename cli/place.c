@@ -1,6 +1,6 @@
 /* place.c - paths as the user means them, told without asking a file system that may hang. */
 #include "base/cleanup.h"
-#include "cli/commands.h"
+#include "cli/commands/commands.h"
 #include "cli/control.h"
 #include "core/key.h"
 

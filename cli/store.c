@@ -1,12 +1,12 @@
 /* Opening stores: which one is meant, and whether it is known to keep its promises. */
 #include "cli/store.h"
 
+#include "aws/settings.h"
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "core/hash.h"
-#include "store/aws_settings.h"
-#include "store/probe.h"
-#include "store/s3_url.h"
+#include "store/probe/probe.h"
+#include "store/s3/url.h"
 
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /* store.h - opening stores: which one is meant, and whether it may be trusted.
  *
  * Landing rests on conditional writes, and a store that ignores conditions loses landings without a
- * sign. So a store that is not on this machine is probed (store/probe.h) when it is first used.
+ * sign. So a store that is not on this machine is probed (store/probe/probe.h) when it is first used.
  * That it passed is remembered by endpoint and bucket, in the state directory's probes/; a store
  * that fails is refused, and asked again next time. Who may not write there can read all the same.
  */
@@ -9,7 +9,7 @@
 #define HIF_CLI_STORE_H
 
 #include "cli/cli.h"
-#include "store/probe.h"
+#include "store/probe/probe.h"
 
 /* From here on this process holds secrets: neither a core file nor a debugger of the same user gets
  * its memory. Opening an S3 store does it, too. */

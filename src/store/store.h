@@ -196,7 +196,7 @@ const char *store_reason(struct store *store, enum hif_err result, struct hif_wh
 /* --- back ends --- */
 
 /* By URL: "file:///absolute/dir" (created if missing when create is set; percent-decoded), a plain
- * absolute path, or "s3://bucket/prefix" (s3_url.h; with create, the bucket is asked for, but it
+ * absolute path, or "s3://bucket/prefix" (url.h; with create, the bucket is asked for, but it
  * has to be there). HIF_EINVAL with a reason for anything else; the errors of store_dir_open and
  * store_s3_new. env stays the caller's and outlives the store. */
 HIF_MUST_USE enum hif_err store_open(struct env *env, const char *url, bool create,

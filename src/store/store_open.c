@@ -1,11 +1,11 @@
 /* Stores by URL. */
-#include "store/s3_open.h"
+#include "store/s3/open.h"
 #include "store/store.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* So many syncs go to the disk at once; more gained little (see dir_put.c). */
+/* So many syncs go to the disk at once; more gained little (see put.c). */
 #define IO_THREADS 16
 
 static int hex_digit(char c)

@@ -1,6 +1,6 @@
 /* Holding a directory against a project: what it costs in round trips, and that the answer does not
  * depend on how much of the tree fits in memory. */
-#include "cli/import.h"
+#include "cli/import/import.h"
 #include "tests/land/tland.h"
 #include "tests/land/trips.h"
 

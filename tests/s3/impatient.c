@@ -1,6 +1,6 @@
 #include "s3/impatient.h"
 
-#include "store/store_s3.h"
+#include "store/s3/store_s3.h"
 
 #include <stdio.h>
 #include <stdlib.h>

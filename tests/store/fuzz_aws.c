@@ -1,7 +1,7 @@
 /* What sources of credentials say, and AWS's files: whatever it is, it is refused or gives texts that
  * can go into a header, and no sentence quotes it. */
-#include "store/aws_answer.h"
-#include "store/aws_ini.h"
+#include "aws/answer.h"
+#include "aws/ini.h"
 
 #include "tests/core/fuzz_target.h"
 

@@ -1,5 +1,5 @@
 /* The XML of S3's answers: whatever it is, it is refused or gives bounded values. */
-#include "store/s3_xml.h"
+#include "store/s3/xml.h"
 
 #include "tests/core/fuzz_target.h"
 

@@ -1,7 +1,7 @@
 /* The probe: stores that keep their promises pass, those that do not are found out. */
 #include "tstore.h"
 
-#include "store/probe.h"
+#include "store/probe/probe.h"
 
 #include <stdio.h>
 #include <stdlib.h>

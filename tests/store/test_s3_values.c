@@ -1,7 +1,7 @@
 /* What S3 requests and answers are made of: signatures, URLs, encodings, XML. */
-#include "store/s3_sign.h"
-#include "store/s3_url.h"
-#include "store/s3_xml.h"
+#include "aws/sign.h"
+#include "store/s3/url.h"
+#include "store/s3/xml.h"
 #include "tstore.h"
 
 #include <stdio.h>

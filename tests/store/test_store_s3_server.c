@@ -1,7 +1,7 @@
 /* What only a real S3 server shows: uploads in parts, keys that need encoding, a bucket that is not
  * there. Runs on the back end that HIF_TEST_STORE asks for. */
 #include "s3/place.h"
-#include "store/s3_impl.h"
+#include "store/s3/impl.h"
 #include "tstore.h"
 
 #include <stdio.h>

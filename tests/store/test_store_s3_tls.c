@@ -1,5 +1,5 @@
 /* The way to the server: TLS and its certificates, proxies. */
-#include "store/s3_sign.h"
+#include "aws/sign.h"
 #include "ts3.h"
 
 #include <stdio.h>

@@ -2,7 +2,7 @@
 #ifndef HIF_TESTS_STORE_TS3_H
 #define HIF_TESTS_STORE_TS3_H
 
-#include "store/store_s3.h"
+#include "store/s3/store_s3.h"
 #include "tserver.h"
 #include "tstore.h"
 

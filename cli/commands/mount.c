@@ -1,0 +1,441 @@
+/* hif mount, hif unmount. */
+#include "base/cleanup.h"
+#include "cli/commands/commands.h"
+#include "cli/commands/session.h"
+#include "cli/control.h"
+#include "cli/daemon/workspace_impl.h"
+#include "cli/import/import.h"
+#include "cli/store.h"
+#include "core/layout.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* --- mount --- */
+
+struct mount_args {
+        const char *project, *dir, *session, *at, *durability, *front, *goal;
+        bool read_only, allow_other;
+};
+
+enum {
+        OPTION_SESSION = 256,
+        OPTION_AT,
+        OPTION_READ_ONLY,
+        OPTION_NFS,
+        OPTION_FUSE,
+        OPTION_DURABILITY,
+        OPTION_ALLOW_OTHER
+};
+
+static const struct argp_option mount_options[] = {
+    {"session", OPTION_SESSION, "NAME", 0, "The session to open or resume (default: \"default\")",
+     0},
+    {"at", OPTION_AT, "@N", 0, "Start a new session at this position instead of the head", 0},
+    {"read-only", OPTION_READ_ONLY, NULL, 0, "Refuse every change", 0},
+    {"nfs", OPTION_NFS, NULL, 0, "Mount with the kernel's NFS client", 0},
+    {"fuse", OPTION_FUSE, NULL, 0, "Mount through FUSE", 0},
+    {"durability", OPTION_DURABILITY, "LEVEL", 0,
+     "\"process\": an answered change survives the daemon's death, and a power cut 50 ms later. "
+     "\"power\": it survives both at once",
+     0},
+    {"allow-other", OPTION_ALLOW_OTHER, NULL, 0, "Serve other users too, by the files' modes", 0},
+    {0}};
+
+static error_t parse_mount(int key, char *arg, struct argp_state *state)
+{
+        struct mount_args *args = state->input;
+
+        switch (key) {
+        case OPTION_SESSION:
+                args->session = arg;
+                return 0;
+        case OPTION_AT:
+                args->at = arg;
+                return 0;
+        case OPTION_READ_ONLY:
+                args->read_only = true;
+                return 0;
+        case OPTION_NFS:
+                args->front = "nfs";
+                return 0;
+        case OPTION_FUSE:
+                args->front = "fuse";
+                return 0;
+        case OPTION_DURABILITY:
+                args->durability = arg;
+                return 0;
+        case OPTION_ALLOW_OTHER:
+                args->allow_other = true;
+                return 0;
+        case ARGP_KEY_ARG:
+                if (args->project == NULL)
+                        args->project = arg;
+                else if (args->dir == NULL)
+                        args->dir = arg;
+                else
+                        return ARGP_ERR_UNKNOWN;
+                return 0;
+        case ARGP_KEY_END:
+                if (args->project != NULL && args->dir == NULL)
+                        argp_error(state, "where? Name an empty directory to mount on");
+                return 0;
+        default:
+                return ARGP_ERR_UNKNOWN;
+        }
+}
+
+static const struct argp mount_argp = {
+    .options = mount_options,
+    .parser = parse_mount,
+    .args_doc = "[ORG/NAME DIR]",
+    .doc = "Mount a project as a writable directory. Edits are kept in a session, which survives "
+           "unmounting and can be landed. Without arguments: list what is mounted."};
+
+bool session_name_valid(const char *name)
+{
+        size_t size =
+            strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-");
+
+        return size > 0 && size <= SESSION_NAME_MAX && name[size] == '\0' && name[0] != '.' &&
+               name[0] != '-';
+}
+
+static enum hif_err check_empty(const char *path, struct hif_why *why)
+{
+        DIR *dir = opendir(path);
+        struct dirent *entry;
+        bool empty = true;
+
+        if (dir == NULL)
+                return why_set(why, hif_err_from_errno(errno),
+                               errno == ENOTDIR
+                                   ? "'%s' cannot be mounted on: %s; name an empty directory, or "
+                                     "one that does not exist yet"
+                                   : "'%s' cannot be mounted on: %s; name a directory of your own",
+                               path, strerror(errno));
+        while (empty && (entry = readdir(dir)) != NULL)
+                empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0;
+        closedir(dir);
+        if (empty)
+                return HIF_OK;
+        return why_set(why, HIF_ENOTEMPTY,
+                       "'%s' is not empty, and a mount would hide what is in it; name an empty "
+                       "directory, or one that does not exist yet",
+                       path);
+}
+
+static enum hif_err make_mount_point(const char *dir, bool *made, struct hif_why *why)
+{
+        int error;
+
+        *made = mkdir(dir, 0755) == 0;
+        error = *made ? 0 : errno;
+        if (*made || error == EEXIST || error == ENOTCONN)
+                return HIF_OK;
+        if (error == ENOENT)
+                return why_set(why, HIF_EINVAL,
+                               "'%s' could not be made: the directory above it does not exist; "
+                               "make it with `mkdir -p`, and try again",
+                               dir);
+        return why_set(why, hif_err_from_errno(error),
+                       "'%s' could not be made: %s; name a directory of your own", dir,
+                       strerror(error));
+}
+
+/* The directory to mount on: made if missing, empty, and not inside another mount of ours. What is
+ * mounted there already is the daemon's to judge: it may be just what is asked for. */
+static enum hif_err mount_point_of(struct cli *cli, const char *dir, char **out, bool *made,
+                                   struct hif_why *why)
+{
+        AUTO_FREE char *path = NULL, *mount_point = NULL;
+        bool found = false;
+        enum hif_err err = make_mount_point(dir, made, why);
+
+        if (err != HIF_OK)
+                return err;
+        path = realpath(dir, NULL);
+        if (path == NULL && errno == ENOTCONN)
+                return why_set(
+                    why, HIF_EBUSY,
+                    "'%s' is a mount whose server is gone; `hif unmount --force %s` first", dir,
+                    dir);
+        if (path == NULL)
+                return why_set(why, hif_err_from_errno(errno), "'%s' could not be found: %s", dir,
+                               strerror(errno));
+        err = mounts_find(&cli->env, path, &found, &mount_point);
+        if (err != HIF_OK)
+                return why_set(why, err, "the list of mounts could not be read: %s",
+                               hif_strerror(err));
+        if (found && strcmp(mount_point, path) != 0)
+                return why_set(why, HIF_EBUSY,
+                               "'%s' is inside the mount at '%s'; choose a directory outside", path,
+                               mount_point);
+        if (!found)
+                err = check_empty(path, why);
+        if (err == HIF_OK)
+                *out = STEAL(path);
+        return err;
+}
+
+static enum hif_err call_daemon(struct cli *cli, bool start, json_t *request, json_t **result,
+                                struct hif_why *why)
+{
+        int fd;
+        enum hif_err err;
+
+        if (start)
+                return control_ask(cli, request, NULL, NULL, result, why);
+        err = control_connect(cli, false, &fd, why);
+        if (err != HIF_OK) {
+                json_decref(request);
+                return err;
+        }
+        err = control_call(fd, request, 0, NULL, NULL, result, why);
+        close(fd);
+        return err;
+}
+
+/* What the command line says wrongly. */
+static enum hif_err check_args(struct cli *cli, const struct mount_args *args, uint64_t *position,
+                               struct hif_why *why)
+{
+        const char *durability = args->durability ? args->durability : cli->config.durability;
+        struct layout layout;
+        enum hif_err err = layout_init(&layout, args->project, why);
+
+        if (err == HIF_OK && args->session != NULL && !session_name_valid(args->session))
+                err =
+                    why_set(why, HIF_EINVAL,
+                            "'%s' cannot name a session; use 1 to %d letters, digits, \".\", \"_\" "
+                            "and \"-\", not starting with \".\" or \"-\"",
+                            args->session, SESSION_NAME_MAX);
+        if (err == HIF_OK && strcmp(durability, "process") != 0 && strcmp(durability, "power") != 0)
+                err = why_set(why, HIF_EINVAL,
+                              "'%s' is no durability; it is \"process\" or \"power\"", durability);
+        if (err == HIF_OK && args->at != NULL)
+                err = position_parse(args->at, position, why);
+        return err;
+}
+
+static enum hif_err ask_to_mount(struct cli *cli, const struct mount_args *args, const char *dir,
+                                 uint64_t position, json_t **result, struct hif_why *why)
+{
+        const char *durability = args->durability ? args->durability : cli->config.durability;
+        AUTO_FREE char *store = NULL;
+        char key[CLI_KEY_SIZE];
+        json_t *request;
+        enum hif_err err = cli_store_url(cli, &store, why); /* the daemon stands elsewhere */
+
+        if (err != HIF_OK)
+                return err;
+        request = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:b}", "op", "mount",
+                            "project", args->project, "session",
+                            args->session ? args->session : "default", "mount_point", dir, "store",
+                            store, "front_end", args->front ? args->front : cli->config.front_end,
+                            "read_only", args->read_only, "power", strcmp(durability, "power") == 0,
+                            "allow_other", args->allow_other);
+        if (request == NULL ||
+            (args->at != NULL &&
+             json_object_set_new(request, "at", json_integer((json_int_t)position)) != 0) ||
+            (cli_own_key(store, key) &&
+             json_object_set_new(request, "key", json_string(key)) != 0) ||
+            (args->goal != NULL &&
+             json_object_set_new(request, "goal", json_string(args->goal)) != 0)) {
+                json_decref(request);
+                return HIF_ENOMEM;
+        }
+        return call_daemon(cli, true, request, result, why);
+}
+
+static enum hif_err mount_project(struct cli *cli, const struct mount_args *args, uint64_t position,
+                                  json_t **result, struct hif_why *why)
+{
+        AUTO_FREE char *named = NULL, *dir = NULL;
+        bool made = false;
+        enum hif_err err = cli_path(cli, args->dir, &named);
+
+        if (err == HIF_OK)
+                err = mount_point_of(cli, named, &dir, &made, why);
+        if (err == HIF_OK)
+                err = ask_to_mount(cli, args, dir, position, result, why);
+        if (err != HIF_OK && made)
+                (void)rmdir(named);
+        return err;
+}
+
+enum hif_err mount_session(struct cli *cli, const char *project, const char *dir,
+                           const char *session, const char *goal, json_t **result,
+                           struct hif_why *why)
+{
+        struct mount_args args = {.project = project, .dir = dir, .session = session, .goal = goal};
+        uint64_t position = 0;
+        enum hif_err err = check_args(cli, &args, &position, why);
+
+        return err == HIF_OK ? mount_project(cli, &args, position, result, why) : err;
+}
+
+void warn_of(const struct cli *cli, const json_t *result)
+{
+        const char *warning = json_string_value(json_object_get(result, "warning"));
+
+        if (warning != NULL)
+                cli_warn(cli, "%s", warning);
+}
+
+static void print_mount(const json_t *mount)
+{
+        const char *note = json_string_value(json_object_get(mount, "note"));
+
+        cli_print_path(span_str(json_string_value(json_object_get(mount, "project"))));
+        printf(" at ");
+        cli_print_path(span_str(json_string_value(json_object_get(mount, "mount_point"))));
+        printf(", session %s", json_string_value(json_object_get(mount, "session")));
+        if (json_object_get(mount, "base") != NULL)
+                printf(", base @%lld",
+                       (long long)json_integer_value(json_object_get(mount, "base")));
+        if (note != NULL)
+                printf(", %s", note);
+        printf("\n");
+}
+
+static int list_mounts(struct cli *cli)
+{
+        json_t *result = NULL, *item;
+        struct hif_why why = {0};
+        size_t index;
+        enum hif_err err = call_daemon(cli, false, json_pack("{s:s}", "op", "list"), &result, &why);
+
+        if (err == HIF_EUNREACHABLE && result == NULL) {
+                if (cli->json)
+                        return cli_print_json(cli, json_array());
+                printf("nothing is mounted\n");
+                return cli_finish(cli, EXIT_DONE);
+        }
+        if (err != HIF_OK)
+                return cli_fail(cli, err, &why);
+        if (cli->json)
+                return cli_print_json(cli, result);
+        json_array_foreach(result, index, item) print_mount(item);
+        if (json_array_size(result) == 0)
+                printf("nothing is mounted\n");
+        json_decref(result);
+        return cli_finish(cli, EXIT_DONE);
+}
+
+int cmd_mount(struct cli *cli, int argc, char **argv)
+{
+        struct mount_args args = {0};
+        struct hif_why why = {0};
+        json_t *result = NULL;
+        uint64_t position = 0;
+        enum hif_err err;
+
+        cli_parse(cli, &mount_argp, argc, argv, &args);
+        if (args.project == NULL)
+                return list_mounts(cli);
+        if (check_args(cli, &args, &position, &why) != HIF_OK)
+                return cli_usage(cli, "%s", why.text);
+        err = mount_project(cli, &args, position, &result, &why);
+        if (err != HIF_OK)
+                return cli_fail(cli, err, &why);
+        if (cli->json)
+                return cli_print_json(cli, result);
+        warn_of(cli, result);
+        printf("Mounted ");
+        print_mount(result);
+        json_decref(result);
+        return cli_finish(cli, EXIT_DONE);
+}
+
+/* --- unmount --- */
+
+struct unmount_args {
+        const char *dir;
+        bool force;
+};
+
+static const struct argp_option unmount_options[] = {
+    {"force", 'f', NULL, 0, "Also when it is busy, or its server does not answer", 0}, {0}};
+
+static error_t parse_unmount(int key, char *arg, struct argp_state *state)
+{
+        struct unmount_args *args = state->input;
+
+        switch (key) {
+        case 'f':
+                args->force = true;
+                return 0;
+        case ARGP_KEY_ARG:
+                if (args->dir != NULL)
+                        return ARGP_ERR_UNKNOWN;
+                args->dir = arg;
+                return 0;
+        case ARGP_KEY_NO_ARGS:
+                argp_error(state, "which mount? Name its directory");
+                return 0;
+        default:
+                return ARGP_ERR_UNKNOWN;
+        }
+}
+
+static const struct argp unmount_argp = {
+    .options = unmount_options,
+    .parser = parse_unmount,
+    .args_doc = "DIR",
+    .doc = "Flush and unmount. The session stays, and can be mounted again with its edits."};
+
+/* A mount of ours that the daemon does not know: left by one that died. False: there is none. */
+static bool detach_unknown(struct cli *cli, const char *path, enum hif_err *err,
+                           struct hif_why *why)
+{
+        AUTO_FREE char *mount_point = NULL;
+        bool found = false;
+
+        if (mounts_find(&cli->env, path, &found, &mount_point) != HIF_OK || !found ||
+            strcmp(mount_point, path) != 0)
+                return false;
+        why->text[0] = '\0';
+        *err = detach_mount(path, why);
+        return true;
+}
+
+int cmd_unmount(struct cli *cli, int argc, char **argv)
+{
+        struct unmount_args args = {0};
+        struct hif_why why = {0};
+        AUTO_FREE char *path = NULL;
+        json_t *result = NULL;
+        enum hif_err err;
+
+        cli_parse(cli, &unmount_argp, argc, argv, &args);
+        /* Not realpath: that would ask a server which may hang. */
+        err = cli_absolute(cli, args.dir, &path, &why);
+        if (err == HIF_OK)
+                err = call_daemon(cli, true,
+                                  json_pack("{s:s, s:s, s:b}", "op", "unmount", "path", path,
+                                            "force", args.force),
+                                  &result, &why);
+        if (err == HIF_ENOENT && args.force && detach_unknown(cli, path, &err, &why)) {
+                if (err != HIF_OK)
+                        return cli_fail(cli, err, &why);
+                if (cli->json)
+                        return cli_print_json(cli, json_pack("{s:s}", "mount_point", path));
+                printf("Detached %s, which no daemon serves\n", path);
+                return cli_finish(cli, EXIT_DONE);
+        }
+        if (err != HIF_OK)
+                return cli_fail(cli, err, &why);
+        if (cli->json)
+                return cli_print_json(cli, result);
+        warn_of(cli, result);
+        printf("Unmounted %s; session %s keeps its edits\n", path,
+               json_string_value(json_object_get(result, "session")));
+        json_decref(result);
+        return cli_finish(cli, EXIT_DONE);
+}

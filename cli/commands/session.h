@@ -1,0 +1,38 @@
+/* session.h - what the files of `hif session` share. */
+#ifndef HIF_CLI_COMMANDS_SESSION_H
+#define HIF_CLI_COMMANDS_SESSION_H
+
+#include "cli/commands/commands.h"
+
+command_fn cmd_session_start;
+command_fn cmd_session_note;
+command_fn cmd_session_decide;
+command_fn cmd_session_show;
+command_fn cmd_session_list;
+command_fn cmd_session_publish;
+command_fn cmd_session_abandon;
+command_fn cmd_session_claim;
+
+/* --- session.c --- */
+
+/* The summaries of this machine's sessions, each with "mounted" and "directory" added; the caller's
+ * to decref, also on errors. */
+HIF_MUST_USE enum hif_err sessions_here(struct cli *cli, json_t **out);
+/* The string of a field, or "". */
+const char *json_text(const json_t *object, const char *name);
+/* Send a request (taken over) about the workspace in which we stand, or -C DIR. */
+HIF_MUST_USE enum hif_err session_ask(struct cli *cli, json_t *request, json_t **result,
+                                      struct hif_why *why);
+
+/* --- mount.c --- */
+
+/* As `hif mount PROJECT DIR --session SESSION`; goal: of a new session, or NULL. */
+HIF_MUST_USE enum hif_err mount_session(struct cli *cli, const char *project, const char *dir,
+                                        const char *session, const char *goal, json_t **result,
+                                        struct hif_why *why);
+/* Print the warning that the daemon gave with a result, if it did. */
+void warn_of(const struct cli *cli, const json_t *result);
+#define SESSION_NAME_MAX 64
+bool session_name_valid(const char *name);
+
+#endif

@@ -1,0 +1,413 @@
+/* daemon.c - the daemon's frame: lock, log, loops, resuming mounts, accepting requests. */
+#include "cli/daemon/daemon.h"
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "base/loop.h"
+#include "cli/daemon/workspace_ahead.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/file.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define REQUESTS_MAX       64
+#define REQUEST_TIMEOUT_MS 10000
+#define SEND_TIMEOUT_S     30
+#define LOG_MODE           0600
+#define FILES_MAX          65536
+
+/* The main thread: signals and control connections. Requests run on threads of their own, because
+ * they wait for stores and kernels. */
+struct frame {
+        struct daemon daemon;
+        struct loop *loop;
+        struct loop_io listener, signals;
+        char socket_path[sizeof(((struct sockaddr_un *)0)->sun_path)];
+        int lock_fd, log_fd;
+        struct log *log;
+        atomic_int requests;
+        bool stopping;
+};
+
+#define FROM_LISTENER(ptr) ((struct frame *)((char *)(ptr)-offsetof(struct frame, listener)))
+#define FROM_SIGNALS(ptr)  ((struct frame *)((char *)(ptr)-offsetof(struct frame, signals)))
+
+/* --- requests --- */
+
+struct serving {
+        struct frame *frame;
+        int fd;
+};
+
+static void stop_frame(void *arg)
+{
+        struct frame *frame = arg;
+
+        loop_stop(frame->loop);
+}
+
+static void *serve(void *arg)
+{
+        struct serving *serving = arg;
+        struct request request = {.daemon = &serving->frame->daemon,
+                                  .fd = serving->fd,
+                                  .stop = stop_frame,
+                                  .stop_arg = serving->frame};
+
+        if (control_receive(request.fd, REQUEST_TIMEOUT_MS, &request.args) == HIF_OK) {
+                request_serve(&request);
+                json_decref(request.args);
+        }
+        close(request.fd);
+        atomic_fetch_sub(&serving->frame->requests, 1);
+        free(serving);
+        return NULL;
+}
+
+/* Only our own user, whoever can reach the socket. */
+static bool is_own_user(int fd)
+{
+        struct ucred peer;
+        socklen_t size = sizeof(peer);
+
+        return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && peer.uid == geteuid();
+}
+
+static void on_connection(struct loop_io *io, uint32_t events)
+{
+        struct frame *frame = FROM_LISTENER(io);
+        const struct timeval patience = {.tv_sec = SEND_TIMEOUT_S};
+        struct serving *serving;
+        pthread_t thread;
+        int fd = accept4(io->fd, NULL, NULL, SOCK_CLOEXEC);
+
+        (void)events;
+        if (fd < 0)
+                return;
+        /* A command that is stopped (^Z) must not stop a landing. */
+        (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+        serving = malloc(sizeof(*serving));
+        if (serving == NULL || !is_own_user(fd) || atomic_load(&frame->requests) >= REQUESTS_MAX) {
+                log_line(frame->log, LOG_WARN, "daemon", "a control connection was refused");
+                free(serving);
+                close(fd);
+                return;
+        }
+        *serving = (struct serving){.frame = frame, .fd = fd};
+        atomic_fetch_add(&frame->requests, 1);
+        if (pthread_create(&thread, NULL, serve, serving) != 0) {
+                atomic_fetch_sub(&frame->requests, 1);
+                free(serving);
+                close(fd);
+                return;
+        }
+        pthread_detach(thread);
+}
+
+static void on_signal(struct loop_io *io, uint32_t events)
+{
+        struct signalfd_siginfo info;
+
+        (void)events;
+        if (read(io->fd, &info, sizeof(info)) == (ssize_t)sizeof(info))
+                loop_stop(FROM_SIGNALS(io)->loop);
+}
+
+/* --- set-up --- */
+
+/* One daemon a user: whoever holds the lock. It is kept until the process ends. */
+static enum hif_err take_lock(struct frame *frame, struct hif_why *why)
+{
+        struct cli *cli = frame->daemon.cli;
+        AUTO_FREE char *path = NULL;
+
+        if (asprintf(&path, "%s/daemon.lock", cli->paths.state_dir) < 0)
+                return HIF_ENOMEM;
+        frame->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+        if (frame->lock_fd < 0)
+                return why_set(why, hif_err_from_errno(errno), "'%s' could not be opened: %s", path,
+                               strerror(errno));
+        if (flock(frame->lock_fd, LOCK_EX | LOCK_NB) != 0)
+                return why_set(why, HIF_EBUSY,
+                               "a daemon is running already; `hif daemon status` "
+                               "shows it, `hif daemon stop` ends it");
+        return HIF_OK;
+}
+
+static enum hif_err open_log(struct frame *frame, struct hif_why *why)
+{
+        struct cli *cli = frame->daemon.cli;
+        AUTO_FREE char *path = NULL;
+
+        if (asprintf(&path, "%s/daemon.log", cli->paths.state_dir) < 0)
+                return HIF_ENOMEM;
+        frame->log_fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, LOG_MODE);
+        if (frame->log_fd < 0)
+                return why_set(why, hif_err_from_errno(errno), "'%s' could not be opened: %s", path,
+                               strerror(errno));
+        /* What libraries and failed assertions say belongs there, too. */
+        if (!isatty(STDERR_FILENO) && dup2(frame->log_fd, STDERR_FILENO) < 0)
+                return hif_err_from_errno(errno);
+        frame->log = log_new(frame->log_fd, LOG_INFO);
+        cli->env = env_system(frame->log);
+        return HIF_OK;
+}
+
+/* A listening socket in a directory. HIF_EBUSY: that of another daemon, with other state. */
+static enum hif_err listen_in(struct frame *frame, const char *dir, struct hif_why *why)
+{
+        struct cli *cli = frame->daemon.cli;
+        struct sockaddr_un address;
+        enum hif_err err = control_address(dir, &address, why);
+        int fd;
+
+        if (err != HIF_OK)
+                return err;
+        err = env_mkdirs(&cli->env, dir, 0700);
+        if (err != HIF_OK)
+                return why_set(why, err, "'%s' could not be made: %s", dir, hif_strerror(err));
+        if (control_try(&address, &fd) == HIF_OK) {
+                close(fd);
+                return why_set(why, HIF_EBUSY, "another daemon listens on '%s'", address.sun_path);
+        }
+        unlink(address.sun_path); /* nobody answers: it is stale */
+        fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) != 0 ||
+            chmod(address.sun_path, 0600) != 0 || listen(fd, REQUESTS_MAX) != 0) {
+                err = hif_err_from_errno(errno);
+                if (fd >= 0)
+                        close(fd);
+                return why_set(why, err, "the socket '%s' could not be made: %s", address.sun_path,
+                               hif_strerror(err));
+        }
+        frame->listener = (struct loop_io){.ready = on_connection, .fd = fd};
+        memcpy(frame->socket_path, address.sun_path, sizeof(frame->socket_path));
+        return HIF_OK;
+}
+
+/* The lock file tells commands where we listen, whatever their environment says. */
+static void record_socket(struct frame *frame)
+{
+        size_t size = strlen(frame->socket_path);
+
+        if (ftruncate(frame->lock_fd, 0) != 0 ||
+            pwrite(frame->lock_fd, frame->socket_path, size, 0) != (ssize_t)size)
+                log_line(frame->log, LOG_WARN, "daemon",
+                         "the lock file could not be written: %s; commands find this daemon only "
+                         "with the same XDG_RUNTIME_DIR",
+                         strerror(errno));
+}
+
+/* Where it belongs, else beside the state. */
+static enum hif_err open_socket(struct frame *frame, struct hif_why *why)
+{
+        struct cli *cli = frame->daemon.cli;
+        enum hif_err err = listen_in(frame, cli->paths.runtime_dir, why);
+
+        if (err != HIF_OK) {
+                AUTO_FREE char *dir = NULL;
+
+                log_line(frame->log, LOG_WARN, "daemon", "%s; the socket goes to '%s/run'",
+                         why->text, cli->paths.state_dir);
+                if (asprintf(&dir, "%s/run", cli->paths.state_dir) < 0) {
+                        dir = NULL;
+                        return HIF_ENOMEM;
+                }
+                err = listen_in(frame, dir, why);
+        }
+        if (err != HIF_OK)
+                return err;
+        record_socket(frame);
+        return loop_add(frame->loop, &frame->listener, EPOLLIN);
+}
+
+static enum hif_err watch_signals(struct frame *frame)
+{
+        sigset_t set;
+
+        sigemptyset(&set);
+        sigaddset(&set, SIGTERM);
+        sigaddset(&set, SIGINT);
+        sigaddset(&set, SIGHUP);
+        signal(SIGPIPE, SIG_IGN);
+        if (pthread_sigmask(SIG_BLOCK, &set, NULL) != 0)
+                return HIF_EIO;
+        frame->signals = (struct loop_io){.ready = on_signal,
+                                          .fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK)};
+        if (frame->signals.fd < 0)
+                return hif_err_from_errno(errno);
+        return loop_add(frame->loop, &frame->signals, EPOLLIN);
+}
+
+static void *run_loop(void *arg)
+{
+        loop_run(arg);
+        return NULL;
+}
+
+static enum hif_err start_loops(struct daemon *daemon)
+{
+        size_t count = daemon->cli->config.loops > 0 ? daemon->cli->config.loops : 1;
+
+        daemon->loops = calloc(count, sizeof(struct loop *));
+        daemon->threads = calloc(count, sizeof(pthread_t));
+        if (daemon->loops == NULL || daemon->threads == NULL)
+                return HIF_ENOMEM;
+        for (; daemon->loop_count < count; daemon->loop_count++) {
+                size_t i = daemon->loop_count;
+                enum hif_err err = loop_new(&daemon->cli->env, &daemon->loops[i]);
+
+                if (err != HIF_OK)
+                        return err;
+                if (pthread_create(&daemon->threads[i], NULL, run_loop, daemon->loops[i]) != 0) {
+                        loop_free(daemon->loops[i]);
+                        return HIF_ENOMEM;
+                }
+        }
+        return HIF_OK;
+}
+
+static void stop_loops(struct daemon *daemon)
+{
+        for (size_t i = 0; i < daemon->loop_count; i++) {
+                loop_stop(daemon->loops[i]);
+                pthread_join(daemon->threads[i], NULL);
+                loop_free(daemon->loops[i]);
+        }
+        free(daemon->loops);
+        free(daemon->threads);
+}
+
+static enum hif_err start_parts(struct frame *frame, struct hif_why *why)
+{
+        struct daemon *daemon = &frame->daemon;
+        const struct cli_config *config = &daemon->cli->config;
+        struct fetch_config fetch = {.ram_max = config->ram_max,
+                                     .ssd_max = config->ssd_max,
+                                     .ssd_dir = daemon->cli->paths.cache_dir};
+        long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+        enum hif_err err;
+
+        pthread_mutex_init(&daemon->lock, NULL);
+        pthread_mutex_init(&daemon->resuming, NULL);
+        sem_init(&daemon->uploads, 0, AHEAD_ROUNDS_MAX);
+        pthread_mutex_init(&daemon->landing, NULL);
+        err = pool_new(config->threads > 0 ? config->threads
+                       : cpus > 0          ? (size_t)cpus
+                                           : 1,
+                       "hif-job", &daemon->pool);
+        if (err == HIF_OK)
+                err = fetch_new(&daemon->cli->env, daemon->pool, &fetch, &daemon->fetch, why);
+        if (err == HIF_OK)
+                err = start_loops(daemon);
+        return err;
+}
+
+static void stop_parts(struct daemon *daemon)
+{
+        stop_loops(daemon);
+        if (daemon->fetch != NULL) {
+                fetch_quiesce(daemon->fetch);
+                fetch_free(daemon->fetch);
+        }
+        if (daemon->pool != NULL)
+                pool_free(daemon->pool);
+        json_decref(daemon->unresumed);
+        sem_destroy(&daemon->uploads);
+        pthread_mutex_destroy(&daemon->resuming);
+        pthread_mutex_destroy(&daemon->landing);
+        pthread_mutex_destroy(&daemon->lock);
+}
+
+/* --- running --- */
+
+static enum hif_err start(struct frame *frame, struct hif_why *why)
+{
+        struct cli *cli = frame->daemon.cli;
+        struct rlimit files = {.rlim_cur = FILES_MAX, .rlim_max = FILES_MAX};
+        enum hif_err err = env_mkdirs(&cli->env, cli->paths.state_dir, 0700);
+
+        if (err != HIF_OK)
+                return why_set(why, err, "'%s' could not be made: %s", cli->paths.state_dir,
+                               hif_strerror(err));
+        umask(077);
+        prctl(PR_SET_NAME, "hif"); /* else it is called after /proc/self/exe */
+        if (chdir("/") != 0)
+                return hif_err_from_errno(errno);
+        if (setrlimit(RLIMIT_NOFILE, &files) != 0) {
+                getrlimit(RLIMIT_NOFILE, &files);
+                files.rlim_cur = files.rlim_max;
+                setrlimit(RLIMIT_NOFILE, &files);
+        }
+        err = take_lock(frame, why);
+        if (err == HIF_OK)
+                err = open_log(frame, why);
+        if (err == HIF_OK)
+                err = loop_new(&cli->env, &frame->loop);
+        if (err == HIF_OK)
+                err = watch_signals(frame); /* before any thread starts: they inherit the mask */
+        if (err == HIF_OK)
+                err = start_parts(frame, why);
+        if (err != HIF_OK)
+                return err;
+        /* Mounts come back before commands are answered, so that none sees a half-woken daemon. */
+        daemon_resume(&frame->daemon);
+        return open_socket(frame, why);
+}
+
+static void stop(struct frame *frame)
+{
+        struct loop_io *watched[] = {&frame->listener, &frame->signals};
+
+        for (size_t i = 0; i < 2; i++) {
+                if (watched[i]->ready == NULL)
+                        continue;
+                loop_remove(frame->loop, watched[i]);
+                close(watched[i]->fd);
+        }
+        if (frame->socket_path[0] != '\0')
+                unlink(frame->socket_path);
+        while (atomic_load(&frame->requests) > 0)
+                usleep(10000);
+        if (frame->daemon.pool != NULL) {
+                daemon_close_all(&frame->daemon, true);
+                stop_parts(&frame->daemon);
+        }
+        if (frame->loop != NULL)
+                loop_free(frame->loop);
+}
+
+enum hif_err daemon_run(struct cli *cli, struct hif_why *why)
+{
+        struct frame frame = {.daemon = {.cli = cli}, .lock_fd = -1, .log_fd = -1};
+        enum hif_err err = start(&frame, why);
+
+        if (err == HIF_OK) {
+                log_line(frame.log, LOG_INFO, "daemon", "version %s, process %d", HIF_VERSION,
+                         (int)getpid());
+                loop_run(frame.loop);
+                log_line(frame.log, LOG_INFO, "daemon", "stopping");
+        } else if (frame.log != NULL) {
+                log_line(frame.log, LOG_ERROR, "daemon", "could not start: %s", why->text);
+        }
+        stop(&frame);
+        cli->env.log = NULL;
+        log_free(frame.log);
+        if (frame.log_fd >= 0)
+                close(frame.log_fd);
+        if (frame.lock_fd >= 0)
+                close(frame.lock_fd);
+        return err;
+}

@@ -1,0 +1,41 @@
+/* daemon.h - the process that serves a user's mounts. One per user, started on demand. */
+#ifndef HIF_CLI_DAEMON_DAEMON_H
+#define HIF_CLI_DAEMON_DAEMON_H
+
+#include "cli/control.h"
+#include "cli/daemon/workspace.h"
+
+/* Run until told to stop (SIGTERM, SIGINT, or the request "stop"). HIF_EBUSY: another one runs. */
+HIF_MUST_USE enum hif_err daemon_run(struct cli *cli, struct hif_why *why);
+
+/* --- requests.c --- */
+
+/* One connection of a command. */
+struct request {
+        struct daemon *daemon;
+        int fd;
+        json_t *args;            /* the request's object */
+        bool gone;               /* the command does not read what it is sent */
+        void (*stop)(void *arg); /* make daemon_run return */
+        void *stop_arg;
+        /* What is left to do once the answer is sent; NULL: nothing. */
+        void (*after)(struct request *request);
+        struct workspace *landed; /* entered */
+        uint64_t landed_at;
+};
+
+/* Carry out request->args and send the answer. */
+void request_serve(struct request *request);
+
+/* Unmount everything, or with `suspend` leave NFS mounts for the next daemon. */
+void daemon_close_all(struct daemon *daemon, bool suspend);
+
+/* --- resume.c --- */
+
+/* Bring back what is marked as mounted and is not there. What cannot come back now is remembered.
+ */
+void daemon_resume(struct daemon *daemon);
+/* Is the path in a mount that did not come back? Then *why says why. */
+bool daemon_unresumed(struct daemon *daemon, const char *path, struct hif_why *why);
+
+#endif

@@ -1,0 +1,187 @@
+/* front.c - the way in: the kernel's NFS client where there is one and we may mount, else FUSE. */
+#include "cli/daemon/workspace_impl.h"
+
+#include "base/cleanup.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define LISTEN_BACKLOG 64
+
+/* A listening socket on loopback: the port that handles and mounts know, or any (0). */
+static enum hif_err listen_on(uint16_t port, int *out, uint16_t *bound)
+{
+        struct sockaddr_in address = {.sin_family = AF_INET,
+                                      .sin_port = htons(port),
+                                      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        socklen_t size = sizeof(address);
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), yes = 1;
+
+        if (fd < 0)
+                return hif_err_from_errno(errno);
+        if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes)) != 0 ||
+            bind(fd, (struct sockaddr *)&address, size) != 0 || listen(fd, LISTEN_BACKLOG) != 0 ||
+            getsockname(fd, (struct sockaddr *)&address, &size) != 0) {
+                enum hif_err err = hif_err_from_errno(errno);
+
+                close(fd);
+                return err;
+        }
+        *out = fd;
+        *bound = ntohs(address.sin_port);
+        return HIF_OK;
+}
+
+struct serving {
+        struct workspace *workspace;
+        int fd;
+        char export_path[NFS_EXPORT_MAX];
+        enum hif_err err;
+        struct hif_why *why;
+};
+
+static void serve_nfs(void *arg)
+{
+        struct serving *serving = arg;
+        struct workspace *workspace = serving->workspace;
+        struct nfs_server_config config = {.export_path = serving->export_path,
+                                           .workspace_id = be64_get(workspace->key + 16),
+                                           .admit = peer_admitted};
+
+        memcpy(config.handle_key, workspace->key, sizeof(config.handle_key));
+        serving->err = nfs_server_new(workspace->vfs, serving->fd, &config, &workspace->nfs);
+}
+
+static enum hif_err start_nfs(struct workspace *workspace, bool resume, struct hif_why *why)
+{
+        struct serving serving = {.workspace = workspace};
+        /* After a reboot, or an umount(8) while no daemon ran, there is nothing to come back to. */
+        bool there = resume && mount_nfs_is_there(workspace);
+        enum hif_err err = listen_on(there ? workspace->port : 0, &serving.fd, &workspace->port);
+
+        if (err != HIF_OK)
+                return why_set(why, err, "port %u on loopback could not be opened: %s",
+                               workspace->port, hif_strerror(err));
+        export_path_of(workspace, serving.export_path);
+        loop_call(workspace->loop, serve_nfs, &serving);
+        if (serving.err != HIF_OK) {
+                close(serving.fd);
+                return serving.err;
+        }
+        return there ? HIF_OK : mount_nfs(workspace, serving.export_path, why);
+}
+
+static void unmounted(void *arg)
+{
+        struct workspace *workspace = arg;
+
+        workspace->mounted = false;
+}
+
+static void serve_fuse(void *arg)
+{
+        struct serving *serving = arg;
+        struct workspace *workspace = serving->workspace;
+        AUTO_FREE char *name = NULL;
+        struct fuse_server_config config = {.mount_point = workspace->mount_point,
+                                            .allow_other = workspace->allow_other,
+                                            .read_only = workspace->read_only};
+
+        if (asprintf(&name, "hif:%s", workspace->project_name) < 0) {
+                serving->err = HIF_ENOMEM;
+                return;
+        }
+        config.name = name;
+        serving->err = fuse_server_new(workspace->vfs, &config, &workspace->fuse, serving->why);
+        if (serving->err == HIF_OK)
+                fuse_server_on_unmount(workspace->fuse, unmounted, workspace);
+}
+
+/* A server that died has left a mount that answers nothing; programs in it have lost it. */
+static enum hif_err start_fuse(struct workspace *workspace, bool resume, struct hif_why *why)
+{
+        struct serving serving = {.workspace = workspace, .why = why};
+        enum hif_err err = resume ? detach_mount(workspace->mount_point, why) : HIF_OK;
+
+        if (err != HIF_OK)
+                return err;
+        loop_call(workspace->loop, serve_fuse, &serving);
+        return serving.err;
+}
+
+/* Decide, and say why. */
+static enum hif_err choose(struct workspace *workspace, char **note, struct hif_why *why)
+{
+        struct hif_why reason = {.text = "as asked for"};
+        bool nfs = mount_nfs_available(&reason);
+
+        if (workspace->front == FRONT_NFS && !nfs)
+                return why_set(why, HIF_ENOTSUP,
+                               "NFS was asked for, but %s; leave --nfs out to mount through FUSE",
+                               reason.text);
+        if (workspace->front != FRONT_AUTO) {
+                if (asprintf(note, "through %s, as asked for",
+                             workspace->front == FRONT_NFS ? "NFS" : "FUSE") < 0)
+                        return HIF_ENOMEM;
+                return HIF_OK;
+        }
+        workspace->front = nfs ? FRONT_NFS : FRONT_FUSE;
+        if (asprintf(note, nfs ? "through the kernel's NFS client%s" : "through FUSE, because %s",
+                     nfs ? "" : reason.text) < 0)
+                return HIF_ENOMEM;
+        return HIF_OK;
+}
+
+enum hif_err front_start(struct workspace *workspace, bool resume, char **note, struct hif_why *why)
+{
+        enum hif_err err = resume ? HIF_OK : choose(workspace, note, why);
+
+        if (err == HIF_OK)
+                err = workspace->front == FRONT_NFS ? start_nfs(workspace, resume, why)
+                                                    : start_fuse(workspace, resume, why);
+        if (err == HIF_OK)
+                workspace->mounted = true;
+        return err;
+}
+
+enum hif_err front_unmount(struct workspace *workspace, bool force, struct hif_why *why)
+{
+        enum hif_err err = HIF_OK;
+
+        if (!front_is_mounted(workspace))
+                return HIF_OK;
+        if (workspace->front == FRONT_NFS)
+                err = unmount_nfs(workspace->mount_point, force, why);
+        else if (!force)
+                err = unmount_fuse(workspace->mount_point, why);
+        if (err == HIF_OK)
+                workspace->mounted = false;
+        return err;
+}
+
+static void stop_servers(void *arg)
+{
+        struct workspace *workspace = arg;
+
+        nfs_server_free(workspace->nfs);
+        fuse_server_free(workspace->fuse);
+        workspace->nfs = NULL;
+        workspace->fuse = NULL;
+}
+
+bool front_is_mounted(struct workspace *workspace)
+{
+        if (workspace->mounted && workspace->front == FRONT_NFS && !mount_nfs_is_there(workspace))
+                workspace->mounted = false;
+        return workspace->mounted;
+}
+
+void front_stop(struct workspace *workspace)
+{
+        loop_call(workspace->loop, stop_servers, workspace);
+}

@@ -1,0 +1,195 @@
+/* kernel.c - calls that go through the mount itself, and so come back to this daemon. They run in a
+ * child process: if the mount hangs, the child does, and not a thread of the daemon. */
+#include "cli/daemon/workspace_impl.h"
+
+#include "base/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define REFRESH_TIMEOUT_MS 5000
+#define KILL_TIMEOUT_MS    1000
+#define FILES_TO_CLOSE     65536 /* where close_range(2) is missing: Linux before 5.9 */
+
+static int pidfd_open(pid_t pid)
+{
+        return (int)syscall(SYS_pidfd_open, pid, 0);
+}
+
+/* Wait for the child; kill it at the timeout. A child that hangs in the kernel is left to init. */
+static enum hif_err reap(pid_t pid, uint64_t timeout_ms)
+{
+        struct pollfd poll_fd = {.fd = pidfd_open(pid), .events = POLLIN};
+        int status = 0, ready;
+
+        if (poll_fd.fd < 0)
+                return hif_err_from_errno(errno);
+        do
+                ready = poll(&poll_fd, 1, (int)timeout_ms);
+        while (ready < 0 && errno == EINTR);
+        if (ready == 0) {
+                kill(pid, SIGKILL);
+                (void)poll(&poll_fd, 1, KILL_TIMEOUT_MS);
+                waitpid(pid, &status, WNOHANG);
+                close(poll_fd.fd);
+                return HIF_ETIMEDOUT;
+        }
+        close(poll_fd.fd);
+        if (waitpid(pid, &status, 0) != pid)
+                return HIF_EIO;
+        return WIFEXITED(status) ? hif_err_from_errno(WEXITSTATUS(status)) : HIF_EIO;
+}
+
+/* Only async-signal-safe calls from here on: other threads' locks are frozen in the child. A child
+ * that hangs must not hold what the next daemon needs: the lock of daemon.lock, the listening
+ * sockets, the commands' connections. */
+static void close_all(void)
+{
+        if (syscall(SYS_close_range, 3, ~0u, 0) == 0)
+                return;
+        for (int fd = 3; fd < FILES_TO_CLOSE; fd++)
+                close(fd);
+}
+
+static void sync_child(const char *mount_point)
+{
+        int fd;
+
+        close_all();
+        fd = open(mount_point, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+        _exit(fd < 0 || syncfs(fd) != 0 ? errno : 0);
+}
+
+enum hif_err kernel_sync(const char *mount_point, uint64_t timeout_ms)
+{
+        pid_t pid = fork();
+
+        if (pid < 0)
+                return hif_err_from_errno(errno);
+        if (pid == 0)
+                sync_child(mount_point);
+        return reap(pid, timeout_ms);
+}
+
+static void refresh_child(char *const *paths, size_t count)
+{
+        close_all();
+        for (size_t i = 0; i < count; i++) {
+                struct statx out;
+
+                (void)!syscall(SYS_statx, AT_FDCWD, paths[i],
+                               AT_STATX_FORCE_SYNC | AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS, &out);
+        }
+        _exit(0);
+}
+
+static void refresh_nfs(const struct workspace *workspace, const struct vfs_touched *touched,
+                        size_t count)
+{
+        char **paths = calloc(count + 1, sizeof(*paths));
+        size_t made = 0;
+        pid_t pid;
+
+        for (; paths != NULL && made < count; made++)
+                if (asprintf(&paths[made], "%s/%.*s", workspace->mount_point,
+                             (int)touched[made].path.size,
+                             (const char *)touched[made].path.data) < 0)
+                        break;
+        if (paths != NULL) {
+                pid = fork();
+                if (pid == 0)
+                        refresh_child(paths, made);
+                if (pid < 0 || reap(pid, REFRESH_TIMEOUT_MS) != HIF_OK)
+                        log_line(workspace->daemon->cli->env.log, LOG_WARN, "mount",
+                                 "%s: the kernel may show old attributes for a while",
+                                 workspace->mount_point);
+        }
+        for (size_t i = 0; i < made; i++)
+                free(paths[i]);
+        free(paths);
+}
+
+/* One telling of a FUSE client. */
+struct telling {
+        struct fuse_told told; /* first */
+        struct workspace *workspace;
+        const struct vfs_move *move;
+        pthread_mutex_t lock;
+        pthread_cond_t cond;
+        bool done;
+};
+
+static void on_told(struct fuse_told *told)
+{
+        struct telling *telling = (struct telling *)told;
+
+        pthread_mutex_lock(&telling->lock);
+        telling->done = true;
+        pthread_cond_signal(&telling->cond);
+        pthread_mutex_unlock(&telling->lock);
+}
+
+static void tell(void *arg)
+{
+        struct telling *telling = arg;
+        struct fuse_server *fuse = telling->workspace->fuse;
+        size_t count;
+        const struct vfs_touched *touched = vfs_move_touched(telling->move, &count);
+        bool all = true;
+
+        for (size_t i = 0; i < count; i++)
+                all &= fuse_server_invalidate(fuse, &touched[i].id, 1);
+        for (size_t i = 0;; i++) {
+                struct fuse_name name;
+
+                if (!vfs_move_name(telling->move, i, &name.dir, &name.name))
+                        break;
+                all &= fuse_server_invalidate_names(fuse, &name, 1);
+        }
+        if (!all)
+                log_line(
+                    telling->workspace->daemon->cli->env.log, LOG_WARN, "mount",
+                    "%s: so much changed that the kernel was not told of all; unmount and mount "
+                    "to see it",
+                    telling->workspace->mount_point);
+        if (fuse_server_when_told(fuse, &telling->told) != HIF_OK)
+                telling->done = true;
+}
+
+static void refresh_fuse(struct workspace *workspace, const struct vfs_move *move)
+{
+        struct telling telling = {.told = {.done = on_told},
+                                  .workspace = workspace,
+                                  .move = move,
+                                  .lock = PTHREAD_MUTEX_INITIALIZER,
+                                  .cond = PTHREAD_COND_INITIALIZER};
+
+        loop_call(workspace->loop, tell, &telling);
+        pthread_mutex_lock(&telling.lock);
+        while (!telling.done)
+                pthread_cond_wait(&telling.cond, &telling.lock);
+        pthread_mutex_unlock(&telling.lock);
+        pthread_mutex_destroy(&telling.lock);
+        pthread_cond_destroy(&telling.cond);
+}
+
+void kernel_refresh(struct workspace *workspace, const struct vfs_move *move)
+{
+        size_t count;
+        const struct vfs_touched *touched = vfs_move_touched(move, &count);
+
+        if (!front_is_mounted(workspace))
+                return;
+        if (workspace->front == FRONT_FUSE)
+                refresh_fuse(workspace, move);
+        else if (count > 0)
+                refresh_nfs(workspace, touched, count);
+}

@@ -1,0 +1,141 @@
+/* workspace_impl.h - what the files of a workspace share. */
+#ifndef HIF_CLI_DAEMON_WORKSPACE_IMPL_H
+#define HIF_CLI_DAEMON_WORKSPACE_IMPL_H
+
+#include "cli/daemon/landings.h"
+#include "cli/daemon/workspace.h"
+#include "fuse/fuse_server.h"
+#include "nfs/server.h"
+
+#include <stdatomic.h>
+
+/* Names of the overlay values that belong to the workspace. */
+#define VALUE_SESSION_ID "session.id"      /* 16 bytes */
+#define VALUE_ORIGIN     "session.origin"  /* u64 */
+#define VALUE_CREATED    "session.created" /* hlc, u64 */
+#define VALUE_GOAL       "session.goal"
+/* Of a session that is open in the store (workspace_publish.c): who holds it here [16]; and
+ * revision, seq, tree, object, time, changed of what was published last. */
+#define VALUE_HOLDER    "session.holder"
+#define VALUE_PUBLISHED "session.published"
+#define VALUE_LAST      "session.last" /* the position that landed last, u64 */
+#define VALUE_PROJECT   "project"
+#define VALUE_STORE     "store"
+#define VALUE_MOUNT     "mount.point"
+#define VALUE_FRONT     "mount.front" /* "nfs" or "fuse" */
+#define VALUE_FLAGS     "mount.flags" /* u8: 1 read-only, 2 power, 4 allow_other */
+#define VALUE_PORT      "mount.port"  /* u16 */
+#define VALUE_KEY       "mount.key"   /* 16 bytes: of handles; 8: workspace number; 16: export */
+#define VALUE_INTENT                                                                               \
+        "land.intent" /* landing id [16], tag, session [16], position, frozen seq, slot */
+
+struct workspace {
+        struct daemon *daemon;
+        struct workspace *next; /* in the daemon's list */
+        pthread_mutex_t lock;   /* one request at a time */
+        int users;              /* requests that are in, or wait to be; daemon->lock */
+        bool closed;            /* the last to leave frees it */
+
+        char *project_name, *session_name, *dir, *mount_point, *store_url;
+        bool read_only, power, allow_other;
+        enum front_end front;
+
+        struct store *store;
+        struct project project;
+        struct fetch_origin *origin;
+        struct overlay *overlay;
+        struct loop *loop;
+        struct vfs *vfs;
+        struct nfs_server *nfs;
+        struct fuse_server *fuse;
+        struct ahead *ahead; /* uploads ahead of landing; NULL: off */
+        atomic_bool mounted; /* as far as is known: front_is_mounted looks */
+
+        struct landings *landings; /* since it landed first; NULL: it never did */
+        struct session_id session;
+        uint64_t origin_position;
+        uint64_t words_after_ns; /* notes are not published before */
+        bool words_failed;
+        bool conflicted; /* the last try to land */
+        uint16_t port;
+        uint8_t key[40];
+};
+
+/* --- call.c: run something on a loop and wait for it --- */
+
+void loop_call(struct loop *loop, void (*run)(void *arg), void *arg);
+
+/* Set overlay values in one transaction and wait until they are on disk. On a request's thread. */
+HIF_MUST_USE enum hif_err workspace_set(struct workspace *workspace, const struct vfs_value *values,
+                                        size_t count);
+
+/* --- workspace_list.c --- */
+
+/* Add to the daemon's list, entered: who finds it waits until it is open, or closed again.
+ * HIF_EBUSY when the session, or the mount point, is taken. */
+HIF_MUST_USE enum hif_err workspace_enlist(struct workspace *workspace, struct hif_why *why);
+void workspace_delist(struct workspace *workspace);
+void workspace_free(struct workspace *workspace); /* workspace.c; NULL is fine */
+
+/* --- workspace_records.c --- */
+
+/* What a session that was mounted before says of itself. HIF_ECORRUPT with a sentence. */
+HIF_MUST_USE enum hif_err records_load(struct workspace *workspace, struct hif_why *why);
+/* How a daemon before this one had mounted it: the options that opening depends on, and then where
+ * its server was. HIF_ECORRUPT. */
+HIF_MUST_USE enum hif_err records_options(const struct overlay *overlay,
+                                          struct workspace_options *out);
+HIF_MUST_USE enum hif_err records_resume(struct workspace *workspace, struct hif_why *why);
+/* Store what this mount is; first: and what the session is, with its goal (NULL: none yet). */
+HIF_MUST_USE enum hif_err records_store(struct workspace *workspace, bool first, const char *goal);
+/* A value as text; NULL: not set, or out of memory. The caller's to free. */
+char *records_text(const struct overlay *overlay, const char *name);
+/* The file that makes the next daemon bring the mount back. */
+HIF_MUST_USE enum hif_err records_mark_mounted(struct workspace *workspace, bool mounted);
+/* Write session.json. */
+HIF_MUST_USE enum hif_err workspace_summary(struct workspace *workspace, const char *state);
+
+/* --- front.c: NFS or FUSE --- */
+
+/* Decide (FRONT_AUTO), serve, and mount unless `resume`. note as in workspace_mount. */
+HIF_MUST_USE enum hif_err front_start(struct workspace *workspace, bool resume, char **note,
+                                      struct hif_why *why);
+HIF_MUST_USE enum hif_err front_unmount(struct workspace *workspace, bool force,
+                                        struct hif_why *why);
+void front_stop(struct workspace *workspace);
+/* Is it there still? umount(8) asks no one. */
+bool front_is_mounted(struct workspace *workspace);
+
+/* --- mount_nfs.c --- */
+
+bool mount_nfs_available(struct hif_why *why); /* why not, when false */
+HIF_MUST_USE enum hif_err mount_nfs(const struct workspace *workspace, const char *export_path,
+                                    struct hif_why *why);
+HIF_MUST_USE enum hif_err unmount_nfs(const char *mount_point, bool force, struct hif_why *why);
+void export_path_of(const struct workspace *workspace, char out[NFS_EXPORT_MAX]);
+/* Does the kernel have this workspace's mount? True where that cannot be told. */
+bool mount_nfs_is_there(const struct workspace *workspace);
+
+/* --- mount_fuse.c --- */
+
+/* umount(8) for FUSE, as root by umount2, else through fusermount3. HIF_EBUSY. */
+HIF_MUST_USE enum hif_err unmount_fuse(const char *mount_point, struct hif_why *why);
+/* Take a mount whose server may be gone out of the way, of either kind. Not mounted: fine. */
+HIF_MUST_USE enum hif_err detach_mount(const char *mount_point, struct hif_why *why);
+
+/* --- peer.c --- */
+
+/* May the process behind this loopback connection talk to us? The kernel's client (uid 0) or our
+ * own user. */
+bool peer_admitted(void *arg, int fd);
+
+/* --- kernel.c: what has to touch the mount, in a child process, with a timeout --- */
+
+/* Write the client's dirty pages back. HIF_ETIMEDOUT: it did not finish. */
+HIF_MUST_USE enum hif_err kernel_sync(const char *mount_point, uint64_t timeout_ms);
+/* Tell the client what a move of the base changed, and wait until it knows. NFS: statx with
+ * AT_STATX_FORCE_SYNC; FUSE: invalidation of nodes and names. Best effort: a client that was not
+ * told shows old attributes for a while, and the log says so. */
+void kernel_refresh(struct workspace *workspace, const struct vfs_move *move);
+
+#endif

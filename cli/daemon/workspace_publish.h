@@ -1,0 +1,54 @@
+/* workspace_publish.h - a session that is open, in the store, and who holds it: docs/sessions.md.
+ *
+ * Everything here blocks, and belongs on a request's thread in an entered workspace. */
+#ifndef HIF_CLI_DAEMON_WORKSPACE_PUBLISH_H
+#define HIF_CLI_DAEMON_WORKSPACE_PUBLISH_H
+
+#include "cli/daemon/workspace.h"
+#include "land/session_store.h"
+
+enum publish_what {
+        PUBLISH_HOLDER, /* who has it, and whether it is in use */
+        PUBLISH_WORDS,  /* and goal, notes and decisions; its tree stays as it was published last */
+        PUBLISH_ALL,    /* and its contents and its tree */
+};
+
+struct publish {
+        enum publish_what what;
+        bool flush;               /* write back what programs have written, first */
+        bool release;             /* nobody has it mounted from now on */
+        enum session_state state; /* 0: open */
+        uint64_t content_max;     /* of bytes to be read and hashed; 0: no limit */
+        void (*progress)(void *arg, const struct land_progress *progress);
+        void *arg;
+};
+
+/* Bring the store up to date.
+ *      HIF_OK        *revision: of the record (may be NULL)
+ *      HIF_ENOTHING  there is nothing to publish: no edits, goal, notes; and nothing was before
+ *      HIF_EBUSY     another one has taken the session over. This workspace goes on with all that
+ * it has under a new id: the sentence says so HIF_EEXIST    the session has landed from elsewhere:
+ * `hif land` goes on from there HIF_ELIMIT    over content_max: nothing was published others the
+ * store's; what was published before stands */
+HIF_MUST_USE enum hif_err workspace_publish(struct workspace *workspace,
+                                            const struct publish *publish, uint64_t *revision,
+                                            struct hif_why *why);
+/* Is publishing left to hif (publish = auto)? */
+bool workspace_publishes(const struct workspace *workspace);
+/* After goal, note or decision: publish the words, but not each time. On a failure *warning is a
+ * sentence (the caller's to free), and a while passes before the next try. */
+void workspace_publish_words(struct workspace *workspace, bool now, char **warning);
+/* Before a landing: may this workspace land its session? HIF_EBUSY: another one has taken it over;
+ * as above. HIF_OK, too, when the store cannot say: landing finds out. */
+HIF_MUST_USE enum hif_err workspace_may_land(struct workspace *workspace, struct hif_why *why);
+/* The session has landed: its record goes. Met conflicts: its record says so. Best effort, with a
+ * line in the log. */
+void workspace_record_landed(struct workspace *workspace, const struct session_id *session);
+void workspace_record_conflicted(struct workspace *workspace);
+/* It was mounted, or unmounted: the record says whether it is in use, and with the latter what the
+ * session holds. Best effort; *warning is a sentence for the user (theirs to free), or untouched.
+ */
+void workspace_publish_mounted(struct workspace *workspace, char **warning);
+void workspace_publish_unmounted(struct workspace *workspace, char **warning);
+
+#endif

@@ -1,0 +1,181 @@
+/* workspace_records.c - what a workspace remembers: values of its overlay, and the files beside it.
+ */
+#include "cli/daemon/workspace_impl.h"
+
+#include "base/cleanup.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum workspace_flags { FLAG_READ_ONLY = 1, FLAG_POWER = 2, FLAG_ALLOW_OTHER = 4 };
+
+static uint64_t value_u64(const struct overlay *overlay, const char *name)
+{
+        struct span value = overlay_value(overlay, name);
+
+        return value.size == 8 ? be64_get(value.data) : 0;
+}
+
+char *records_text(const struct overlay *overlay, const char *name)
+{
+        struct span value = overlay_value(overlay, name);
+
+        return value.size > 0 ? strndup((const char *)value.data, value.size) : NULL;
+}
+
+/* What a session that has been mounted before says of itself. */
+enum hif_err records_load(struct workspace *workspace, struct hif_why *why)
+{
+        const struct overlay *overlay = workspace->overlay;
+        struct span id = overlay_value(overlay, VALUE_SESSION_ID);
+        struct span key = overlay_value(overlay, VALUE_KEY);
+
+        if (id.size != SESSION_ID_SIZE || key.size != sizeof(workspace->key))
+                return why_set(why, HIF_ECORRUPT,
+                               "the records of session '%s' in '%s' are damaged; mount another "
+                               "session and copy what you need",
+                               workspace->session_name, workspace->dir);
+        memcpy(workspace->session.bytes, id.data, id.size);
+        memcpy(workspace->key, key.data, key.size);
+        workspace->origin_position = value_u64(overlay, VALUE_ORIGIN);
+        return HIF_OK;
+}
+
+/* A session's first values, and those of this mount. */
+enum hif_err records_store(struct workspace *workspace, bool first, const char *goal)
+{
+        uint8_t origin[8], created[8], port[2];
+        uint8_t flags = (uint8_t)((workspace->read_only ? FLAG_READ_ONLY : 0) |
+                                  (workspace->power ? FLAG_POWER : 0) |
+                                  (workspace->allow_other ? FLAG_ALLOW_OTHER : 0));
+        struct vfs_value values[] = {
+            {VALUE_MOUNT, span_str(workspace->mount_point)},
+            {VALUE_FRONT, span_str(workspace->front == FRONT_NFS ? "nfs" : "fuse")},
+            {VALUE_FLAGS, span_of(&flags, 1)},
+            {VALUE_PORT, span_of(port, sizeof(port))},
+            {VALUE_STORE, span_str(workspace->store_url)},
+            {VALUE_SESSION_ID, span_of(workspace->session.bytes, SESSION_ID_SIZE)},
+            {VALUE_ORIGIN, span_of(origin, sizeof(origin))},
+            {VALUE_CREATED, span_of(created, sizeof(created))},
+            {VALUE_PROJECT, span_str(workspace->project_name)},
+            {VALUE_KEY, span_of(workspace->key, sizeof(workspace->key))},
+            {VALUE_GOAL, goal != NULL ? span_str(goal) : (struct span){0}},
+        };
+        struct env *env = &workspace->daemon->cli->env;
+
+        be16_put(port, workspace->port);
+        be64_put(origin, workspace->origin_position);
+        be64_put(created, hlc_next(0, env_wall_ns(env) / 1000000));
+        return workspace_set(workspace, values, first ? sizeof(values) / sizeof(values[0]) : 5);
+}
+
+/* --- opening --- */
+
+enum hif_err records_options(const struct overlay *overlay, struct workspace_options *out)
+{
+        struct span flags = overlay_value(overlay, VALUE_FLAGS);
+
+        if (flags.size != 1)
+                return HIF_ECORRUPT;
+        out->read_only = (flags.data[0] & FLAG_READ_ONLY) != 0;
+        out->power = (flags.data[0] & FLAG_POWER) != 0;
+        out->allow_other = (flags.data[0] & FLAG_ALLOW_OTHER) != 0;
+        return HIF_OK;
+}
+
+enum hif_err records_resume(struct workspace *workspace, struct hif_why *why)
+{
+        struct span port = overlay_value(workspace->overlay, VALUE_PORT);
+        struct span front = overlay_value(workspace->overlay, VALUE_FRONT);
+
+        if (port.size != 2)
+                return why_set(why, HIF_ECORRUPT, "'%s' was mounted, but its records are damaged",
+                               workspace->dir);
+        workspace->port = be16_get(port.data);
+        workspace->front = span_eq(front, span_str("nfs")) ? FRONT_NFS : FRONT_FUSE;
+        return HIF_OK;
+}
+
+static char *file_in(const struct workspace *workspace, const char *name)
+{
+        char *path = NULL;
+
+        return asprintf(&path, "%s/%s", workspace->dir, name) < 0 ? NULL : path;
+}
+
+enum hif_err records_mark_mounted(struct workspace *workspace, bool mounted)
+{
+        struct env *env = &workspace->daemon->cli->env;
+        AUTO_FREE char *path = file_in(workspace, "mounted");
+        enum hif_err err;
+
+        if (path == NULL)
+                return HIF_ENOMEM;
+        if (mounted)
+                return env_write_file(env, path, "", 0, 0600);
+        err = env->ops->unlink(env, path);
+        return err == HIF_ENOENT ? HIF_OK : err;
+}
+
+struct describing {
+        const struct workspace *workspace;
+        json_t *out;
+};
+
+/* Values are the loop's to read. */
+static void describe_goal(void *arg)
+{
+        struct describing *describing = arg;
+
+        json_set_path(describing->out, "goal",
+                      overlay_value(describing->workspace->overlay, VALUE_GOAL));
+}
+
+enum hif_err workspace_describe(struct workspace *workspace, json_t **out)
+{
+        char id[SESSION_ID_HEX_SIZE];
+        struct vfs_base base = vfs_base(workspace->vfs);
+
+        session_id_to_hex(&workspace->session, id);
+        *out = json_pack("{s:s, s:s, s:s, s:I, s:s, s:s, s:s, s:b}", "project",
+                         workspace->project_name, "session", workspace->session_name, "id", id,
+                         "base", (json_int_t)base.position, "mount_point", workspace->mount_point,
+                         "front_end", workspace->front == FRONT_NFS ? "nfs" : "fuse", "store",
+                         workspace->store_url, "read_only", workspace->read_only);
+        if (*out == NULL)
+                return HIF_ENOMEM;
+        loop_call(workspace->loop, describe_goal,
+                  &(struct describing){.workspace = workspace, .out = *out});
+        return HIF_OK;
+}
+
+enum hif_err workspace_describe_locked(struct workspace *workspace, json_t **out)
+{
+        *out = json_pack("{s:s, s:s, s:s, s:s, s:s}", "project", workspace->project_name, "session",
+                         workspace->session_name, "mount_point", workspace->mount_point,
+                         "front_end", workspace->front == FRONT_NFS ? "nfs" : "fuse", "store",
+                         workspace->store_url);
+        return *out != NULL ? HIF_OK : HIF_ENOMEM;
+}
+
+enum hif_err workspace_summary(struct workspace *workspace, const char *state)
+{
+        AUTO_FREE char *path = file_in(workspace, "session.json"), *text = NULL;
+        json_t *summary = NULL;
+        enum hif_err err = workspace_describe(workspace, &summary);
+
+        if (err != HIF_OK)
+                return err;
+        if (json_object_set_new(summary, "state", json_string(state)) != 0 ||
+            json_object_set_new(
+                summary, "updated",
+                json_integer(
+                    (json_int_t)(env_wall_ns(&workspace->daemon->cli->env) / 1000000000))) != 0)
+                err = HIF_ENOMEM;
+        text = json_dumps(summary, JSON_INDENT(2));
+        json_decref(summary);
+        if (err != HIF_OK || text == NULL || path == NULL)
+                return HIF_ENOMEM;
+        return env_write_file(&workspace->daemon->cli->env, path, text, strlen(text), 0600);
+}
