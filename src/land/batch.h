@@ -23,13 +23,20 @@ struct made {
         struct tree_source *upstream; /* may be NULL */
         struct arena arena;
         struct map map;
+        uint64_t round; /* of deciding: what an earlier one listed says nothing of this one */
 };
 
 struct made_node {
         struct hif_hash hash;
         struct span bytes;
-        bool listed;
+        uint64_t listed; /* round + 1 */
 };
+
+struct made_sink {
+        struct tree_sink sink;
+        struct made *made;
+};
+struct made_sink made_sink_of(struct made *made);
 
 struct made_node *made_find(const struct made *made, const struct hif_hash *hash);
 HIF_MUST_USE enum hif_err made_add(struct made *made, const struct hif_hash *hash,
@@ -110,6 +117,10 @@ struct commit {
         size_t landing_count;
         struct hif_hash tree;
         uint64_t tree_entries;
+        /* follow.c: `tree` holds what was decided against this one. */
+        bool followable;
+        struct hif_hash followed_tree;
+        uint64_t followed_position;
 };
 
 void commit_batch(const struct land_batch *batch, enum commit_mode mode);
@@ -117,6 +128,11 @@ void commit_batch(const struct land_batch *batch, enum commit_mode mode);
 /* decide.c: for all entrants that wait, LANDS, CONFLICTS or NOTHING; or DONE, with an error of its
  * own. Fills `landing`, `tree`, and the made nodes. */
 void batch_decide(struct commit *c);
+/* follow.c: after a lost race the same at the cost of what the winners changed. False: they meet
+ * what was decided, or it could not be read; then decide. */
+bool batch_follow(struct commit *c);
+/* The decision just made may be followed up. */
+void batch_followable(struct commit *c);
 /* Those that conflict, or change nothing, are told so, against the tree of `against`; landings of a
  * slot `own` that was just won are named with the others. */
 void batch_tell_deferred(struct commit *c, const struct slot_read *against);

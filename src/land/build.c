@@ -94,9 +94,9 @@ static enum hif_err put_nodes(struct build *build, const struct hif_hash *hash)
         struct tree_node node;
         enum hif_err err = HIF_OK;
 
-        if (!made || made->listed)
+        if (!made || made->listed == build->c->line->made.round + 1)
                 return HIF_OK;
-        made->listed = true;
+        made->listed = build->c->line->made.round + 1;
         tree_node_open(made->bytes, &node);
         for (uint32_t i = 0; node.level > 0 && i < node.count && err == HIF_OK; i++) {
                 struct hif_hash child;

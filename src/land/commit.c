@@ -8,6 +8,9 @@
 #include <stdlib.h>
 
 #define ATTEMPTS_DEFAULT 64u
+/* After a lost race the pause is below 50 ms, and doubles so often: who waits for longer loses to
+ * those who come later, again and again. */
+#define PAUSE_DOUBLINGS 3u
 
 /* --- who is in it --- */
 
@@ -462,8 +465,10 @@ static void run(struct commit *c)
         uint32_t losses = 0;
 
         while (any_waits(c)) {
-                if (c->lost)
-                        land_pause(c->env, c->hooks, c->line->project->store->local, losses++);
+                if (c->lost) {
+                        land_pause(c->env, c->hooks, c->line->project->store->local, losses);
+                        losses += losses < PAUSE_DOUBLINGS;
+                }
                 turn(c);
         }
         finish_waiting(c, HIF_ELOST, &nothing);

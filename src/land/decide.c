@@ -123,21 +123,10 @@ static void warm_up(struct commit *c)
 
 /* --- one of them --- */
 
-struct made_sink {
-        struct tree_sink sink;
-        struct made *made;
-};
-
-static enum hif_err made_sink_put(struct tree_sink *base, const struct hif_hash *hash,
-                                  struct span bytes)
-{
-        return made_add(((struct made_sink *)base)->made, hash, bytes);
-}
-
 static enum hif_err apply(struct commit *c, struct entrant *entrant)
 {
         struct merge *merge = &entrant->land->merge;
-        struct made_sink sink = {.sink.put = made_sink_put, .made = &c->line->made};
+        struct made_sink sink = made_sink_of(&c->line->made);
         struct merge_edits edits;
         struct tree_stats stats = {0};
         struct hif_hash tree;
@@ -207,6 +196,8 @@ void batch_decide(struct commit *c)
 {
         size_t before = SIZE_MAX;
 
+        if (batch_follow(c))
+                return;
         made_reset(&c->line->made);
         c->tree = c->tail->slot.tree;
         c->tree_entries = c->tail->slot.tree_entries;
@@ -222,6 +213,7 @@ void batch_decide(struct commit *c)
                             c->entrants[i].state == ENTRANT_NOTHING)
                                 decide_one(c, &c->entrants[i]);
         }
+        batch_followable(c);
 }
 
 /* --- what those are told who do not land --- */

@@ -395,6 +395,12 @@ HIF_MUST_USE enum hif_err merge_conflict_add(struct merge *merge, struct span pa
                                              const struct entry *their_entry);
 /* merge.c: the entries to write, without conflicts: tags, directory times. */
 HIF_MUST_USE enum hif_err merge_entries(struct merge *merge, struct hif_why *why);
+/* A copy in the arena; NULL: out of memory. */
+struct entry *merge_keep_entry(struct arena *arena, const struct entry *entry);
+/* A directory above ours, which stays one, is another at N now (by its time): what we write for it
+ * follows. */
+HIF_MUST_USE enum hif_err merge_follow_dir(struct merge *merge, struct touched *dir,
+                                           const struct entry *theirs);
 /* An iterator over the edits, in key order. */
 struct merge_edits {
         struct tree_edits edits;

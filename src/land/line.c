@@ -29,6 +29,17 @@ enum hif_err made_add(struct made *made, const struct hif_hash *hash, struct spa
         return map_put(&made->map, hash_prefix(hash), node);
 }
 
+static enum hif_err made_sink_put(struct tree_sink *base, const struct hif_hash *hash,
+                                  struct span bytes)
+{
+        return made_add(((struct made_sink *)base)->made, hash, bytes);
+}
+
+struct made_sink made_sink_of(struct made *made)
+{
+        return (struct made_sink){.sink.put = made_sink_put, .made = made};
+}
+
 void made_reset(struct made *made)
 {
         map_free(&made->map);

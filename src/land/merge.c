@@ -104,7 +104,7 @@ static void sort(struct merge *merge)
 
 /* --- entries --- */
 
-static struct entry *keep_entry(struct arena *arena, const struct entry *entry)
+struct entry *merge_keep_entry(struct arena *arena, const struct entry *entry)
 {
         struct entry *copy = arena_alloc(arena, sizeof(*copy));
 
@@ -141,7 +141,7 @@ static enum hif_err look_up(struct merge *merge, size_t from, bool theirs)
 
                 err = tree_find(&cursor, root, item->key, &entry, NULL);
                 if (err == HIF_OK) {
-                        *slot = keep_entry(&merge->arena, &entry);
+                        *slot = merge_keep_entry(&merge->arena, &entry);
                         err = *slot ? HIF_OK : HIF_ENOMEM;
                 } else if (err == HIF_ENOENT) {
                         err = HIF_OK;
@@ -227,7 +227,7 @@ static enum hif_err add_below(struct merge *merge, struct span key, const struct
         if (!item->change)
                 item->implied = true;
         if (!item->base)
-                item->base = keep_entry(&merge->arena, entry);
+                item->base = merge_keep_entry(&merge->arena, entry);
         return item->base ? HIF_OK : HIF_ENOMEM;
 }
 
@@ -347,6 +347,19 @@ static bool later(struct hif_time a, struct hif_time b)
         return a.sec > b.sec || (a.sec == b.sec && a.nsec > b.nsec);
 }
 
+/* What is written for a directory that N has: theirs, at this time or later. */
+static enum hif_err set_time(struct merge *merge, struct touched *dir, struct hif_time mtime)
+{
+        dir->entry = merge_keep_entry(&merge->arena, dir->theirs);
+        if (!dir->entry)
+                return HIF_ENOMEM;
+        dir->act = TOUCH_TIME;
+        dir->entry->tag = merge->tag;
+        if (later(mtime, dir->entry->mtime))
+                dir->entry->mtime = mtime;
+        return HIF_OK;
+}
+
 /* A directory's time changes with its membership only, and never back. */
 static enum hif_err touch_parent(struct merge *merge, const struct touched *item)
 {
@@ -359,14 +372,18 @@ static enum hif_err touch_parent(struct merge *merge, const struct touched *item
         assert(is_dir(parent->theirs));
         if (parent->change && is_dir(parent->ours))
                 mtime = parent->ours->mtime;
-        parent->entry = keep_entry(&merge->arena, parent->theirs);
-        if (!parent->entry)
+        return set_time(merge, parent, mtime);
+}
+
+enum hif_err merge_follow_dir(struct merge *merge, struct touched *dir, const struct entry *theirs)
+{
+        struct entry *kept = merge_keep_entry(&merge->arena, theirs);
+
+        assert(!dir->change && !dir->implied);
+        if (!kept)
                 return HIF_ENOMEM;
-        parent->act = TOUCH_TIME;
-        parent->entry->tag = merge->tag;
-        if (later(mtime, parent->entry->mtime))
-                parent->entry->mtime = mtime;
-        return HIF_OK;
+        dir->theirs = kept;
+        return dir->act == TOUCH_TIME ? set_time(merge, dir, merge->now) : HIF_OK;
 }
 
 static bool changes_membership(const struct touched *item)
@@ -377,7 +394,7 @@ static bool changes_membership(const struct touched *item)
 
 static enum hif_err our_entry(struct merge *merge, struct touched *item)
 {
-        item->entry = keep_entry(&merge->arena, item->ours);
+        item->entry = merge_keep_entry(&merge->arena, item->ours);
         if (!item->entry)
                 return HIF_ENOMEM;
         item->entry->tag = merge->tag;

@@ -96,6 +96,25 @@ static void a_lost_race_finds_the_tail_behind_the_winner(void **state)
         tproject_verify(&f->others);
 }
 
+/* What others changed beside us is written over our tree: the result is what deciding anew gives,
+ * also for a directory that both have put something into. */
+static void a_lost_race_carries_over_what_others_changed(void **state)
+{
+        struct fixture *f = *state;
+
+        tsession_mkdir(&f->ts, "shared", 5);
+        tsession_put(&f->ts, "shared/ours", "2");
+        f->races = 4;
+        f->others_a_race = 2;
+        assert_int_equal(tsession_land(&f->ts), HIF_OK);
+        assert_int_equal(f->ts.result.attempts, 5);
+        tproject_land_put(&f->others, "shared/theirs", "3");
+        tproject_expect(&f->others, "ours", "1");
+        tproject_expect(&f->others, "shared/ours", "2");
+        tproject_expect(&f->others, "theirs", "a");
+        tproject_verify(&f->others);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -103,6 +122,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
             TEST(a_lost_race_goes_on_from_the_winner),
             TEST(a_lost_race_finds_the_tail_behind_the_winner),
+            TEST(a_lost_race_carries_over_what_others_changed),
         };
 
         return cmocka_run_group_tests_name("race", tests, NULL, NULL);
