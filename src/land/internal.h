@@ -38,6 +38,7 @@ enum land_mutation {
 #define PUTS_BATCH       64u                 /* objects written together */
 #define PUTS_BYTES       (8u << 20)          /* ... or as many bytes */
 #define PUTS_FLYING      4u                  /* such batches in flight */
+#define PUTS_REPEAT_NS   10000000000u        /* after so long a store has had its own patience */
 #define PUT_REPEATS      6u           /* of one object or slot, before the outcome is "unknown" */
 #define LIST_SIZE_MAX    (1ull << 30) /* a path or object list that a slot names */
 #define NODE_CACHE_BYTES (64u << 20)  /* nodes kept by one landing */
@@ -94,6 +95,7 @@ struct puts_batch {
         struct store_req reqs[PUTS_BATCH];
         struct store_batch flight;
         size_t count, bytes;
+        uint64_t sent_ns;
 };
 
 struct puts {

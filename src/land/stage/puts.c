@@ -132,6 +132,7 @@ static void take_off(struct puts *puts, struct puts_batch *batch)
 {
         for (size_t i = 0; i < batch->count; i++)
                 request(batch, i, &batch->reqs[i]);
+        batch->sent_ns = env_mono_ns(puts->project->env);
         store_batch_start(puts->project->store, &batch->flight, batch->reqs, batch->count);
         puts->flying++;
 }
@@ -149,6 +150,12 @@ static struct puts_batch *come_down(struct puts *puts)
         return batch;
 }
 
+/* A store that is far away tries for some time itself before it says that it was not reached. */
+static bool tried_enough(const struct puts *puts, const struct puts_batch *batch)
+{
+        return env_mono_ns(puts->project->env) - batch->sent_ns > PUTS_REPEAT_NS;
+}
+
 static bool cancelled(const struct puts *puts)
 {
         return puts->hooks && puts->hooks->cancelled && puts->hooks->cancelled(puts->hooks);
@@ -159,7 +166,9 @@ static enum hif_err settle_oldest(struct puts *puts, struct hif_why *why)
         struct puts_batch *batch = come_down(puts);
         enum hif_err err = verdict(puts, batch, why);
 
-        for (uint32_t i = 1; i < PUT_REPEATS && err == HIF_EUNREACHABLE && !cancelled(puts); i++) {
+        for (uint32_t i = 1; i < PUT_REPEATS && err == HIF_EUNREACHABLE && !cancelled(puts) &&
+                             !tried_enough(puts, batch);
+             i++) {
                 land_pause(puts->project->env, puts->hooks, puts->project->store->local, i);
                 repeat(puts, batch);
                 err = verdict(puts, batch, why);
