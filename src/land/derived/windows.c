@@ -5,6 +5,8 @@
 
 #include <inttypes.h>
 
+#define PUT_TRIES 2u /* of a record that was made */
+
 /* A landing looks after the windows that ended just before it, in case whoever completed one died;
  * not every landing, as a look costs a request. */
 #define LOOK_EVERY ((WINDOW_FANOUT + 3) / 4)
@@ -107,11 +109,10 @@ enum hif_err derived_make(const struct project *project, enum window_kind kind, 
         AUTO_BUF struct buf bytes = {0};
         enum hif_err err = derived_build(project, kind, start, &bytes, why);
 
-        for (uint32_t i = 0; err == HIF_OK && i < PUT_REPEATS; i++) {
+        /* No pause: a store that is far away has its own, and what is not made now is made later. */
+        for (uint32_t i = 0; err == HIF_OK && i < PUT_TRIES; i++) {
                 struct store_req req = {.op = STORE_PUT, .key = key.text, .body = buf_span(&bytes)};
 
-                if (i > 0)
-                        land_pause(project->env, NULL, project->store->local, i);
                 store_run(project->store, &req, 1);
                 store_req_free(&req);
                 if (req.result == HIF_OK) {
@@ -121,7 +122,7 @@ enum hif_err derived_make(const struct project *project, enum window_kind kind, 
                 }
                 /* A repeat writes the same: whether it took effect already does not matter. */
                 if ((req.result != HIF_EUNKNOWN && req.result != HIF_EUNREACHABLE) ||
-                    i + 1 == PUT_REPEATS)
+                    i + 1 == PUT_TRIES)
                         err = object_why(project, req.result, "write", key.text, why);
         }
         return err;
