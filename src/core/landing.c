@@ -54,6 +54,24 @@ enum hif_err landing_check_get(struct span stored, struct span *record)
         return HIF_OK;
 }
 
+enum hif_err landing_record_open(struct span stored, const char magic[4], uint8_t version,
+                                 struct reader *rd)
+{
+        struct reader start = rd_open(stored);
+        struct span found = rd_span(&start, 4), record;
+        uint8_t found_version = rd_u8(&start);
+
+        if (rd_bad(&start) || !span_eq(found, span_of(magic, 4)))
+                return HIF_ECORRUPT;
+        if (found_version != version)
+                return HIF_EUNSUPPORTED;
+        if (landing_check_get(stored, &record) != HIF_OK)
+                return HIF_ECORRUPT;
+        *rd = rd_open(record);
+        (void)rd_span(rd, 4 + sizeof(version));
+        return HIF_OK;
+}
+
 /* --- format --- */
 
 /*      0   4   "HIFF"

@@ -244,27 +244,6 @@ enum hif_err slot_put(struct buf *out, const struct slot *slot)
 
 /* --- reading --- */
 
-/* Whether it is a slot of ours, and undamaged; *rd is then behind the version, and ends before the
- * check. A newer version may end in another way. */
-static enum hif_err open_record(struct span stored, struct reader *rd)
-{
-        struct span magic, record;
-        uint8_t version;
-
-        *rd = rd_open(stored);
-        magic = rd_span(rd, sizeof(slot_magic));
-        version = rd_u8(rd);
-        if (rd_bad(rd) || !span_eq(magic, span_of(slot_magic, sizeof(slot_magic))))
-                return HIF_ECORRUPT;
-        if (version != SLOT_VERSION)
-                return HIF_EUNSUPPORTED;
-        if (landing_check_get(stored, &record) != HIF_OK)
-                return HIF_ECORRUPT;
-        *rd = rd_open(record);
-        (void)rd_span(rd, sizeof(slot_magic) + sizeof(version));
-        return HIF_OK;
-}
-
 static enum hif_err get_head(struct reader *rd, struct slot *slot)
 {
         uint8_t kind = rd_u8(rd);
@@ -397,7 +376,7 @@ enum hif_err slot_get(struct span stored, uint64_t position, struct arena *arena
 
         if (stored.size > SLOT_SIZE_MAX)
                 return HIF_ECORRUPT;
-        err = open_record(stored, &rd);
+        err = landing_record_open(stored, slot_magic, SLOT_VERSION, &rd);
         if (!err)
                 err = get_head(&rd, &slot);
         if (!err)

@@ -291,25 +291,6 @@ enum hif_err proposal_put(struct buf *out, const struct proposal *proposal)
         return HIF_OK;
 }
 
-static enum hif_err open_record(struct span stored, struct reader *rd)
-{
-        struct span magic, record;
-        uint8_t version;
-
-        *rd = rd_open(stored);
-        magic = rd_span(rd, sizeof(proposal_magic));
-        version = rd_u8(rd);
-        if (rd_bad(rd) || !span_eq(magic, span_of(proposal_magic, sizeof(proposal_magic))))
-                return HIF_ECORRUPT;
-        if (version != PROPOSAL_VERSION)
-                return HIF_EUNSUPPORTED;
-        if (landing_check_get(stored, &record) != HIF_OK)
-                return HIF_ECORRUPT;
-        *rd = rd_open(record);
-        (void)rd_span(rd, sizeof(proposal_magic) + sizeof(version));
-        return HIF_OK;
-}
-
 static enum hif_err get_head(struct reader *rd, struct proposal *proposal)
 {
         uint8_t zero = rd_u8(rd);
@@ -377,7 +358,7 @@ enum hif_err proposal_get(struct span stored, struct arena *arena, struct propos
         enum hif_err err = stored.size > PROPOSAL_SIZE_MAX ? HIF_ECORRUPT : HIF_OK;
 
         if (!err)
-                err = open_record(stored, &rd);
+                err = landing_record_open(stored, proposal_magic, PROPOSAL_VERSION, &rd);
         if (!err)
                 err = get_head(&rd, &proposal);
         while (!err && rd_left(&rd) > 0) {
