@@ -49,6 +49,7 @@ struct writer {
         pthread_t thread;
         uint64_t position; /* where it stands */
         struct hif_hash slot;
+        struct hif_hash tree; /* of what it landed last; zeros: nothing yet */
         bool failed;
 };
 
@@ -109,6 +110,8 @@ static enum hif_err land_session(struct writer *w, struct land_change *changes, 
         err = land_begin(&b->project, &session, NULL, b->pool, NULL, NULL, &land);
         if (err != HIF_OK)
                 return err;
+        if (!hash_is_zero(&w->tree))
+                land_know_base(land, &w->tree);
         err = land_stage(land, changes, count, &reader, why);
         do {
                 if (err == HIF_OK && b->proposals)
@@ -123,6 +126,7 @@ static enum hif_err land_session(struct writer *w, struct land_change *changes, 
         if (err == HIF_OK) {
                 w->position = result->position;
                 w->slot = result->slot_hash;
+                w->tree = result->tree;
         }
         return err;
 }
