@@ -95,7 +95,8 @@ struct nfs_server {
         struct loop_timer sweep, retry, more;
         bool (*admit)(void *arg, int fd);
         void *admit_arg;
-        struct drc *drc;
+        struct drc *drc;    /* of changes that the overlay remembers, too */
+        struct drc *writes; /* of WRITE */
         struct nfs_conn *conns;
         size_t conn_count;
         struct nfs_conn *dirty; /* linked by dirty_next */

@@ -1,5 +1,6 @@
 #include "nfs/drc.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #define BUCKETS (DRC_ENTRIES * 2)
@@ -21,16 +22,18 @@ void drc_free(struct drc *drc)
         free(drc);
 }
 
-/* Hashed: uid u32, gid u32, xid u32, proc u32, SipHash of the arguments u64. */
+/* Hashed: uid u32, gid u32, xid u32, proc u32, size of the arguments u64, SipHash of them u64. */
 uint64_t drc_key(struct sipkey key, const struct rpc_call *call)
 {
-        uint8_t input[24];
+        size_t counted = call->args.size < DRC_KEY_BYTES ? call->args.size : DRC_KEY_BYTES;
+        uint8_t input[32];
 
         be32_put(input, call->caller.uid);
         be32_put(input + 4, call->caller.gid);
         be32_put(input + 8, call->xid);
         be32_put(input + 12, call->proc);
-        be64_put(input + 16, siphash(key, call->args.data, call->args.size));
+        be64_put(input + 16, call->args.size);
+        be64_put(input + 24, siphash(key, call->args.data, counted));
         return siphash(key, input, sizeof(input));
 }
 
@@ -58,7 +61,7 @@ struct drc_entry *drc_find(struct drc *drc, uint64_t key, const struct rpc_call 
         return drc_find_key(drc, key, call->xid, call->proc);
 }
 
-void drc_forget(struct drc *drc, struct drc_entry *entry)
+static void forget(struct drc *drc, struct drc_entry *entry)
 {
         uint32_t self = (uint32_t)(entry - drc->entries) + 1;
         uint32_t *link = bucket_of(drc, entry->key);
@@ -67,7 +70,6 @@ void drc_forget(struct drc *drc, struct drc_entry *entry)
                 link = &drc->entries[*link - 1].next;
         *link = entry->next;
         entry->state = DRC_FREE;
-        entry->request = NULL;
 }
 
 struct drc_entry *drc_begin(struct drc *drc, uint64_t key, const struct rpc_call *call)
@@ -78,32 +80,42 @@ struct drc_entry *drc_begin(struct drc *drc, uint64_t key, const struct rpc_call
         for (uint32_t tries = 0; tries < DRC_ENTRIES; tries++) {
                 entry = &drc->entries[drc->hand];
                 drc->hand = (drc->hand + 1) % DRC_ENTRIES;
-                if (entry->state != DRC_RUNNING)
+                if (entry->users == 0)
                         break;
         }
-        if (entry->state == DRC_RUNNING)
+        if (entry->users > 0)
                 return NULL;
-        if (entry->state == DRC_DONE)
-                drc_forget(drc, entry);
+        if (entry->state != DRC_FREE)
+                forget(drc, entry);
         entry->key = key;
         entry->xid = call->xid;
         entry->proc = call->proc;
         entry->state = DRC_RUNNING;
-        entry->request = NULL;
+        entry->users = 1;
         entry->next = *bucket;
         *bucket = (uint32_t)(entry - drc->entries) + 1;
         return entry;
 }
 
-void drc_finish(struct drc *drc, struct drc_entry *entry, struct span reply, uint64_t stable_seq)
+void drc_join(struct drc_entry *entry)
 {
-        if (reply.size > DRC_REPLY_MAX) {
-                drc_forget(drc, entry);
-                return;
-        }
+        assert(entry->state != DRC_FREE);
+        entry->users++;
+}
+
+void drc_finish(struct drc_entry *entry, struct span reply, uint64_t stable_seq)
+{
+        assert(entry->state != DRC_FREE && reply.size <= DRC_REPLY_MAX);
         memcpy(entry->reply, reply.data, reply.size);
         entry->size = reply.size;
         entry->stable_seq = stable_seq;
         entry->state = DRC_DONE;
-        entry->request = NULL;
+}
+
+void drc_leave(struct drc *drc, struct drc_entry *entry)
+{
+        assert(entry->users > 0);
+        entry->users--;
+        if (entry->users == 0 && entry->state == DRC_RUNNING)
+                forget(drc, entry);
 }

@@ -14,6 +14,20 @@ struct job {
         struct nfs_request *request; /* NULL: has not been parked yet */
 };
 
+/* Where duplicates of it are known; NULL: it may run twice. */
+static struct drc *cache_of(const struct nfs_server *server, uint32_t proc)
+{
+        if (proc == NFS_WRITE)
+                return server->writes;
+        return nfs3_non_idempotent(proc) ? server->drc : NULL;
+}
+
+static void leave(const struct nfs_server *server, uint32_t proc, struct drc_entry *entry)
+{
+        if (entry != NULL)
+                drc_leave(cache_of(server, proc), entry);
+}
+
 /* --- answers --- */
 
 static void queue_bytes(struct nfs_conn *conn, struct span reply)
@@ -64,9 +78,10 @@ static void on_stable(struct vfs_stable *stable, enum hif_err err)
                 held->size = (size_t)(end - held->reply);
                 server->stats.errors++;
                 if (held->key != 0)
-                        entry = drc_find_key(server->drc, held->key, held->xid, held->proc);
+                        entry = drc_find_key(cache_of(server, held->proc), held->key, held->xid,
+                                             held->proc);
                 if (entry != NULL && entry->state == DRC_DONE)
-                        drc_finish(server->drc, entry, span_of(held->reply, held->size), 0);
+                        drc_finish(entry, span_of(held->reply, held->size), 0);
         }
         held_unlink(held);
         if (err != HIF_ECANCELED)
@@ -149,8 +164,7 @@ void request_cancel(struct nfs_request *request)
 
         vfs_unpark(server->vfs, &request->parked);
         unlink_ready(request);
-        if (request->drc != NULL)
-                drc_forget(server->drc, request->drc);
+        leave(server, request->proc, request->drc);
         vfs_call_end(&request->call);
         request_free(request);
 }
@@ -195,8 +209,6 @@ static struct nfs_request *request_new(struct nfs_conn *conn, const struct job *
         }
         request->conn = conn;
         request->drc = job->drc;
-        if (job->drc != NULL)
-                job->drc->request = request;
         request->xid = job->xid;
         request->proc = job->proc;
         request->args_size = job->args.size;
@@ -223,8 +235,7 @@ static void fail(struct nfs_conn *conn, const struct job *job, enum hif_err err)
         uint8_t *at = out_reserve(&conn->out, RPC_REPLY_SIZE + NFS3_RESULT_MAX), *end;
 
         server->stats.errors++;
-        if (job->drc != NULL)
-                drc_forget(server->drc, job->drc);
+        leave(server, job->proc, job->drc);
         vfs_call_end(job->call);
         if (at == NULL) {
                 conn_fail(conn);
@@ -239,8 +250,7 @@ static void garbage(struct nfs_conn *conn, const struct job *job)
 {
         uint8_t *at = out_reserve(&conn->out, RPC_ERROR_SIZE_MAX);
 
-        if (job->drc != NULL)
-                drc_forget(conn->server->drc, job->drc);
+        leave(conn->server, job->proc, job->drc);
         vfs_call_end(job->call);
         if (at == NULL)
                 conn_fail(conn);
@@ -264,7 +274,8 @@ static void answer(struct nfs_conn *conn, const struct job *job, const struct nf
         rpc_reply_success(start, job->xid, size - RPC_REPLY_SIZE + data_size);
         if (job->drc != NULL) {
                 key = job->drc->key;
-                drc_finish(server->drc, job->drc, span_of(start, size), seq);
+                drc_finish(job->drc, span_of(start, size), seq);
+                leave(server, job->proc, job->drc);
         }
         if (must_wait(server, seq))
                 hold(conn, span_of(start, size), seq, key, job->xid, job->proc);
@@ -329,53 +340,7 @@ static bool run(struct nfs_conn *conn, const struct job *job, const struct overl
         return true;
 }
 
-void request_run_again(struct nfs_request *request)
-{
-        struct nfs_conn *conn = request->conn;
-        struct job job = {.xid = request->xid,
-                          .proc = request->proc,
-                          .args = span_of(request->args, request->args_size),
-                          .call = &request->call,
-                          .drc = request->drc,
-                          .request = request};
-
-        if (request->err != HIF_OK)
-                fail(conn, &job, request->err);
-        else if (!run(conn, &job, NULL))
-                return;
-        request_free(request);
-}
-
-/* --- calls that come --- */
-
-/* True: this one has been answered, or will be; do not run it. */
-static bool is_duplicate(struct nfs_conn *conn, const struct rpc_call *rpc, uint64_t key)
-{
-        struct nfs_server *server = conn->server;
-        struct drc_entry *entry = drc_find(server->drc, key, rpc);
-
-        if (entry == NULL)
-                return false;
-        if (entry->state == DRC_RUNNING) {
-                struct nfs_request *request = entry->request;
-
-                /* On the same connection its answer is on its way. On another one the client has
-                 * given the first up: as that has changed nothing yet, this one takes its place. */
-                if (request->conn == conn)
-                        return true;
-                request_cancel(request);
-                return false;
-        }
-        server->stats.replies_cached++;
-        if (must_wait(server, entry->stable_seq))
-                hold(conn, span_of(entry->reply, entry->size), entry->stable_seq, key, rpc->xid,
-                     rpc->proc);
-        else
-                queue_bytes(conn, span_of(entry->reply, entry->size));
-        return true;
-}
-
-/* Carried out before a restart, or longer ago than the cache remembers. */
+/* Carried out before a restart, or longer ago than the cache remembers; NULL: it was not. */
 static const struct overlay_reply *find_known(const struct nfs_server *server,
                                               const struct overlay_reply *reply)
 {
@@ -386,21 +351,102 @@ static const struct overlay_reply *find_known(const struct nfs_server *server,
         return known;
 }
 
+/* The same answer once more. */
+static void repeat(struct nfs_conn *conn, const struct drc_entry *entry)
+{
+        struct nfs_server *server = conn->server;
+        struct span reply = span_of(entry->reply, entry->size);
+
+        server->stats.replies_cached++;
+        if (must_wait(server, entry->stable_seq))
+                hold(conn, reply, entry->stable_seq, entry->key, entry->xid, entry->proc);
+        else
+                queue_bytes(conn, reply);
+}
+
+/* The same request came on another connection, too, and ran there while this one waited. */
+static bool was_run(const struct nfs_request *request)
+{
+        struct nfs_conn *conn = request->conn;
+
+        if (request->drc == NULL || request->drc->state != DRC_DONE)
+                return false;
+        repeat(conn, request->drc);
+        leave(conn->server, request->proc, request->drc);
+        return true;
+}
+
+void request_run_again(struct nfs_request *request)
+{
+        struct nfs_conn *conn = request->conn;
+        const struct overlay_reply *reply = request->call.reply;
+        struct job job = {.xid = request->xid,
+                          .proc = request->proc,
+                          .args = span_of(request->args, request->args_size),
+                          .call = &request->call,
+                          .drc = request->drc,
+                          .request = request};
+
+        if (was_run(request))
+                vfs_call_end(&request->call);
+        else if (request->err != HIF_OK)
+                fail(conn, &job, request->err);
+        else if (!run(conn, &job, reply != NULL ? find_known(conn->server, reply) : NULL))
+                return;
+        request_free(request);
+}
+
+/* --- calls that come --- */
+
+static bool waits_here(const struct nfs_conn *conn, const struct drc_entry *entry)
+{
+        for (const struct nfs_request *it = conn->requests; it != NULL; it = it->next)
+                if (it->drc == entry)
+                        return true;
+        return false;
+}
+
+/* True: this one has been answered, or will be; do not run it. Else *entry is where its answer is to
+ * be kept; NULL: nowhere, as too many wait. */
+static bool is_duplicate(struct nfs_conn *conn, const struct rpc_call *rpc, uint64_t key,
+                         struct drc_entry **entry)
+{
+        struct drc *drc = cache_of(conn->server, rpc->proc);
+        struct drc_entry *found = drc_find(drc, key, rpc);
+
+        if (found == NULL) {
+                *entry = drc_begin(drc, key, rpc);
+                return false;
+        }
+        if (found->state == DRC_DONE) {
+                repeat(conn, found);
+                return true;
+        }
+        /* It waits. On the same connection one answer is enough. On another one both want theirs:
+         * which of the two the client still listens on, nobody knows. */
+        if (waits_here(conn, found))
+                return true;
+        drc_join(found);
+        *entry = found;
+        return false;
+}
+
 static void accept_change(struct nfs_conn *conn, const struct rpc_call *rpc, struct job *job)
 {
         struct nfs_server *server = conn->server;
         struct overlay_reply reply = {.xid = rpc->xid, .proc = rpc->proc};
-        const struct overlay_reply *known;
+        const struct overlay_reply *known = NULL;
 
         reply.key = drc_key(server->context.seal.key, rpc);
-        if (is_duplicate(conn, rpc, reply.key))
+        if (is_duplicate(conn, rpc, reply.key, &job->drc))
                 return;
-        known = find_known(server, &reply);
+        vfs_call_begin(job->call, &rpc->caller);
+        if (nfs3_non_idempotent(rpc->proc)) {
+                known = find_known(server, &reply);
+                job->call->reply = &reply;
+        }
         if (known != NULL)
                 server->stats.replies_cached++;
-        job->drc = drc_begin(server->drc, reply.key, rpc);
-        vfs_call_begin(job->call, &rpc->caller);
-        job->call->reply = &reply;
         run(conn, job, known);
 }
 
@@ -411,7 +457,7 @@ static void accept_nfs(struct nfs_conn *conn, const struct rpc_call *rpc)
             .xid = rpc->xid, .proc = rpc->proc, .args = rpc->args, .call = &server->call};
 
         server->stats.calls[rpc->proc]++;
-        if (nfs3_non_idempotent(rpc->proc)) {
+        if (cache_of(server, rpc->proc) != NULL) {
                 accept_change(conn, rpc, &job);
                 return;
         }

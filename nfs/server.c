@@ -131,7 +131,7 @@ enum hif_err nfs_server_new(struct vfs *vfs, int listen_fd, const struct nfs_ser
                             struct nfs_server **out)
 {
         struct nfs_server *server;
-        enum hif_err err = HIF_OK;
+        enum hif_err err = HIF_ENOMEM;
 
         if (strlen(config->export_path) >= NFS_EXPORT_MAX)
                 return HIF_ENAMETOOLONG;
@@ -139,10 +139,9 @@ enum hif_err nfs_server_new(struct vfs *vfs, int listen_fd, const struct nfs_ser
         if (server == NULL)
                 return HIF_ENOMEM;
         server->drc = drc_new();
-        if (server->drc == NULL) {
-                free(server);
-                return HIF_ENOMEM;
-        }
+        server->writes = drc_new();
+        if (server->drc == NULL || server->writes == NULL)
+                goto fail_caches;
         server->vfs = server->context.vfs = vfs;
         server->overlay = vfs_overlay(vfs);
         server->loop = vfs_loop(vfs);
@@ -151,13 +150,9 @@ enum hif_err nfs_server_new(struct vfs *vfs, int listen_fd, const struct nfs_ser
         server->admit = config->admit;
         server->admit_arg = config->admit_arg;
         server->listener = (struct loop_io){.ready = incoming, .fd = listen_fd};
-        if (listen_fd >= 0)
-                err = loop_add(server->loop, &server->listener, EPOLLIN);
-        if (err != HIF_OK) {
-                drc_free(server->drc);
-                free(server);
-                return err;
-        }
+        err = listen_fd >= 0 ? loop_add(server->loop, &server->listener, EPOLLIN) : HIF_OK;
+        if (err != HIF_OK)
+                goto fail_caches;
         server->listening = listen_fd >= 0;
         server->sweep.run = sweep;
         server->retry.run = retry;
@@ -167,6 +162,12 @@ enum hif_err nfs_server_new(struct vfs *vfs, int listen_fd, const struct nfs_ser
         loop_timer_arm(server->loop, &server->sweep, SERVER_SWEEP_NS);
         *out = server;
         return HIF_OK;
+
+fail_caches:
+        drc_free(server->drc);
+        drc_free(server->writes);
+        free(server);
+        return err;
 }
 
 void nfs_server_free(struct nfs_server *server)
@@ -184,6 +185,7 @@ void nfs_server_free(struct nfs_server *server)
         loop_timer_disarm(server->loop, &server->more);
         loop_hook_remove(server->loop, &server->turn_end);
         drc_free(server->drc);
+        drc_free(server->writes);
         free(server);
 }
 

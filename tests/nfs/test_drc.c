@@ -44,13 +44,44 @@ static void entries_go_through_their_states(void **state)
         entry = drc_begin(drc, key, &call);
         assert_ptr_equal(drc_find(drc, key, &call), entry);
         assert_int_equal(entry->state, DRC_RUNNING);
-        drc_finish(drc, entry, span_str("reply"), 9);
+        drc_finish(entry, span_str("reply"), 9);
+        drc_leave(drc, entry);
         entry = drc_find(drc, key, &call);
         assert_int_equal(entry->state, DRC_DONE);
         assert_int_equal(entry->stable_seq, 9);
         assert_true(span_eq(span_of(entry->reply, entry->size), span_str("reply")));
-        drc_forget(drc, entry);
+        drc_free(drc);
+}
+
+/* As long as one of those who wait is left, the entry is; if none of them ran it, it goes with the
+ * last. */
+static void entry_stays_while_someone_waits(void **state)
+{
+        struct drc *drc = drc_new();
+        struct rpc_call call = call_of(1, NFS_REMOVE, 1000, "args");
+        uint64_t key = drc_key(sip, &call);
+        struct drc_entry *entry;
+
+        (void)state;
+        assert_non_null(drc);
+        entry = drc_begin(drc, key, &call);
+        drc_join(entry);
+        drc_leave(drc, entry);
+        assert_ptr_equal(drc_find(drc, key, &call), entry);
+        drc_leave(drc, entry);
         assert_null(drc_find(drc, key, &call));
+
+        entry = drc_begin(drc, key, &call);
+        drc_join(entry);
+        drc_finish(entry, span_str("reply"), 0);
+        drc_leave(drc, entry);
+        for (uint32_t xid = 2; xid < 2 + 2 * DRC_ENTRIES; xid++) {
+                struct rpc_call other = call_of(xid, NFS_REMOVE, 1, "x");
+
+                drc_leave(drc, drc_begin(drc, drc_key(sip, &other), &other));
+        }
+        assert_ptr_equal(drc_find(drc, key, &call), entry);
+        assert_int_equal(entry->state, DRC_DONE);
         drc_free(drc);
 }
 
@@ -69,7 +100,8 @@ static void ring_forgets_the_oldest(void **state)
                 struct drc_entry *entry = drc_begin(drc, drc_key(sip, &call), &call);
 
                 assert_non_null(entry);
-                drc_finish(drc, entry, span_of(&xid, sizeof(xid)), 0);
+                drc_finish(entry, span_of(&xid, sizeof(xid)), 0);
+                drc_leave(drc, entry);
         }
         for (uint32_t xid = 0; xid < 3 * DRC_ENTRIES; xid++) {
                 struct rpc_call call = call_of(xid, NFS_REMOVE, 1, "x");
@@ -304,11 +336,12 @@ static void running_request_is_not_run_twice(void **state)
         assert_true(t->reply.none);
 }
 
-/* On a new connection the repetition takes its place: the answer goes where the client listens. */
-static void running_request_moves_to_the_new_connection(void **state)
+/* Waiting on two connections, it is run once, and both get the answer: nobody knows on which of them
+ * the client still listens. */
+static void running_request_is_answered_on_both_connections(void **state)
 {
         struct tnfs *t = *state;
-        AUTO_BUF struct buf record = {0};
+        AUTO_BUF struct buf record = {0}, first = {0};
         struct tclient old;
 
         hold_nodes(t);
@@ -319,15 +352,82 @@ static void running_request_moves_to_the_new_connection(void **state)
         tclient_open(&t->c, t->m);
         tclient_send(&t->c, buf_span(&record));
         tmount_settle(t->m);
-        assert_int_equal(vfs_stats(t->m->vfs).parked, 1);
+        assert_int_equal(vfs_stats(t->m->vfs).parked, 2);
         let_nodes_go(t);
         treply_free(&t->reply);
         tclient_receive(&t->c, &t->reply);
         assert_int_equal(rd_u32(&t->reply.rd), NFS3_OK);
+        buf_put_span(&first, buf_span(&t->reply.bytes));
         treply_free(&t->reply);
         tclient_receive(&old, &t->reply);
-        assert_true(t->reply.none);
+        assert_false(t->reply.none);
+        assert_true(span_eq(buf_span(&first), buf_span(&t->reply.bytes)));
         tclient_close(&old);
+}
+
+/* When one of the two connections goes, the other one's request is run. */
+static void running_request_outlives_the_other_connection(void **state)
+{
+        for (int first_goes = 0; first_goes < 2; first_goes++) {
+                struct tnfs *t = *state;
+                AUTO_BUF struct buf record = {0};
+                struct tclient old;
+
+                hold_nodes(t);
+                record_of(t, NFS_MKDIR, "once", &record);
+                tclient_send(&t->c, buf_span(&record));
+                tmount_settle(t->m);
+                old = t->c;
+                tclient_open(&t->c, t->m);
+                tclient_send(&t->c, buf_span(&record));
+                tmount_settle(t->m);
+                if (first_goes == 0) {
+                        struct tclient newer = t->c;
+
+                        t->c = old;
+                        old = newer;
+                }
+                tclient_close(&old);
+                tmount_settle(t->m);
+                let_nodes_go(t);
+                treply_free(&t->reply);
+                tclient_receive(&t->c, &t->reply);
+                assert_int_equal(rd_u32(&t->reply.rd), NFS3_OK);
+                tnfs_teardown(state);
+                tnfs_setup(state);
+        }
+}
+
+static void write_record(struct tnfs *t, const char *text, struct buf *out)
+{
+        tclient_header(&t->c, out, NFS_PROGRAM, NFS_WRITE);
+        put_handle(out, tmount_id(t->m, "file"));
+        buf_put_u64(out, 0);
+        buf_put_u32(out, (uint32_t)strlen(text));
+        buf_put_u32(out, NFS_UNSTABLE);
+        put_string(out, text);
+}
+
+/* A WRITE that comes once more, late, does not undo what was written and cut off since. */
+static void late_write_undoes_nothing(void **state)
+{
+        struct tnfs *t = *state;
+        AUTO_BUF struct buf first = {0}, second = {0}, cut = {0};
+        struct tclient other;
+
+        write_record(t, "first content", &first);
+        resend(t, buf_span(&first), NFS3_OK);
+        write_record(t, "second", &second);
+        resend(t, buf_span(&second), NFS3_OK);
+        put_handle(&cut, tmount_id(t->m, "file"));
+        put_sattr(&cut, -1, 6);
+        buf_put_u32(&cut, 0);
+        tnfs_call(t, NFS_SETATTR, &cut, NFS3_OK);
+        other = t->c;
+        tclient_open(&t->c, t->m);
+        resend(t, buf_span(&first), NFS3_OK);
+        assert_true(tmount_holds(t->m, "file", "second"));
+        tclient_close(&other);
 }
 
 /* A change whose sync failed was answered with an error, and stays an error when it is sent again.
@@ -363,6 +463,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
             cmocka_unit_test(key_depends_on_the_request_alone),
             cmocka_unit_test(entries_go_through_their_states),
+            cmocka_unit_test(entry_stays_while_someone_waits),
             cmocka_unit_test(ring_forgets_the_oldest),
             cmocka_unit_test(ring_of_running_requests_is_full),
             TNFS_TEST(retransmission_gets_the_same_answer),
@@ -370,7 +471,9 @@ int main(void)
             TNFS_TEST(other_requests_are_not_mistaken),
             TNFS_TEST(failures_are_remembered),
             TNFS_TEST(running_request_is_not_run_twice),
-            TNFS_TEST(running_request_moves_to_the_new_connection),
+            TNFS_TEST(running_request_is_answered_on_both_connections),
+            TNFS_TEST(running_request_outlives_the_other_connection),
+            TNFS_TEST(late_write_undoes_nothing),
             cmocka_unit_test_setup_teardown(failed_sync_is_remembered_as_failure, tnfs_setup_power,
                                             tnfs_teardown),
         };
