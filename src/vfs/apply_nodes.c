@@ -49,7 +49,7 @@ static bool moved_home(const struct applying *ap, const struct onode *node)
         const struct move_name *name;
         uint64_t rank;
 
-        if (node->nlink < 2 || (node->flags & ONODE_PLACED) == 0 ||
+        if (node->kind == ONODE_DIR || node->nlink < 2 || (node->flags & ONODE_PLACED) == 0 ||
             map_get(&ap->shown, node->id) != NULL || !runs_rank(ap->runs, node->id, &rank))
                 return false;
         row.hash60 = name_hash60(row.name);
@@ -123,7 +123,7 @@ static void lose_name(struct applying *ap, uint64_t id, uint64_t dir, struct spa
         struct onode *changed = otx_node(ap->tx, id);
 
         changed->ctime = tick(ap->vfs);
-        if (changed->nlink > 1) {
+        if (changed->kind != ONODE_DIR && changed->nlink > 1) {
                 changed->nlink--;
                 if (changed->parent != dir || !span_eq(changed->name, name) || other == NULL)
                         return;
@@ -227,6 +227,18 @@ static void sweep_rows(struct applying *ap)
         apply_drop_names(ap);
 }
 
+/* A directory that has landed holds what the base says, which nobody counts. */
+static bool stop_counting(void *arg, const struct onode *node)
+{
+        struct applying *ap = arg;
+        uint64_t rank;
+
+        if (node->kind == ONODE_DIR && node->nlink > NLINK_NOT_COUNTED &&
+            runs_rank(ap->runs, node->id, &rank))
+                otx_node(ap->tx, node->id)->nlink = NLINK_NOT_COUNTED;
+        return true;
+}
+
 enum hif_err apply_nodes(struct applying *ap)
 {
         const struct overlay *overlay = ap->vfs->config.overlay;
@@ -239,5 +251,7 @@ enum hif_err apply_nodes(struct applying *ap)
                 overlay_each_node(overlay, leave_home, ap);
         if (ap->err == HIF_OK && ap->gone_dirs.count > 0)
                 sweep_rows(ap);
+        if (ap->err == HIF_OK)
+                overlay_each_node(overlay, stop_counting, ap);
         return ap->err;
 }

@@ -135,6 +135,16 @@ void touch_dir(struct vfs *vfs, struct otx *tx, const struct vnode *dir, struct 
         row->ctime = time;
 }
 
+void count_subdir(struct vfs *vfs, struct otx *tx, const struct vnode *dir, int by)
+{
+        struct onode *row = adopt(vfs, tx, dir);
+
+        if (row->nlink >= NLINK_EMPTY_DIR)
+                row->nlink += (uint32_t)by;
+        if (row->nlink < NLINK_EMPTY_DIR)
+                row->nlink = NLINK_NOT_COUNTED;
+}
+
 void put_name(struct otx *tx, const struct vnode *dir, const struct child *old, struct span name,
               uint64_t child)
 {

@@ -81,7 +81,7 @@ static struct onode *make_node(struct vfs *vfs, const struct vfs_call *call, str
         row->flags = ONODE_ATTRS | ONODE_PLACED | (kind == ONODE_DIR ? 0 : ONODE_CONTENT);
         row->parent = at->dir.id;
         row->name = at->name;
-        row->nlink = 1;
+        row->nlink = kind == ONODE_DIR ? NLINK_EMPTY_DIR : 1;
         row->uid = is_super(call) ? vfs->config.uid : call->caller->uid;
         row->gid =
             inherit ? at->dir_attr.gid : (is_super(call) ? vfs->config.gid : call->caller->gid);
@@ -99,6 +99,8 @@ static struct onode *make_node(struct vfs *vfs, const struct vfs_call *call, str
         row->ctime = time;
         put_name(tx, &at->dir, &at->child, at->name, id);
         touch_dir(vfs, tx, &at->dir, time);
+        if (kind == ONODE_DIR)
+                count_subdir(vfs, tx, &at->dir, 1);
         return row;
 }
 

@@ -208,6 +208,11 @@ HIF_MUST_USE enum hif_err place(struct vfs *vfs, struct vfs_call *call, uint64_t
 void place_all(struct vfs *vfs, struct otx *tx);
 /* The directory's membership changed. */
 void touch_dir(struct vfs *vfs, struct otx *tx, const struct vnode *dir, struct hif_time time);
+/* The directory got (by 1) or lost (by -1) a subdirectory. Only directories that the base has not are
+ * counted: they have 2 links and one for each subdirectory; others have 1, which says nothing. */
+void count_subdir(struct vfs *vfs, struct otx *tx, const struct vnode *dir, int by);
+#define NLINK_NOT_COUNTED 1u
+#define NLINK_EMPTY_DIR   2u
 /* The row of a name. child NODEID_NONE: the name is gone; then a row is kept only where the base
  * has the name. A name that is again what the base has needs no row. */
 void put_name(struct otx *tx, const struct vnode *dir, const struct child *old, struct span name,

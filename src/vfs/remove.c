@@ -140,12 +140,14 @@ static enum hif_err remove_one(struct vfs *vfs, struct vfs_call *call, uint64_t 
         drop_name(vfs, tx, &at, time);
         put_name(tx, &at.dir, &at.child, name, NODEID_NONE);
         touch_dir(vfs, tx, &at.dir, time);
+        if (want_dir)
+                count_subdir(vfs, tx, &at.dir, -1);
         record_op(tx, want_dir ? SESSION_RMDIR : SESSION_DELETE, buf_span(&at.path),
                   (struct span){0});
         err = finish(vfs, call, tx, NODEID_NONE, false);
         if (err != HIF_OK)
                 return err;
-        if (at.attr.nlink <= 1)
+        if (want_dir || at.attr.nlink <= 1)
                 removed_note(vfs, at.child.id);
         wcc_after(vfs, call, at.dir.id, wcc);
         return HIF_OK;
@@ -245,6 +247,14 @@ static bool gives_back(const struct at *at, uint64_t id)
         return at->child.row != NULL && at->child.row->base_child == id;
 }
 
+/* A directory changed its name: subdirectories are counted anew in both. */
+static void move_subdir(struct vfs *vfs, struct otx *tx, const struct at *from, const struct at *to)
+{
+        count_subdir(vfs, tx, &from->dir, -1);
+        if (to->child.id == NODEID_NONE)
+                count_subdir(vfs, tx, &to->dir, 1);
+}
+
 enum hif_err vfs_rename(struct vfs *vfs, struct vfs_call *call, uint64_t from_dir, struct span from,
                         uint64_t to_dir, struct span to, struct vfs_wcc *from_wcc,
                         struct vfs_wcc *to_wcc)
@@ -272,8 +282,8 @@ enum hif_err vfs_rename(struct vfs *vfs, struct vfs_call *call, uint64_t from_di
         row = adopt(vfs, tx, &old.node);
         row->ctime = time;
         /* A file that has its base's name is placed there, whatever other names it has. */
-        if (row->nlink <= 1 || (row->flags & ONODE_PLACED) == 0 || gives_back(&new, row->id) ||
-            (row->parent == old.dir.id && span_eq(row->name, from))) {
+        if (row->kind == ONODE_DIR || row->nlink <= 1 || (row->flags & ONODE_PLACED) == 0 ||
+            gives_back(&new, row->id) || (row->parent == old.dir.id && span_eq(row->name, from))) {
                 row->flags |= ONODE_PLACED;
                 row->parent = new.dir.id;
                 row->name = to;
@@ -282,12 +292,14 @@ enum hif_err vfs_rename(struct vfs *vfs, struct vfs_call *call, uint64_t from_di
         put_name(tx, &new.dir, &new.child, to, old.child.id);
         touch_dir(vfs, tx, &old.dir, time);
         touch_dir(vfs, tx, &new.dir, time);
+        if (row->kind == ONODE_DIR)
+                move_subdir(vfs, tx, &old, &new);
         record_op(tx, SESSION_RENAME, buf_span(&old.path), buf_span(&new.path));
         /* Over an existing name, callers count on the new content being there after a power cut. */
         err = finish(vfs, call, tx, NODEID_NONE, new.child.id != NODEID_NONE);
         if (err != HIF_OK)
                 return err;
-        if (new.child.id != NODEID_NONE &&new.attr.nlink <= 1)
+        if (new.child.id != NODEID_NONE && (new.node.kind == ONODE_DIR || new.attr.nlink <= 1))
                 removed_note(vfs, new.child.id);
         wcc_after(vfs, call, old.dir.id, from_wcc);
         wcc_after(vfs, call, new.dir.id, to_wcc);

@@ -258,6 +258,47 @@ static void hard_links_name_one_file(void **state)
         assert_int_equal(tmount_attr(m, "dir/moved").nlink, 1);
 }
 
+static uint32_t links_of(struct tmount *m, const char *path)
+{
+        return tmount_attr(m, path).nlink;
+}
+
+/* A directory made here has 2 links and one for each subdirectory, wherever that came from or went;
+ * one of the base has 1: not counted. */
+static void directories_count_their_subdirectories(void **state)
+{
+        struct tmount *m = *state;
+
+        assert_int_equal(tmount_mkdir(m, "one"), HIF_OK);
+        assert_int_equal(tmount_mkdir(m, "two"), HIF_OK);
+        assert_int_equal(links_of(m, "one"), 2);
+        assert_int_equal(tmount_create(m, "one/file", NULL), HIF_OK);
+        assert_int_equal(links_of(m, "one"), 2);
+        assert_int_equal(tmount_mkdir(m, "one/a"), HIF_OK);
+        assert_int_equal(tmount_mkdir(m, "one/b"), HIF_OK);
+        assert_int_equal(tmount_mkdir(m, "two/b"), HIF_OK);
+        assert_int_equal(links_of(m, "one"), 4);
+        assert_int_equal(tmount_rename(m, "one/a", "one/c"), HIF_OK);
+        assert_int_equal(links_of(m, "one"), 4);
+        assert_int_equal(tmount_rename(m, "one/b", "two/b"), HIF_OK);
+        assert_int_equal(links_of(m, "one"), 3);
+        assert_int_equal(links_of(m, "two"), 3);
+        assert_int_equal(tmount_rename(m, "dir/sub", "two/sub"), HIF_OK);
+        assert_int_equal(links_of(m, "two"), 4);
+        assert_int_equal(links_of(m, "two/sub"), 1);
+        assert_int_equal(links_of(m, "dir"), 1);
+        tmount_restart(m);
+        assert_int_equal(links_of(m, "two"), 4);
+        assert_int_equal(tmount_rename(m, "two/sub", "dir/sub"), HIF_OK);
+        assert_int_equal(tmount_remove(m, "one/c"), HIF_OK);
+        assert_int_equal(links_of(m, "one"), 2);
+        assert_int_equal(links_of(m, "two"), 3);
+        assert_int_equal(links_of(m, "dir"), 1);
+        assert_int_equal(tmount_rename(m, "two", "one/two"), HIF_OK);
+        assert_int_equal(links_of(m, "one"), 3);
+        assert_int_equal(links_of(m, "one/two"), 3);
+}
+
 /* The place that a file's row remembers is a name that it still has. */
 static void places_are_names_that_exist(void **state)
 {
@@ -438,6 +479,7 @@ int main(void)
             TEST(renames_replace_what_they_may),
             TEST(dotdot_follows_a_move),
             TEST(hard_links_name_one_file),
+            TEST(directories_count_their_subdirectories),
             TEST(places_are_names_that_exist),
             TEST(listings_are_whole),
             TEST(stable_names_are_listed_once_under_churn),
