@@ -96,7 +96,12 @@ static struct tx_node *tx_touch(struct otx *tx, uint64_t id)
         if (tx->err == HIF_OK)
                 tx->err = tx_grow(tx);
         if (tx->err != HIF_OK) {
-                tx->scrap = (struct tx_node){.node.id = id};
+                const struct node_row *row = rows_node(&tx->overlay->rows, id);
+
+                tx->scrap = (struct tx_node){0};
+                if (row != NULL)
+                        tx->scrap.node = row->node;
+                tx->scrap.node.id = id;
                 return &tx->scrap;
         }
         node = node_at(tx, tx->node_count++);

@@ -17,7 +17,9 @@ struct onode *adopt(struct vfs *vfs, struct otx *tx, const struct vnode *node)
         const struct entry *entry;
         struct vfs_attr attr;
 
-        if ((row->flags & ONODE_ATTRS) != 0)
+        /* A node that has neither is new in a transaction that has run out of memory: what becomes
+         * of its row no longer counts. */
+        if ((row->flags & ONODE_ATTRS) != 0 || node->base == NULL)
                 return row;
         entry = &node->base->entry;
         attr_of_base(vfs, node->id, entry, &attr);

@@ -9,7 +9,7 @@ enum hif_err enter(struct vfs *vfs, struct vfs_call *call)
         vfs->stats.calls++;
         vfs->nodes.want_count = 0;
         vfs->placement_count = 0;
-        vfs->place_names.size = 0;
+        buf_reset(&vfs->place_names);
         call->want_count = 0;
         call->load.size = 0;
         call->stable_seq = 0;

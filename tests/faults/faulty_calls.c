@@ -1,0 +1,198 @@
+/* faulty_calls.c - the system's calls that can fail, before the C library's. One that fails has
+ * done nothing; its error is one of those that its manual page names, by the point's number. */
+#include "faults.h"
+
+#include <dirent.h>
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define ERRORS_MAX 4
+
+static bool fails(const char *name, const int errors[ERRORS_MAX])
+{
+        uint64_t number;
+        size_t count = 0;
+
+        if (!fault_point(FAULT_CALL, name, &number))
+                return false;
+        while (count < ERRORS_MAX && errors[count] != 0)
+                count++;
+        errno = errors[number % count];
+        return true;
+}
+
+#define ERRORS(...) ((const int[ERRORS_MAX]){__VA_ARGS__})
+
+/* type name(parameters): `failed` is what it returns then. */
+#define STAND_BEFORE(type, name, parameters, arguments, failed, errors)                            \
+        type name parameters                                                                       \
+        {                                                                                          \
+                static type(*real) parameters;                                                     \
+                                                                                                   \
+                if (real == NULL)                                                                  \
+                        *(void **)&real = dlsym(RTLD_NEXT, #name);                                 \
+                return fails(#name, errors) ? (failed) : real arguments;                           \
+        }
+
+/* clang-format off */
+#define DISK      ERRORS(EIO, ENOSPC)
+#define READING   ERRORS(EIO, EIO)
+#define NAMES     ERRORS(EIO, ENOSPC, EACCES, EROFS)
+#define MEMORY    ERRORS(ENOMEM)
+#define CONNECTED ERRORS(ECONNRESET, ENOBUFS)
+#define NO_MORE   ERRORS(EMFILE, ENFILE, ENOMEM)
+/* clang-format on */
+
+int open(const char *path, int flags, ...)
+{
+        static int (*real)(const char *, int, ...);
+        mode_t mode = 0;
+        va_list list;
+
+        if (real == NULL)
+                *(void **)&real = dlsym(RTLD_NEXT, "open");
+        if ((flags & O_CREAT) != 0 || (flags & O_TMPFILE) == O_TMPFILE) {
+                va_start(list, flags);
+                mode = va_arg(list, mode_t);
+                va_end(list);
+        }
+        if (fails("open", ERRORS(EIO, EMFILE, EACCES, ENFILE)))
+                return -1;
+        return real(path, flags, mode);
+}
+
+int openat(int dir, const char *path, int flags, ...)
+{
+        static int (*real)(int, const char *, int, ...);
+        mode_t mode = 0;
+        va_list list;
+
+        if (real == NULL)
+                *(void **)&real = dlsym(RTLD_NEXT, "openat");
+        if ((flags & O_CREAT) != 0 || (flags & O_TMPFILE) == O_TMPFILE) {
+                va_start(list, flags);
+                mode = va_arg(list, mode_t);
+                va_end(list);
+        }
+        if (fails("openat", ERRORS(EIO, EMFILE, EACCES, ENFILE)))
+                return -1;
+        return real(dir, path, flags, mode);
+}
+
+/* Reading and writing. */
+STAND_BEFORE(ssize_t, read, (int fd, void *out, size_t size), (fd, out, size), -1, READING)
+STAND_BEFORE(ssize_t, pread, (int fd, void *out, size_t size, off_t at), (fd, out, size, at), -1,
+             READING)
+STAND_BEFORE(ssize_t, preadv2, (int fd, const struct iovec *iov, int count, off_t at, int flags),
+             (fd, iov, count, at, flags), -1, READING)
+STAND_BEFORE(ssize_t, write, (int fd, const void *data, size_t size), (fd, data, size), -1, DISK)
+STAND_BEFORE(ssize_t, pwrite, (int fd, const void *data, size_t size, off_t at),
+             (fd, data, size, at), -1, DISK)
+STAND_BEFORE(int, fsync, (int fd), (fd), -1, DISK)
+STAND_BEFORE(int, fdatasync, (int fd), (fd), -1, DISK)
+STAND_BEFORE(int, ftruncate, (int fd, off_t size), (fd, size), -1, DISK)
+STAND_BEFORE(int, fallocate, (int fd, int mode, off_t at, off_t size), (fd, mode, at, size), -1,
+             ERRORS(ENOSPC, EIO, EOPNOTSUPP))
+STAND_BEFORE(void *, mmap, (void *at, size_t size, int how, int flags, int fd, off_t offset),
+             (at, size, how, flags, fd, offset), MAP_FAILED, MEMORY)
+STAND_BEFORE(int, flock, (int fd, int how), (fd, how), -1, ERRORS(ENOLCK))
+
+/* Names. */
+STAND_BEFORE(int, rename, (const char *from, const char *to), (from, to), -1, NAMES)
+STAND_BEFORE(int, renameat2,
+             (int from_dir, const char *from, int to_dir, const char *to, unsigned flags),
+             (from_dir, from, to_dir, to, flags), -1, NAMES)
+STAND_BEFORE(int, link, (const char *from, const char *to), (from, to), -1, NAMES)
+STAND_BEFORE(int, unlink, (const char *path), (path), -1, NAMES)
+STAND_BEFORE(int, mkdir, (const char *path, mode_t mode), (path, mode), -1, NAMES)
+STAND_BEFORE(int, rmdir, (const char *path), (path), -1, NAMES)
+STAND_BEFORE(int, fstat, (int fd, struct stat *out), (fd, out), -1, READING)
+STAND_BEFORE(int, stat, (const char *path, struct stat *out), (path, out), -1, ERRORS(EIO, EACCES))
+STAND_BEFORE(int, lstat, (const char *path, struct stat *out), (path, out), -1, ERRORS(EIO, EACCES))
+STAND_BEFORE(int, fstatat, (int dir, const char *path, struct stat *out, int flags),
+             (dir, path, out, flags), -1, ERRORS(EIO, EACCES))
+STAND_BEFORE(int, statvfs, (const char *path, struct statvfs *out), (path, out), -1, READING)
+STAND_BEFORE(DIR *, opendir, (const char *path), (path), NULL, ERRORS(EMFILE, EACCES, ENOMEM))
+STAND_BEFORE(DIR *, fdopendir, (int fd), (fd), NULL, ERRORS(ENOMEM))
+STAND_BEFORE(struct dirent *, readdir, (DIR * dir), (dir), NULL, READING)
+STAND_BEFORE(ssize_t, readlinkat, (int dir, const char *path, char *out, size_t size),
+             (dir, path, out, size), -1, READING)
+STAND_BEFORE(char *, realpath, (const char *path, char *out), (path, out), NULL,
+             ERRORS(EACCES, EIO, ENOMEM))
+STAND_BEFORE(char *, getcwd, (char *out, size_t size), (out, size), NULL, ERRORS(ENOENT, EACCES))
+STAND_BEFORE(FILE *, fopen, (const char *path, const char *how), (path, how), NULL,
+             ERRORS(EMFILE, EACCES, ENOMEM))
+
+/* Sockets and events. */
+STAND_BEFORE(int, socket, (int domain, int type, int protocol), (domain, type, protocol), -1,
+             NO_MORE)
+STAND_BEFORE(int, bind, (int fd, const struct sockaddr *to, socklen_t size), (fd, to, size), -1,
+             ERRORS(EADDRINUSE, EACCES))
+STAND_BEFORE(int, listen, (int fd, int backlog), (fd, backlog), -1, ERRORS(EADDRINUSE))
+STAND_BEFORE(int, accept4, (int fd, struct sockaddr *from, socklen_t *size, int flags),
+             (fd, from, size, flags), -1, ERRORS(EMFILE, ENFILE, ECONNABORTED, ENOMEM))
+STAND_BEFORE(int, connect, (int fd, const struct sockaddr *to, socklen_t size), (fd, to, size), -1,
+             ERRORS(ECONNREFUSED, EAGAIN))
+STAND_BEFORE(ssize_t, recv, (int fd, void *out, size_t size, int flags), (fd, out, size, flags), -1,
+             CONNECTED)
+STAND_BEFORE(ssize_t, send, (int fd, const void *data, size_t size, int flags),
+             (fd, data, size, flags), -1, CONNECTED)
+STAND_BEFORE(ssize_t, sendmsg, (int fd, const struct msghdr *message, int flags),
+             (fd, message, flags), -1, CONNECTED)
+STAND_BEFORE(ssize_t, recvmsg, (int fd, struct msghdr *message, int flags), (fd, message, flags),
+             -1, CONNECTED)
+STAND_BEFORE(int, getsockname, (int fd, struct sockaddr *out, socklen_t *size), (fd, out, size), -1,
+             ERRORS(ENOBUFS))
+STAND_BEFORE(int, getsockopt, (int fd, int level, int name, void *out, socklen_t *size),
+             (fd, level, name, out, size), -1, ERRORS(ENOBUFS))
+STAND_BEFORE(int, setsockopt, (int fd, int level, int name, const void *value, socklen_t size),
+             (fd, level, name, value, size), -1, ERRORS(ENOMEM))
+STAND_BEFORE(int, epoll_create1, (int flags), (flags), -1, NO_MORE)
+STAND_BEFORE(int, eventfd, (unsigned value, int flags), (value, flags), -1, NO_MORE)
+STAND_BEFORE(int, pipe2, (int ends[2], int flags), (ends, flags), -1, NO_MORE)
+
+/* What is watched already can be changed and forgotten: epoll_ctl(2) has no error for that. */
+int epoll_ctl(int epoll, int what, int fd, struct epoll_event *event)
+{
+        static int (*real)(int, int, int, struct epoll_event *);
+
+        if (real == NULL)
+                *(void **)&real = dlsym(RTLD_NEXT, "epoll_ctl");
+        if (what == EPOLL_CTL_ADD && fails("epoll_ctl", ERRORS(ENOMEM, ENOSPC)))
+                return -1;
+        return real(epoll, what, fd, event);
+}
+
+/* Processes and threads. */
+STAND_BEFORE(pid_t, fork, (void), (), -1, ERRORS(EAGAIN, ENOMEM))
+STAND_BEFORE(int, chdir, (const char *path), (path), -1, ERRORS(EACCES, EIO))
+
+__attribute__((weak)) int __interceptor_pthread_create(pthread_t *out, const pthread_attr_t *attr,
+                                                       void *(*run)(void *), void *arg);
+
+int pthread_create(pthread_t *out, const pthread_attr_t *attr, void *(*run)(void *), void *arg)
+{
+        static int (*real)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
+
+        if (fails("pthread_create", ERRORS(EAGAIN)))
+                return EAGAIN;
+        if (__interceptor_pthread_create != NULL)
+                return __interceptor_pthread_create(out, attr, run, arg);
+        if (real == NULL)
+                *(void **)&real = dlsym(RTLD_NEXT, "pthread_create");
+        return real(out, attr, run, arg);
+}
