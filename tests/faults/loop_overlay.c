@@ -115,7 +115,7 @@ static void edit(struct rig *rig, size_t number)
                 /* Read-only until the log was written anew: its owner has to look. */
                 (void)!overlay_sync_wait(rig->overlay, overlay_seq(rig->overlay));
         }
-        loop_check(!"an edit fails for ever");
+        loop_wrong(__FILE__, __LINE__, "an edit fails for ever");
 }
 
 static void check_content(struct rig *rig, const struct onode *node, const char *name)
@@ -173,7 +173,7 @@ static void open_overlay(struct rig *rig)
                 loop_check(why.text[0] != '\0');
                 rig->run->errors++;
         }
-        loop_check(!"the overlay can not be opened again");
+        loop_wrong(__FILE__, __LINE__, "the overlay can not be opened again");
 }
 
 static void close_overlay(struct rig *rig)
