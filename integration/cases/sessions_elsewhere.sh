@@ -185,7 +185,9 @@ same_tree "$work/copy" "$ann"
 
 step 'killed while it publishes, at any time: nothing is lost, and the next one goes through'
 on ann "$ann" -- session start kills
-for round in 1 2 3 4 5 6; do
+rounds='1 2 3 4 5 6'
+[ "$front" != nfs ] || rounds='2 5' # commands are slow in a guest, and what dies is the same
+for round in $rounds; do
 	on ann "$ann" -- status >/dev/null
 	for i in $(seq 20); do head -c 20000 /dev/urandom >"$ann/kill$round.$i"; done
 	on ann "$ann" -- session note "round $round"
@@ -202,14 +204,14 @@ on ann -- unmount "$ann"
 
 step 'killed while it claims, at any time: one session, once'
 on bob -- unmount "$bob"
-for round in 1 2 3 4 5 6; do
+for round in $rounds; do
 	(HOME=$work/bob XDG_RUNTIME_DIR=$work/bob/run timeout -s KILL "0.0$((round * 9))" "$hif" session claim acme/names$$ "$id" --session kills) >/dev/null 2>&1 || true
 done
 [ -d "$work/bob/.local/state/hif/workspaces/acme/names$$/kills" ] || on bob -- session claim acme/names$$ "$id" --session kills
 expect "$(on bob -- session list --json acme/names$$ | jq "map(select(.id == \"$id\")) | length")" 1
 on bob -- mount acme/names$$ "$bob" --session kills
 same_tree "$work/copy" "$bob"
-expect "$(on bob "$bob" -- session show --json | jq '.messages | length')" 6
+expect "$(on bob "$bob" -- session show --json | jq '.messages | length')" "$(wc -w <<<"$rounds")"
 on bob "$bob" -- land
 expect "$(on bob -- log acme/names$$ -n 1 --json | jq -r '.[0].session')" "$id"
 on ann -- mount acme/names$$ "$ann" --session after
