@@ -1,6 +1,7 @@
 #include "cli/control.h"
 
 #include "base/cleanup.h"
+#include "cli/supervisor/supervisor.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -18,6 +19,9 @@
 #define START_TIMEOUT_MS 10000
 #define START_POLL_MS    20
 #define START_AGAIN_MS   200
+#define ADOPTED_POLL_MS  10
+#define ADOPT_TIMEOUT_MS 5000
+#define PATIENCE_MS      3000 /* without a word: then the supervisor is asked */
 
 static uint64_t now_ms(void)
 {
@@ -260,13 +264,34 @@ static enum hif_err connect_started(struct cli *cli, struct sockaddr_un *where, 
         return err;
 }
 
+/* The server works, but nobody would bring it back: the next supervisor takes it over. The command
+ * goes on either way. */
+static void start_supervisor(struct cli *cli)
+{
+        uint64_t deadline = now_ms() + ADOPT_TIMEOUT_MS;
+        struct pollfd words = {.events = POLLIN};
+        struct hif_why why = {0};
+
+        if (spawn_daemon(&words.fd, &why) != HIF_OK) {
+                cli_warn(cli, "%s", why.text);
+                return;
+        }
+        while (!supervisor_there(cli) && now_ms() < deadline &&
+               poll(&words, 1, ADOPTED_POLL_MS) == 0)
+                ;
+        close(words.fd);
+}
+
 enum hif_err control_connect(struct cli *cli, bool start, int *fd, struct hif_why *why)
 {
         struct sockaddr_un where;
         enum hif_err err = connect_running(cli, &where, fd);
 
-        if (err == HIF_OK)
+        if (err == HIF_OK) {
+                if (start && !supervisor_there(cli))
+                        start_supervisor(cli);
                 return HIF_OK;
+        }
         if (err != HIF_ENOENT)
                 return why_set(why, err, "the daemon's socket '%s' could not be used: %s",
                                where.sun_path, hif_strerror(err));
@@ -307,8 +332,48 @@ static void explain_environment(enum hif_err err, struct hif_why *why)
                          "daemon stop --suspend`, and then this again, gives it yours");
 }
 
+/* HIF_EUNREACHABLE with a sentence: no answer is to be expected. */
+static enum hif_err check_server(struct cli *cli, struct hif_why *why)
+{
+        struct hif_why ignored;
+        json_t *status = NULL;
+        const char *state;
+        enum hif_err err = HIF_OK;
+
+        if (supervisor_status(cli, &status, &ignored) != HIF_OK)
+                return HIF_OK;
+        state = json_string_value(json_object_get(status, "state"));
+        if (state != NULL && strcmp(state, "hung") == 0)
+                err = why_set(why, HIF_EUNREACHABLE,
+                              "the daemon's server (process %d) hangs; `hif daemon restart` ends "
+                              "it and starts another",
+                              (int)json_integer_value(
+                                  json_object_get(json_object_get(status, "server"), "pid")));
+        else if (state != NULL && strcmp(state, "waiting") == 0)
+                err = why_set(
+                    why, HIF_EUNREACHABLE,
+                    "the daemon's server dies again and again: %s; the next one starts "
+                    "in %d s; the log '%s/daemon.log' may say why",
+                    json_string_value(json_object_get(status, "last_death")),
+                    1 + (int)(json_integer_value(json_object_get(status, "next_start_ms")) / 1000),
+                    cli->paths.state_dir);
+        json_decref(status);
+        return err;
+}
+
+/* Wait for the first byte of a message. */
+static enum hif_err wait_for_word(struct cli *cli, int fd, struct hif_why *why)
+{
+        struct pollfd word = {.fd = fd, .events = POLLIN};
+        enum hif_err err = HIF_OK;
+
+        while (err == HIF_OK && poll(&word, 1, PATIENCE_MS) == 0)
+                err = check_server(cli, why);
+        return err;
+}
+
 /* *ended: the daemon closed the connection without an answer. */
-static enum hif_err call(int fd, json_t *request, uint64_t timeout_ms,
+static enum hif_err call(struct cli *cli, int fd, json_t *request, uint64_t timeout_ms,
                          void (*progress)(void *arg, const json_t *progress), void *arg,
                          json_t **result, bool *ended, struct hif_why *why)
 {
@@ -318,6 +383,11 @@ static enum hif_err call(int fd, json_t *request, uint64_t timeout_ms,
         while (err == HIF_OK) {
                 json_t *message, *value;
 
+                if (timeout_ms == 0) {
+                        err = wait_for_word(cli, fd, why);
+                        if (err != HIF_OK)
+                                return err;
+                }
                 err = control_receive(fd, timeout_ms, &message);
                 if (err != HIF_OK)
                         break;
@@ -348,13 +418,13 @@ static enum hif_err call(int fd, json_t *request, uint64_t timeout_ms,
                        "another");
 }
 
-enum hif_err control_call(int fd, json_t *request, uint64_t timeout_ms,
+enum hif_err control_call(struct cli *cli, int fd, json_t *request, uint64_t timeout_ms,
                           void (*progress)(void *arg, const json_t *progress), void *arg,
                           json_t **result, struct hif_why *why)
 {
         bool ended;
 
-        return call(fd, request, timeout_ms, progress, arg, result, &ended, why);
+        return call(cli, fd, request, timeout_ms, progress, arg, result, &ended, why);
 }
 
 enum hif_err control_ask(struct cli *cli, json_t *request,
@@ -371,7 +441,7 @@ enum hif_err control_ask(struct cli *cli, json_t *request,
                 err = control_connect(cli, true, &fd, why);
                 if (err != HIF_OK)
                         break;
-                err = call(fd, json_incref(request), 0, progress, arg, result, &ended, why);
+                err = call(cli, fd, json_incref(request), 0, progress, arg, result, &ended, why);
                 close(fd);
         }
         json_decref(request);

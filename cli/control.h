@@ -14,12 +14,15 @@
 #define CONTROL_SIZE_MAX (64u << 20)
 
 /* Connect to the daemon; start: start one when none runs (a stale socket is replaced; one daemon at
- * a time by a lock on state_dir/daemon.lock) and wait until it answers. HIF_EUNREACHABLE. */
+ * a time by a lock on state_dir/daemon.lock) and wait until it answers; and a supervisor, for a
+ * server that has lost its own. HIF_EUNREACHABLE. */
 HIF_MUST_USE enum hif_err control_connect(struct cli *cli, bool start, int *fd,
                                           struct hif_why *why);
 /* Send a request (taken over) and wait for its result (the caller's to decref). progress may be
- * NULL. timeout_ms 0: none. A daemon that dies is HIF_EUNREACHABLE. */
-HIF_MUST_USE enum hif_err control_call(int fd, json_t *request, uint64_t timeout_ms,
+ * NULL. timeout_ms 0: as long as the supervisor knows of no reason why it will not come. A daemon
+ * that dies, or hangs, is HIF_EUNREACHABLE. */
+HIF_MUST_USE enum hif_err control_call(struct cli *cli, int fd, json_t *request,
+                                       uint64_t timeout_ms,
                                        void (*progress)(void *arg, const json_t *progress),
                                        void *arg, json_t **result, struct hif_why *why);
 

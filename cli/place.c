@@ -85,7 +85,7 @@ static enum hif_err find_mount(struct cli *cli, const char *path, json_t **out, 
 
         if (err != HIF_OK)
                 return err;
-        err = control_call(fd, json_pack("{s:s}", "op", "list"), 0, NULL, NULL, &list, why);
+        err = control_call(cli, fd, json_pack("{s:s}", "op", "list"), 0, NULL, NULL, &list, why);
         close(fd);
         if (err != HIF_OK)
                 return err;

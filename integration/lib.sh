@@ -53,7 +53,13 @@ changes() { # changes [DIR]
 	hif -C "${1:-.}" status | sed '/^uploaded: /d'
 }
 
-daemon_pid() { hif daemon status --json | jq .pid; }
+daemon_pid() { hif daemon status --json | jq .pid; } # of the server: when it is killed, another comes by itself
+supervisor_pid() { hif daemon status --json | jq .supervisor_pid; }
+kill_daemon() { # both, so that nobody brings anything back
+	local status
+	status=$(hif daemon status --json)
+	kill -9 "$(jq .supervisor_pid <<<"$status")" "$(jq .pid <<<"$status")"
+}
 
 fetched() { hif daemon status --json | jq ".fetch.$1"; }
 

@@ -1,7 +1,9 @@
-/* hif daemon run, status, stop. */
+/* hif daemon run, serve, status, stop, restart. */
 #include "cli/daemon/daemon.h"
 #include "base/cleanup.h"
 #include "cli/commands/commands.h"
+#include "cli/supervisor/supervisor.h"
+#include "cli/supervisor/wire.h"
 
 #include <poll.h>
 #include <sys/syscall.h>
@@ -19,7 +21,20 @@ static int cmd_run(struct cli *cli, int argc, char **argv)
         enum hif_err err;
 
         cli_parse(cli, &run_argp, argc, argv, NULL);
-        err = daemon_run(cli, &why);
+        err = supervisor_run(cli, -1, &why);
+        return err == HIF_OK ? EXIT_DONE : cli_fail(cli, err, &why);
+}
+
+static const struct argp serve_argp = {
+    .doc = "What `hif daemon run` starts, and starts again when it dies. Not for people."};
+
+static int cmd_serve(struct cli *cli, int argc, char **argv)
+{
+        struct hif_why why = {0};
+        enum hif_err err;
+
+        cli_parse(cli, &serve_argp, argc, argv, NULL);
+        err = daemon_serve(cli, &why);
         return err == HIF_OK ? EXIT_DONE : cli_fail(cli, err, &why);
 }
 
@@ -33,10 +48,12 @@ static enum hif_err ask(struct cli *cli, json_t *request, uint64_t timeout_ms, j
                 json_decref(request);
                 return err;
         }
-        err = control_call(fd, request, timeout_ms, NULL, NULL, result, why);
+        err = control_call(cli, fd, request, timeout_ms, NULL, NULL, result, why);
         close(fd);
         return err;
 }
+
+/* --- status --- */
 
 static const struct argp status_argp = {
     .doc = "Show whether the daemon runs, and what it has fetched."};
@@ -46,29 +63,106 @@ static long long count_of(const json_t *object, const char *name)
         return (long long)json_integer_value(json_object_get(object, name));
 }
 
-static int cmd_daemon_status(struct cli *cli, int argc, char **argv)
+static const char *text_of(const json_t *object, const char *name)
 {
-        struct hif_why why = {0};
-        json_t *result = NULL, *fetch;
-        enum hif_err err;
+        const char *text = json_string_value(json_object_get(object, name));
 
-        cli_parse(cli, &status_argp, argc, argv, NULL);
-        err = ask(cli, json_pack("{s:s}", "op", "ping"), PING_TIMEOUT_MS, &result, &why);
-        if (err != HIF_OK)
-                return cli_fail(cli, err, &why);
-        if (cli->json)
-                return cli_print_json(cli, result);
-        fetch = json_object_get(result, "fetch");
-        printf("daemon %s, process %lld\n", json_string_value(json_object_get(result, "version")),
-               count_of(result, "pid"));
+        return text != NULL ? text : "";
+}
+
+/* What the server says, and what the supervisor says of it; either may be missing, not both.
+ * HIF_EUNREACHABLE: there is a supervisor, and the server does not answer; *out is set, too. */
+static enum hif_err whole_status(struct cli *cli, json_t **out, struct hif_why *why)
+{
+        json_t *supervisor = NULL, *result = NULL, *server;
+        struct hif_why unseen = {0};
+        bool watched = supervisor_status(cli, &supervisor, &unseen) == HIF_OK;
+        enum hif_err err = HIF_EUNREACHABLE;
+        const char *state = watched ? text_of(supervisor, "state") : "orphan";
+
+        /* One that is just starting answers as soon as it can. */
+        if (strcmp(state, "hung") != 0 && strcmp(state, "waiting") != 0)
+                err = ask(cli, json_pack("{s:s}", "op", "ping"), PING_TIMEOUT_MS, &result, why);
+        else
+                why_set(why, err, "the daemon's server does not answer");
+        if (!watched && err != HIF_OK)
+                return err;
+        if (result == NULL)
+                result = json_object();
+        if (watched) {
+                server = json_object_get(supervisor, "server");
+                json_object_update_missing(result, server);
+                json_object_set(result, "supervisor_pid", json_object_get(supervisor, "pid"));
+                json_object_del(supervisor, "server");
+                json_object_set_new(result, "supervisor", supervisor);
+        }
+        json_object_set_new(result, "state", json_string(state));
+        *out = result;
+        return err;
+}
+
+static void print_fetch(const json_t *fetch)
+{
         printf("store: %lld requests, %lld bytes; %lld tree nodes, %lld blobs\n",
                count_of(fetch, "store_requests"), count_of(fetch, "store_bytes"),
                count_of(fetch, "nodes"), count_of(fetch, "blobs"));
         printf("cache: %lld bytes in memory, %lld on disk\n", count_of(fetch, "ram_bytes"),
                count_of(fetch, "ssd_bytes"));
-        json_decref(result);
-        return cli_finish(cli, EXIT_DONE);
 }
+
+static void print_supervisor(struct cli *cli, const json_t *status, const char *state)
+{
+        const json_t *supervisor = json_object_get(status, "supervisor");
+
+        if (supervisor == NULL) {
+                printf("its supervisor was killed; the next command starts another\n");
+                return;
+        }
+        printf("supervisor %s, process %lld, up %lld s; started the server again %lld times\n",
+               text_of(supervisor, "version"), count_of(supervisor, "pid"),
+               count_of(supervisor, "uptime_ms") / 1000, count_of(supervisor, "restarts"));
+        if (text_of(supervisor, "last_death")[0] != '\0')
+                printf("last: %s\n", text_of(supervisor, "last_death"));
+        if (strcmp(state, "hung") == 0)
+                printf("the server has not answered for %lld s; `hif daemon restart` ends it and "
+                       "starts another\n",
+                       count_of(status, "silent_ms") / 1000);
+        else if (strcmp(state, "waiting") == 0)
+                printf("the server dies again and again; the next one starts in %lld s; the log "
+                       "'%s/daemon.log' may say why\n",
+                       1 + count_of(supervisor, "next_start_ms") / 1000, cli->paths.state_dir);
+}
+
+static int cmd_daemon_status(struct cli *cli, int argc, char **argv)
+{
+        struct hif_why why = {0};
+        json_t *status = NULL;
+        const char *state;
+        enum hif_err err;
+        int code;
+
+        cli_parse(cli, &status_argp, argc, argv, NULL);
+        err = whole_status(cli, &status, &why);
+        if (status == NULL)
+                return cli_fail(cli, err, &why);
+        code = err == HIF_OK ? EXIT_DONE : EXIT_UNREACHABLE;
+        if (cli->json) {
+                int printed = cli_print_json(cli, status);
+
+                return printed == EXIT_DONE ? code : printed;
+        }
+        state = text_of(status, "state");
+        printf("daemon %s, process %lld, %s", text_of(status, "version"), count_of(status, "pid"),
+               state);
+        printf(", up %lld s\n", count_of(status, "uptime_ms") / 1000);
+        print_supervisor(cli, status, state);
+        if (json_object_get(status, "fetch") != NULL)
+                print_fetch(json_object_get(status, "fetch"));
+        json_decref(status);
+        return cli_finish(cli, code);
+}
+
+/* --- stop --- */
 
 static const struct argp_option stop_options[] = {
     {"suspend", 's', NULL, 0,
@@ -98,22 +192,71 @@ static void wait_for_end(pid_t pid)
         close(end.fd);
 }
 
+/* The server unmounts, and takes the supervisor along. One that does not answer is killed, and its
+ * mounts stay where they are. *killed says which. */
+static enum hif_err stop(struct cli *cli, bool suspend, bool *killed, struct hif_why *why)
+{
+        json_t *status = NULL, *result = NULL;
+        struct hif_why unseen = {0};
+        bool watched = supervisor_status(cli, &status, &unseen) == HIF_OK;
+        const char *state = text_of(status, "state");
+        pid_t supervisor = (pid_t)count_of(status, "pid");
+        enum hif_err err;
+
+        *killed = watched && (strcmp(state, "hung") == 0 || strcmp(state, "waiting") == 0);
+        if (*killed)
+                err = supervisor_ask(cli, WIRE_STOP, "", &result, why);
+        else
+                err = ask(cli, json_pack("{s:s, s:b}", "op", "stop", "suspend", suspend), 0,
+                          &result, why);
+        if (err == HIF_OK && !*killed)
+                wait_for_end((pid_t)count_of(result, "pid"));
+        if (err == HIF_OK && watched)
+                wait_for_end(supervisor);
+        json_decref(result);
+        json_decref(status);
+        return err;
+}
+
 static int cmd_stop(struct cli *cli, int argc, char **argv)
 {
         struct hif_why why = {0};
-        json_t *result = NULL;
-        bool suspend = false;
+        bool suspend = false, killed = false;
         enum hif_err err;
 
         cli_parse(cli, &stop_argp, argc, argv, &suspend);
-        err = ask(cli, json_pack("{s:s, s:b}", "op", "stop", "suspend", suspend), 0, &result, &why);
+        err = stop(cli, suspend, &killed, &why);
         if (err != HIF_OK)
                 return cli_fail(cli, err, &why);
-        wait_for_end((pid_t)count_of(result, "pid"));
-        json_decref(result);
         if (cli->json)
-                return cli_print_json(cli, json_pack("{s:b}", "stopped", true));
-        printf("The daemon has stopped\n");
+                return cli_print_json(cli,
+                                      json_pack("{s:b, s:b}", "stopped", true, "killed", killed));
+        printf(killed ? "The server did not answer and was killed; its mounts are still there: "
+                        "`hif mount` shows them\n"
+                      : "The daemon has stopped\n");
+        return cli_finish(cli, EXIT_DONE);
+}
+
+/* --- restart --- */
+
+static const struct argp restart_argp = {
+    .doc = "Start the server anew. Mounts stay, and programs in them wait for a moment. One that "
+           "hangs is killed."};
+
+static int cmd_restart(struct cli *cli, int argc, char **argv)
+{
+        struct hif_why why = {0};
+        json_t *result = NULL;
+        enum hif_err err;
+
+        cli_parse(cli, &restart_argp, argc, argv, NULL);
+        err = supervisor_ask(cli, WIRE_RESTART, "", &result, &why);
+        json_decref(result);
+        if (err != HIF_OK)
+                return cli_fail(cli, err, &why);
+        if (cli->json)
+                return cli_print_json(cli, json_pack("{s:b}", "restarted", true));
+        printf("Another server runs\n");
         return cli_finish(cli, EXIT_DONE);
 }
 
@@ -121,6 +264,8 @@ static const struct command subcommands[] = {
     {"run", "serve in the foreground", cmd_run},
     {"status", "show whether it runs, and its counters", cmd_daemon_status},
     {"stop", "unmount everything and end it", cmd_stop},
+    {"restart", "start its server anew; mounts stay", cmd_restart},
+    {"serve", "what run starts", cmd_serve},
     {0}};
 
 int cmd_daemon(struct cli *cli, int argc, char **argv)

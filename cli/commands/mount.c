@@ -196,7 +196,7 @@ static enum hif_err call_daemon(struct cli *cli, bool start, json_t *request, js
                 json_decref(request);
                 return err;
         }
-        err = control_call(fd, request, 0, NULL, NULL, result, why);
+        err = control_call(cli, fd, request, 0, NULL, NULL, result, why);
         close(fd);
         return err;
 }

@@ -1,9 +1,10 @@
-/* daemon.c - the daemon's frame: lock, log, loops, resuming mounts, accepting requests. */
+/* daemon.c - the server's frame: lock, log, loops, resuming mounts, accepting requests. */
 #include "cli/daemon/daemon.h"
 
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "base/loop.h"
+#include "cli/daemon/tie.h"
 #include "cli/daemon/workspace_ahead.h"
 
 #include <errno.h>
@@ -19,7 +20,6 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #define REQUESTS_MAX       64
@@ -27,6 +27,10 @@
 #define SEND_TIMEOUT_S     30
 #define LOG_MODE           0600
 #define FILES_MAX          65536
+#define LOCK_WAIT_MS       5000 /* for what is left of the last server */
+#define LOCK_POLL_MS       5
+#define REQUEST_POLL_US    10000
+#define CLOSE_TURN_NS      1000000000
 
 /* The main thread: signals and control connections. Requests run on threads of their own, because
  * they wait for stores and kernels. */
@@ -34,7 +38,6 @@ struct frame {
         struct daemon daemon;
         struct loop *loop;
         struct loop_io listener, signals;
-        char socket_path[sizeof(((struct sockaddr_un *)0)->sun_path)];
         int lock_fd, log_fd;
         struct log *log;
         atomic_int requests;
@@ -63,6 +66,7 @@ static void *serve(void *arg)
         struct serving *serving = arg;
         struct request request = {.daemon = &serving->frame->daemon,
                                   .fd = serving->fd,
+                                  .control_fd = serving->frame->listener.fd,
                                   .stop = stop_frame,
                                   .stop_arg = serving->frame};
 
@@ -127,22 +131,28 @@ static void on_signal(struct loop_io *io, uint32_t events)
 
 /* --- set-up --- */
 
-/* One daemon a user: whoever holds the lock. It is kept until the process ends. */
+/* One server a user: whoever holds the lock. It is kept until the process ends, and tells a new
+ * supervisor that there is a server without one. */
 static enum hif_err take_lock(struct frame *frame, struct hif_why *why)
 {
         struct cli *cli = frame->daemon.cli;
         AUTO_FREE char *path = NULL;
 
-        if (asprintf(&path, "%s/daemon.lock", cli->paths.state_dir) < 0)
+        if (asprintf(&path, "%s/server.lock", cli->paths.state_dir) < 0) {
+                path = NULL;
                 return HIF_ENOMEM;
+        }
         frame->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
         if (frame->lock_fd < 0)
                 return why_set(why, hif_err_from_errno(errno), "'%s' could not be opened: %s", path,
                                strerror(errno));
-        if (flock(frame->lock_fd, LOCK_EX | LOCK_NB) != 0)
-                return why_set(why, HIF_EBUSY,
-                               "a daemon is running already; `hif daemon status` "
-                               "shows it, `hif daemon stop` ends it");
+        for (int waited = 0; flock(frame->lock_fd, LOCK_EX | LOCK_NB) != 0;
+             waited += LOCK_POLL_MS) {
+                if (waited >= LOCK_WAIT_MS)
+                        return why_set(why, HIF_EBUSY, "a server runs already: '%s' is locked",
+                                       path);
+                usleep(LOCK_POLL_MS * 1000);
+        }
         return HIF_OK;
 }
 
@@ -165,71 +175,23 @@ static enum hif_err open_log(struct frame *frame, struct hif_why *why)
         return HIF_OK;
 }
 
-/* A listening socket in a directory. HIF_EBUSY: that of another daemon, with other state. */
-static enum hif_err listen_in(struct frame *frame, const char *dir, struct hif_why *why)
+/* The supervisor has bound the socket; commands are heard from now on, and wait there whenever
+ * there is no server. */
+static enum hif_err open_socket(struct frame *frame, struct hif_why *why)
 {
-        struct cli *cli = frame->daemon.cli;
-        struct sockaddr_un address;
-        enum hif_err err = control_address(dir, &address, why);
         int fd;
+        enum hif_err err = hold_take(frame->daemon.hold, "control", &fd, NULL);
 
         if (err != HIF_OK)
-                return err;
-        err = env_mkdirs(&cli->env, dir, 0700);
-        if (err != HIF_OK)
-                return why_set(why, err, "'%s' could not be made: %s", dir, hif_strerror(err));
-        if (control_try(&address, &fd) == HIF_OK) {
-                close(fd);
-                return why_set(why, HIF_EBUSY, "another daemon listens on '%s'", address.sun_path);
-        }
-        unlink(address.sun_path); /* nobody answers: it is stale */
-        fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) != 0 ||
-            chmod(address.sun_path, 0600) != 0 || listen(fd, REQUESTS_MAX) != 0) {
+                return why_set(why, err, "the supervisor has no control socket: %s",
+                               hif_strerror(err));
+        if (listen(fd, REQUESTS_MAX) != 0 || fcntl(fd, F_SETFL, O_NONBLOCK) != 0) {
                 err = hif_err_from_errno(errno);
-                if (fd >= 0)
-                        close(fd);
-                return why_set(why, err, "the socket '%s' could not be made: %s", address.sun_path,
+                close(fd);
+                return why_set(why, err, "the control socket cannot be listened on: %s",
                                hif_strerror(err));
         }
         frame->listener = (struct loop_io){.ready = on_connection, .fd = fd};
-        memcpy(frame->socket_path, address.sun_path, sizeof(frame->socket_path));
-        return HIF_OK;
-}
-
-/* The lock file tells commands where we listen, whatever their environment says. */
-static void record_socket(struct frame *frame)
-{
-        size_t size = strlen(frame->socket_path);
-
-        if (ftruncate(frame->lock_fd, 0) != 0 ||
-            pwrite(frame->lock_fd, frame->socket_path, size, 0) != (ssize_t)size)
-                log_line(frame->log, LOG_WARN, "daemon",
-                         "the lock file could not be written: %s; commands find this daemon only "
-                         "with the same XDG_RUNTIME_DIR",
-                         strerror(errno));
-}
-
-/* Where it belongs, else beside the state. */
-static enum hif_err open_socket(struct frame *frame, struct hif_why *why)
-{
-        struct cli *cli = frame->daemon.cli;
-        enum hif_err err = listen_in(frame, cli->paths.runtime_dir, why);
-
-        if (err != HIF_OK) {
-                AUTO_FREE char *dir = NULL;
-
-                log_line(frame->log, LOG_WARN, "daemon", "%s; the socket goes to '%s/run'",
-                         why->text, cli->paths.state_dir);
-                if (asprintf(&dir, "%s/run", cli->paths.state_dir) < 0) {
-                        dir = NULL;
-                        return HIF_ENOMEM;
-                }
-                err = listen_in(frame, dir, why);
-        }
-        if (err != HIF_OK)
-                return err;
-        record_socket(frame);
         return loop_add(frame->loop, &frame->listener, EPOLLIN);
 }
 
@@ -351,20 +313,62 @@ static enum hif_err start(struct frame *frame, struct hif_why *why)
                 files.rlim_cur = files.rlim_max;
                 setrlimit(RLIMIT_NOFILE, &files);
         }
-        err = take_lock(frame, why);
-        if (err == HIF_OK)
-                err = open_log(frame, why);
+        err = open_log(frame, why);
         if (err == HIF_OK)
                 err = loop_new(&cli->env, &frame->loop);
         if (err == HIF_OK)
                 err = watch_signals(frame); /* before any thread starts: they inherit the mask */
         if (err == HIF_OK)
                 err = start_parts(frame, why);
+        if (err == HIF_OK)
+                err = tie_new(&frame->daemon, frame->loop, stop_frame, frame, &frame->daemon.tie,
+                              why);
+        if (err == HIF_OK)
+                err = take_lock(frame, why);
         if (err != HIF_OK)
                 return err;
         /* Mounts come back before commands are answered, so that none sees a half-woken daemon. */
         daemon_resume(&frame->daemon);
         return open_socket(frame, why);
+}
+
+/* Closing takes its time. It has a thread of its own, so that this one can go on telling the
+ * supervisor that nothing hangs. */
+struct closing {
+        struct loop_msg closed; /* first */
+        struct frame *frame;
+        bool done;
+};
+
+static void on_closed(struct loop_msg *msg)
+{
+        ((struct closing *)msg)->done = true;
+}
+
+static void *close_workspaces(void *arg)
+{
+        struct closing *closing = arg;
+
+        while (atomic_load(&closing->frame->requests) > 0)
+                usleep(REQUEST_POLL_US);
+        daemon_close_all(&closing->frame->daemon, true);
+        loop_post(closing->frame->loop, &closing->closed);
+        return NULL;
+}
+
+static void close_all(struct frame *frame)
+{
+        struct closing closing = {.closed.run = on_closed, .frame = frame};
+        pthread_t thread;
+
+        if (pthread_create(&thread, NULL, close_workspaces, &closing) != 0) {
+                close_workspaces(&closing);
+                loop_turn(frame->loop, 0);
+                return;
+        }
+        while (!closing.done)
+                loop_turn(frame->loop, CLOSE_TURN_NS);
+        pthread_join(thread, NULL);
 }
 
 static void stop(struct frame *frame)
@@ -377,19 +381,18 @@ static void stop(struct frame *frame)
                 loop_remove(frame->loop, watched[i]);
                 close(watched[i]->fd);
         }
-        if (frame->socket_path[0] != '\0')
-                unlink(frame->socket_path);
-        while (atomic_load(&frame->requests) > 0)
-                usleep(10000);
         if (frame->daemon.pool != NULL) {
-                daemon_close_all(&frame->daemon, true);
+                close_all(frame);
                 stop_parts(&frame->daemon);
         }
+        tie_close(frame->daemon.tie);
         if (frame->loop != NULL)
                 loop_free(frame->loop);
+        tie_free(frame->daemon.tie);
+        hold_free(frame->daemon.hold);
 }
 
-enum hif_err daemon_run(struct cli *cli, struct hif_why *why)
+enum hif_err daemon_serve(struct cli *cli, struct hif_why *why)
 {
         struct frame frame = {.daemon = {.cli = cli}, .lock_fd = -1, .log_fd = -1};
         enum hif_err err = start(&frame, why);
@@ -397,10 +400,13 @@ enum hif_err daemon_run(struct cli *cli, struct hif_why *why)
         if (err == HIF_OK) {
                 log_line(frame.log, LOG_INFO, "daemon", "version %s, process %d", HIF_VERSION,
                          (int)getpid());
+                tie_ready(frame.daemon.tie);
                 loop_run(frame.loop);
                 log_line(frame.log, LOG_INFO, "daemon", "stopping");
-        } else if (frame.log != NULL) {
+        } else {
                 log_line(frame.log, LOG_ERROR, "daemon", "could not start: %s", why->text);
+                if (frame.daemon.tie != NULL)
+                        tie_failed(frame.daemon.tie, err, why);
         }
         stop(&frame);
         cli->env.log = NULL;

@@ -1,12 +1,14 @@
-/* daemon.h - the process that serves a user's mounts. One per user, started on demand. */
+/* daemon.h - the process that serves a user's mounts. One per user, started by its supervisor
+ * (cli/supervisor/), and again whenever it dies. */
 #ifndef HIF_CLI_DAEMON_DAEMON_H
 #define HIF_CLI_DAEMON_DAEMON_H
 
 #include "cli/control.h"
 #include "cli/daemon/workspace.h"
 
-/* Run until told to stop (SIGTERM, SIGINT, or the request "stop"). HIF_EBUSY: another one runs. */
-HIF_MUST_USE enum hif_err daemon_run(struct cli *cli, struct hif_why *why);
+/* Serve until told to stop (SIGTERM, SIGINT, the request "stop", or by the supervisor). HIF_EINVAL:
+ * not started by a supervisor. */
+HIF_MUST_USE enum hif_err daemon_serve(struct cli *cli, struct hif_why *why);
 
 /* --- requests.c --- */
 
@@ -14,9 +16,10 @@ HIF_MUST_USE enum hif_err daemon_run(struct cli *cli, struct hif_why *why);
 struct request {
         struct daemon *daemon;
         int fd;
+        int control_fd;          /* where connections come from */
         json_t *args;            /* the request's object */
         bool gone;               /* the command does not read what it is sent */
-        void (*stop)(void *arg); /* make daemon_run return */
+        void (*stop)(void *arg); /* make daemon_serve return */
         void *stop_arg;
         /* What is left to do once the answer is sent; NULL: nothing. */
         void (*after)(struct request *request);

@@ -2,6 +2,8 @@
 #include "cli/daemon/workspace_impl.h"
 
 #include "base/cleanup.h"
+#include "base/log.h"
+#include "cli/supervisor/hold.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -37,6 +39,58 @@ static enum hif_err listen_on(uint16_t port, int *out, uint16_t *bound)
         return HIF_OK;
 }
 
+/* --- NFS: the port stays ours while there is no server --- */
+
+#define HELD_NAME_MAX 512
+
+static void held_name(const struct workspace *workspace, char out[HELD_NAME_MAX])
+{
+        snprintf(out, HELD_NAME_MAX, "nfs-listen:%s/%s", workspace->project_name,
+                 workspace->session_name);
+}
+
+/* What the last server listened on; the port that it says. */
+static bool take_listener(struct workspace *workspace, int *out)
+{
+        struct sockaddr_in address;
+        socklen_t size = sizeof(address);
+        char name[HELD_NAME_MAX];
+        int fd;
+
+        held_name(workspace, name);
+        if (hold_take(workspace->daemon->hold, name, &fd, NULL) != HIF_OK)
+                return false;
+        if (getsockname(fd, (struct sockaddr *)&address, &size) != 0 ||
+            ntohs(address.sin_port) != workspace->port) {
+                close(fd);
+                return false;
+        }
+        *out = fd;
+        return true;
+}
+
+static void hold_listener(struct workspace *workspace, int fd)
+{
+        char name[HELD_NAME_MAX];
+        enum hif_err err;
+
+        held_name(workspace, name);
+        err = hold_put(workspace->daemon->hold, name, fd, (struct span){0});
+        if (err != HIF_OK)
+                log_line(workspace->daemon->cli->env.log, LOG_WARN, "daemon",
+                         "the port of '%s' cannot be held: %s; when the server dies, programs in "
+                         "it wait some seconds longer",
+                         workspace->mount_point, hif_strerror(err));
+}
+
+static void drop_listener(struct workspace *workspace)
+{
+        char name[HELD_NAME_MAX];
+
+        held_name(workspace, name);
+        (void)!hold_drop(workspace->daemon->hold, name); /* it need not be there */
+}
+
 struct serving {
         struct workspace *workspace;
         int fd;
@@ -62,11 +116,14 @@ static enum hif_err start_nfs(struct workspace *workspace, bool resume, struct h
         struct serving serving = {.workspace = workspace};
         /* After a reboot, or an umount(8) while no daemon ran, there is nothing to come back to. */
         bool there = resume && mount_nfs_is_there(workspace);
-        enum hif_err err = listen_on(there ? workspace->port : 0, &serving.fd, &workspace->port);
+        enum hif_err err = HIF_OK;
 
+        if (!there || !take_listener(workspace, &serving.fd))
+                err = listen_on(there ? workspace->port : 0, &serving.fd, &workspace->port);
         if (err != HIF_OK)
                 return why_set(why, err, "port %u on loopback could not be opened: %s",
                                workspace->port, hif_strerror(err));
+        hold_listener(workspace, serving.fd);
         export_path_of(workspace, serving.export_path);
         loop_call(workspace->loop, serve_nfs, &serving);
         if (serving.err != HIF_OK) {
@@ -154,13 +211,15 @@ enum hif_err front_unmount(struct workspace *workspace, bool force, struct hif_w
         enum hif_err err = HIF_OK;
 
         if (!front_is_mounted(workspace))
-                return HIF_OK;
-        if (workspace->front == FRONT_NFS)
+                err = HIF_OK; /* someone else has unmounted it */
+        else if (workspace->front == FRONT_NFS)
                 err = unmount_nfs(workspace->mount_point, force, why);
         else if (!force)
                 err = unmount_fuse(workspace->mount_point, why);
         if (err == HIF_OK)
                 workspace->mounted = false;
+        if (err == HIF_OK && workspace->front == FRONT_NFS)
+                drop_listener(workspace);
         return err;
 }
 

@@ -1,6 +1,7 @@
 /* requests.c - what commands may ask of the daemon: one function a request, in a table. */
 #include "cli/daemon/requests.h"
 #include "cli/daemon/daemon.h"
+#include "cli/daemon/tie.h"
 #include "cli/daemon/workspace_publish.h"
 #include "cli/store.h"
 
@@ -286,8 +287,19 @@ static enum hif_err do_stop(struct request *request, json_t **result, struct hif
         if (!suspend)
                 daemon_close_all(request->daemon, false);
         *result = json_pack("{s:i}", "pid", (int)getpid());
+        tie_ending(request->daemon->tie);
         request->stop(request->stop_arg);
         return *result != NULL ? HIF_OK : HIF_ENOMEM;
+}
+
+/* A new supervisor asks a server that has lost its own to come. */
+static enum hif_err do_adopt(struct request *request, json_t **result, struct hif_why *why)
+{
+        enum hif_err err = tie_adopt(request->daemon->tie, request->control_fd, why);
+
+        if (err == HIF_OK)
+                *result = json_object();
+        return err;
 }
 
 struct operation {
@@ -304,6 +316,7 @@ static const struct operation operations[] = {
     {"land", do_land},
     {"list", do_list},
     {"stop", do_stop},
+    {"adopt", do_adopt},
     {"session_start", do_session_start},
     {"session_note", do_session_note},
     {"session_show", do_session_show},

@@ -21,10 +21,14 @@
 #include <semaphore.h>
 
 struct workspace;
+struct hold;
+struct tie;
 
 /* What all workspaces of a daemon share. */
 struct daemon {
         struct cli *cli;
+        struct hold *hold; /* what outlives this process */
+        struct tie *tie;   /* to the supervisor */
         struct pool *pool;
         struct fetch *fetch;
         struct loop **loops;

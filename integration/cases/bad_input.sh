@@ -140,10 +140,11 @@ mount_app
 expect "$(hif -C "$at" status)" 'A edit'
 rm "$at/edit"
 
-daemons() { # the processes of this case's daemons
+daemons() { # daemons run|serve: this case's supervisors, or their servers
 	local pid
 	for pid in $(pgrep -x hif); do
-		! tr '\0' '\n' 2>/dev/null <"/proc/$pid/environ" | grep -qx "HOME=$HOME" || echo "$pid"
+		tr '\0' '\n' 2>/dev/null <"/proc/$pid/environ" | grep -qx "HOME=$HOME" || continue
+		! tr '\0' ' ' 2>/dev/null <"/proc/$pid/cmdline" | grep -q "^hif daemon $1" || echo "$pid"
 	done
 }
 
@@ -157,15 +158,15 @@ all_answer() { # COUNT: so many commands at once, and one daemon
 		wait "${jobs[i - 1]}" || fail "status $i: $(cat "$work/said.$i")"
 	done
 	for i in $(seq 50); do
-		[ "$(daemons | wc -l)" != 1 ] || return 0
+		[ "$(daemons run | wc -l) $(daemons serve | wc -l)" != '1 1' ] || return 0
 		sleep 0.1
 	done
-	fail "daemons: $(daemons)"
+	fail "daemons: $(daemons run), servers: $(daemons serve)"
 }
 
 step 'daemons: a second one, a killed one, many at once, an ended one'
 fails_with 1 'a daemon is running already; .hif daemon status.* .hif daemon stop' hif daemon run
-kill -9 "$(daemon_pid)"
+kill_daemon
 [ -S "$XDG_RUNTIME_DIR/hif/control.sock" ] || fail 'no stale socket'
 all_answer 20
 expect "$(cat "$at/README")" hello
@@ -178,7 +179,7 @@ for _ in 1 2 3; do
 done
 rm "$XDG_RUNTIME_DIR/hif/control.sock"
 : >"$XDG_RUNTIME_DIR/hif/control.sock"
-kill -9 "$(daemons)"
+kill -9 "$(daemons run)" "$(daemons serve)"
 expect "$(soon hif -C "$at" status)" 'no changes against @3'
 
 step 'environments'

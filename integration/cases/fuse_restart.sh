@@ -31,7 +31,7 @@ expect "$(cat "$work/two/f1" "$work/one/new")" 'changed
 new'
 
 step 'a mount that no daemon serves can be taken away'
-kill -9 "$(daemon_pid)"
+kill_daemon
 rm -r "$HOME/.local/state/hif/workspaces"
 expect_match "$(hif unmount --force "$work/one")" 'Detached'
 hif unmount --force "$work/two"

@@ -50,7 +50,7 @@ hif unmount "$at"
 step 'also when no daemon saw it'
 hif mount "--$front" acme/app "$at" --allow-other >/dev/null
 echo edit >"$at/three"
-kill -9 "$(daemon_pid)"
+kill_daemon
 umount -l "$at"
 hif -C "$at" status >/dev/null
 expect "$(cat "$at/three")" edit

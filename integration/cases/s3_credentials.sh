@@ -41,7 +41,7 @@ output=$(AWS_PROFILE=work hif mount "--$front" acme/app "$work/m" --json)
 expect_match "$(jq -r .store <<<"$output")" "^$HIF_STORE\\?endpoint=.*&profile=work\$"
 echo one >"$work/m/one"
 hif -C "$work/m" land one
-kill -9 "$(daemon_pid)"
+kill_daemon
 expect "$(hif -C "$work/m" status --json | jq -r .base)" 1
 hif unmount "$work/m"
 hif daemon stop

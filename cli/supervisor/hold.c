@@ -1,0 +1,169 @@
+#include "cli/supervisor/hold.h"
+
+#include "cli/supervisor/shelf.h"
+#include "cli/supervisor/wire.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+struct hold {
+        pthread_mutex_t lock; /* of all below; kept over a call, so that answers find their calls */
+        int socket;           /* -1: no supervisor */
+        struct shelf own;     /* what this server has put or taken, for the next supervisor */
+        uint8_t buffer[WIRE_SIZE_MAX];
+};
+
+enum hif_err hold_new(int socket, struct hold **out)
+{
+        struct hold *hold = calloc(1, sizeof(*hold));
+
+        if (hold == NULL)
+                return HIF_ENOMEM;
+        pthread_mutex_init(&hold->lock, NULL);
+        hold->socket = socket;
+        *out = hold;
+        return HIF_OK;
+}
+
+static void lose_supervisor(struct hold *hold)
+{
+        if (hold->socket >= 0)
+                close(hold->socket);
+        hold->socket = -1;
+}
+
+void hold_free(struct hold *hold)
+{
+        if (hold == NULL)
+                return;
+        lose_supervisor(hold);
+        shelf_free(&hold->own);
+        pthread_mutex_destroy(&hold->lock);
+        free(hold);
+}
+
+/* Locked. One packet there, one back. The answer's bytes lie in hold->buffer. */
+static enum hif_err call(struct hold *hold, const struct wire_msg *msg, struct wire_msg *answer)
+{
+        enum hif_err err;
+
+        if (hold->socket < 0)
+                return HIF_EUNREACHABLE;
+        err = wire_send(hold->socket, msg);
+        if (err == HIF_OK)
+                err = wire_receive(hold->socket, hold->buffer, answer);
+        if (err == HIF_OK && answer->kind != WIRE_DONE)
+                err = HIF_ECORRUPT;
+        if (err != HIF_OK) {
+                /* Too long is our own fault, and known before anything was sent. */
+                if (err != HIF_ELIMIT)
+                        lose_supervisor(hold);
+                return err == HIF_ELIMIT ? err : HIF_EUNREACHABLE;
+        }
+        return hif_err_from_errno((int)answer->value);
+}
+
+static enum hif_err tell_put(struct hold *hold, const struct shelf_item *item)
+{
+        struct wire_msg answer;
+        struct wire_msg msg = {
+            .kind = WIRE_PUT, .name = span_str(item->name), .note = item->note, .fd = item->fd};
+
+        return call(hold, &msg, &answer);
+}
+
+/* Locked. */
+static enum hif_err keep(struct hold *hold, const char *name, int fd, struct span note)
+{
+        int own = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+
+        if (own < 0)
+                return hif_err_from_errno(errno);
+        return shelf_put(&hold->own, span_str(name), own, note);
+}
+
+enum hif_err hold_put(struct hold *hold, const char *name, int fd, struct span note)
+{
+        enum hif_err err;
+
+        if (note.size > HOLD_NOTE_MAX)
+                return HIF_ELIMIT;
+        pthread_mutex_lock(&hold->lock);
+        err = keep(hold, name, fd, note);
+        if (err == HIF_OK && hold->socket >= 0)
+                err = tell_put(hold, shelf_find(&hold->own, span_str(name)));
+        if (err == HIF_EUNREACHABLE)
+                err = HIF_OK; /* it is kept here for the next one */
+        pthread_mutex_unlock(&hold->lock);
+        return err;
+}
+
+/* Locked. */
+static enum hif_err take_own(struct hold *hold, const char *name, int *fd, struct buf *note)
+{
+        const struct shelf_item *item = shelf_find(&hold->own, span_str(name));
+        int copy;
+
+        if (item == NULL)
+                return HIF_ENOENT;
+        copy = fcntl(item->fd, F_DUPFD_CLOEXEC, 3);
+        if (copy < 0)
+                return hif_err_from_errno(errno);
+        if (note != NULL)
+                buf_put_span(note, item->note);
+        *fd = copy;
+        return HIF_OK;
+}
+
+enum hif_err hold_take(struct hold *hold, const char *name, int *fd, struct buf *note)
+{
+        struct wire_msg msg = {.kind = WIRE_TAKE, .name = span_str(name), .fd = -1}, answer;
+        enum hif_err err;
+
+        pthread_mutex_lock(&hold->lock);
+        err = take_own(hold, name, fd, note);
+        if (err == HIF_ENOENT && hold->socket >= 0) {
+                err = call(hold, &msg, &answer);
+                if (err == HIF_OK && answer.fd < 0)
+                        err = HIF_ECORRUPT;
+                if (err == HIF_OK)
+                        err = shelf_put(&hold->own, span_str(name), answer.fd, answer.note);
+                if (err == HIF_OK)
+                        err = take_own(hold, name, fd, note);
+        }
+        pthread_mutex_unlock(&hold->lock);
+        return err;
+}
+
+enum hif_err hold_drop(struct hold *hold, const char *name)
+{
+        struct wire_msg msg = {.kind = WIRE_DROP, .name = span_str(name), .fd = -1}, answer;
+        enum hif_err err;
+
+        pthread_mutex_lock(&hold->lock);
+        err = shelf_drop(&hold->own, span_str(name));
+        if (hold->socket >= 0)
+                err = call(hold, &msg, &answer);
+        if (err == HIF_EUNREACHABLE)
+                err = HIF_OK;
+        pthread_mutex_unlock(&hold->lock);
+        return err;
+}
+
+enum hif_err hold_move(struct hold *hold, int socket)
+{
+        enum hif_err err = HIF_OK;
+
+        pthread_mutex_lock(&hold->lock);
+        lose_supervisor(hold);
+        hold->socket = socket;
+        for (size_t i = 0; err == HIF_OK && i < hold->own.count; i++)
+                err = tell_put(hold, &hold->own.items[i]);
+        if (err != HIF_OK)
+                lose_supervisor(hold);
+        pthread_mutex_unlock(&hold->lock);
+        return err;
+}

@@ -1,0 +1,35 @@
+/* supervisor.h - the process that outlives the server.
+ *
+ * `hif daemon run` is a small process with one thread. It holds what must not go when the server
+ * dies: the lock, the listening sockets, whatever the server puts there (hold.h). It starts the
+ * server, this program again as `hif daemon serve`, and starts another when that one dies: at once,
+ * or slower when it dies again and again. There is never more than one server.
+ *
+ * What can be asked of it goes to its own socket, so that answers do not depend on the server: a
+ * server that hangs is told from one that works, and killed on request. docs/restart.md. */
+#ifndef HIF_CLI_SUPERVISOR_SUPERVISOR_H
+#define HIF_CLI_SUPERVISOR_SUPERVISOR_H
+
+#include "cli/cli.h"
+
+/* The server's ends of its sockets to the supervisor. */
+#define SERVE_CALLS_FD  3 /* hold.h's */
+#define SERVE_EVENTS_FD 4 /* what is told, both ways */
+
+/* Run until told to stop (SIGTERM, SIGINT, SIGHUP, or by a command). HIF_EBUSY: another one runs.
+ * state_fd: that of a supervisor before this program took its place; -1: none. */
+HIF_MUST_USE enum hif_err supervisor_run(struct cli *cli, int state_fd, struct hif_why *why);
+
+/* --- client.c: what commands ask --- */
+
+/* What the supervisor says of itself and its server; at most some seconds later, also when the
+ * server hangs. HIF_ENOENT: there is no supervisor. */
+HIF_MUST_USE enum hif_err supervisor_status(struct cli *cli, json_t **out, struct hif_why *why);
+/* WIRE_STOP, WIRE_RESTART, WIRE_UPGRADE (name: the program's path; else ""). Waits until it is
+ * done. The errors are the supervisor's own. */
+HIF_MUST_USE enum hif_err supervisor_ask(struct cli *cli, uint16_t kind, const char *name,
+                                         json_t **out, struct hif_why *why);
+/* Is one there, whatever it does? */
+bool supervisor_there(struct cli *cli);
+
+#endif

@@ -1,0 +1,137 @@
+/* supervisor_impl.h - what the supervisor's files share. */
+#ifndef HIF_CLI_SUPERVISOR_IMPL_H
+#define HIF_CLI_SUPERVISOR_IMPL_H
+
+#include "base/log.h"
+#include "cli/supervisor/shelf.h"
+#include "cli/supervisor/supervisor.h"
+#include "cli/supervisor/wire.h"
+
+#include <sys/un.h>
+
+#define CLIENTS_MAX     16
+#define CRASHES_MAX     3     /* so many ... */
+#define CRASH_WINDOW_MS 60000 /* in this time: from then on it is slower */
+#define DEATHS_MAX      50    /* the same for deaths of any kind, by others' hands, too */
+#define DEATH_WINDOW_MS 10000
+#define BACKOFF_MIN_MS  1000
+#define BACKOFF_MAX_MS  30000
+#define PROBE_EVERY_MS  5000
+#define HUNG_AFTER_MS   5000  /* a probe that is not answered for so long */
+#define ABORT_WAIT_MS   1000  /* from SIGABRT to SIGKILL */
+#define UPGRADE_WAIT_MS 5000  /* for the first word of the new server */
+#define LEAVE_WAIT_MS   60000 /* for commands that run, and for the disk */
+#define ADOPT_WAIT_MS   10000
+#define VERSION_SIZE    64
+
+enum life {
+        LIFE_WAITING,  /* no server; the next one starts at start_at_ms */
+        LIFE_ADOPTING, /* one that has lost its supervisor was asked to come */
+        LIFE_STARTING,
+        LIFE_RUNNING,
+        LIFE_LEAVING, /* told to suspend */
+};
+
+/* What is to happen once the server is gone. */
+enum aim {
+        AIM_SERVE, /* start another */
+        AIM_RESTART,
+        AIM_UPGRADE,
+        AIM_STOP,
+};
+
+struct server {
+        pid_t pid;
+        int pidfd, calls, events; /* -1: none */
+        bool child;               /* of this process: its status can be had */
+        bool failed;              /* it has said why it could not start */
+        uint64_t started_ms, ready_ms;
+        uint64_t leaving_ms; /* told to suspend */
+        uint64_t probed_ms;  /* a probe that waits for its answer; 0: none does */
+        uint64_t beat_ms;    /* the last answer */
+        uint64_t kill_at_ms; /* SIGKILL follows; 0: no */
+        char version[VERSION_SIZE];
+};
+
+/* A command that waits for an answer, or has not said what it wants. */
+struct client {
+        int fd; /* -1: free */
+        uint16_t wants;
+        uint64_t since_ms;
+};
+
+struct supervisor {
+        struct cli *cli;
+        struct log *log;
+        int log_fd, lock_fd, signal_fd, listen_fd;
+        int program_fd; /* what servers are started from, also when its file is replaced */
+        char *program;  /* its path, for people */
+        struct sockaddr_un control, own;
+        struct shelf shelf;
+
+        enum life life;
+        enum aim aim;
+        struct server server;
+        uint64_t began_ms, start_at_ms, backoff_ms;
+        uint64_t deaths_ms[DEATHS_MAX], crashes_ms[CRASHES_MAX]; /* rings */
+        uint64_t death_count, crash_count, restarts;
+        char last_death[128]; /* for people */
+        bool ever_ready, done;
+        int adopt_fd; /* the request to come, while it waits */
+
+        /* An upgrade: what to go back to. */
+        int old_program_fd; /* -1: no upgrade under way */
+        char *old_program;
+        bool upgraded; /* the server is the new one: the supervisor is next */
+
+        struct client clients[CLIENTS_MAX];
+        enum hif_err failure; /* why it ends, when it does so by itself */
+        struct hif_why why;
+        uint8_t buffer[WIRE_SIZE_MAX];
+};
+
+uint64_t supervisor_now_ms(void);
+
+/* --- place.c: lock, log, sockets --- */
+
+/* HIF_EBUSY: another supervisor has it. */
+HIF_MUST_USE enum hif_err supervisor_lock(struct supervisor *supervisor, struct hif_why *why);
+HIF_MUST_USE enum hif_err supervisor_log(struct supervisor *supervisor, struct hif_why *why);
+/* Bind the control socket, for the server to listen on once it can answer, and our own. */
+HIF_MUST_USE enum hif_err supervisor_sockets(struct supervisor *supervisor, struct hif_why *why);
+/* A server runs that has lost its supervisor: ask it to come. *asked: there is one. */
+HIF_MUST_USE enum hif_err supervisor_adopt(struct supervisor *supervisor, bool *asked,
+                                           struct hif_why *why);
+/* The address of the supervisor whose sockets are in this directory. HIF_ENAMETOOLONG. */
+HIF_MUST_USE enum hif_err supervisor_address(const char *dir, struct sockaddr_un *out,
+                                             struct hif_why *why);
+
+/* --- server.c: the server's process --- */
+
+void server_init(struct server *server);
+/* Start one; what it needs is in the shelf. */
+HIF_MUST_USE enum hif_err server_start(struct supervisor *supervisor, struct hif_why *why);
+/* After its end: what it died of, for people; true: by its own fault. Closes all of it. */
+bool server_reap(struct server *server, char *text, size_t size);
+/* SIGABRT, and a second later SIGKILL. */
+void server_kill(struct supervisor *supervisor);
+bool server_hung(const struct supervisor *supervisor);
+/* Send it a word. A server that is gone is noticed by its end. */
+void server_tell(struct supervisor *supervisor, uint16_t kind);
+
+/* --- requests.c: commands --- */
+
+void clients_accept(struct supervisor *supervisor);
+void client_ready(struct supervisor *supervisor, struct client *client);
+/* Answer those who wait for this, and close them. */
+void clients_answer(struct supervisor *supervisor, uint16_t wants, enum hif_err err,
+                    const char *text);
+/* Those who asked how the server does: when it is known. */
+void clients_status(struct supervisor *supervisor);
+
+/* --- supervisor.c --- */
+
+/* Have the server go, for this aim. */
+void supervisor_aim(struct supervisor *supervisor, enum aim aim);
+
+#endif
