@@ -1,4 +1,4 @@
-/* data.c - OPEN, READ, WRITE, FSYNC, RELEASE. There is no FLUSH: nothing is kept back until
+/* data.c - OPEN, READ, WRITE, LSEEK, FSYNC, RELEASE. There is no FLUSH: nothing is kept back until
  * close(2).
  */
 #include "fuse/internal.h"
@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static enum hif_err run_open(struct op *op)
 {
@@ -142,6 +143,48 @@ void on_write(fuse_req_t req, fuse_ino_t id, const char *data, size_t size, off_
         op_opened(&op);
         op.offset = (uint64_t)offset;
         op.data = span_of(data, size);
+        op_go(&op);
+}
+
+static enum hif_err run_lseek(struct op *op)
+{
+        uint64_t found;
+        enum hif_err err = vfs_seek(op->server->vfs, &op->call, op->id, op->offset,
+                                    op->flags == SEEK_HOLE, &found);
+
+        op->done = err == HIF_OK;
+        if (op->done)
+                op->offset = found;
+        return err == HIF_ENOENT ? HIF_OK : err;
+}
+
+static void reply_lseek(struct op *op)
+{
+        if (op->done)
+                fuse_reply_lseek(op->req, (off_t)op->offset);
+        else
+                fuse_reply_err(op->req, ENXIO);
+}
+
+/* SEEK_DATA and SEEK_HOLE; the kernel does the others. */
+void on_lseek(fuse_req_t req, fuse_ino_t id, off_t offset, int whence, struct fuse_file_info *file)
+{
+        static const struct op_type type = {run_lseek, reply_lseek};
+        struct op op;
+
+        (void)file;
+        if (whence != SEEK_DATA && whence != SEEK_HOLE) {
+                fuse_reply_err(req, EINVAL);
+                return;
+        }
+        if (offset < 0) {
+                fuse_reply_err(req, ENXIO);
+                return;
+        }
+        op_begin(&op, req, &type, id);
+        op_opened(&op);
+        op.offset = (uint64_t)offset;
+        op.flags = (uint32_t)whence;
         op_go(&op);
 }
 

@@ -33,7 +33,7 @@ static void on_init(void *userdata, struct fuse_conn_info *conn)
 }
 
 /* What is not here gets ENOSYS, and the kernel asks no more: FLUSH, ACCESS (default_permissions),
- * the attributes by name, LSEEK, FALLOCATE, COPY_FILE_RANGE, locks (which it then keeps itself). */
+ * the attributes by name, FALLOCATE, COPY_FILE_RANGE, locks (which it then keeps itself). */
 static const struct fuse_lowlevel_ops operations = {
     .init = on_init,
     .lookup = on_lookup,
@@ -54,6 +54,7 @@ static const struct fuse_lowlevel_ops operations = {
     .open = on_open,
     .read = on_read,
     .write = on_write,
+    .lseek = on_lseek,
     .release = on_release,
     .fsync = on_fsync,
     .opendir = on_opendir,

@@ -4,6 +4,8 @@
 #define NSEC_PER_SEC 1000000000u
 #define BLOCK_SIZE   4096u
 
+#define FILLED_PIECES_MAX 64u
+
 static uint64_t used_of(uint64_t size)
 {
         return (size + BLOCK_SIZE - 1) / BLOCK_SIZE * BLOCK_SIZE;
@@ -34,6 +36,30 @@ void attr_of_base(const struct vfs *vfs, uint64_t id, const struct entry *entry,
         };
 }
 
+/* What is not in a hole: written, or showing from the base. Of a file in very many pieces only the
+ * first count, and what is behind them is taken for full. */
+static uint64_t filled_of(const struct onode *row)
+{
+        uint64_t filled = row->base_limit, counted_to = 0;
+
+        if (row->kind == ONODE_DIR)
+                return BLOCK_SIZE;
+        if (row->kind != ONODE_FILE)
+                return row->size;
+        for (uint32_t i = 0; i < row->extent_count; i++) {
+                const struct oextent *extent = &row->extents[i];
+                uint64_t end = extent->offset + extent->size;
+
+                if (i == FILLED_PIECES_MAX)
+                        return filled + (row->size - counted_to);
+                counted_to = end;
+                if (end > row->base_limit)
+                        filled += end - (extent->offset > row->base_limit ? extent->offset
+                                                                          : row->base_limit);
+        }
+        return filled;
+}
+
 void attr_of(const struct vfs *vfs, const struct vnode *node, struct vfs_attr *out)
 {
         const struct onode *row = node->row;
@@ -52,7 +78,7 @@ void attr_of(const struct vfs *vfs, const struct vnode *node, struct vfs_attr *o
             .uid = row->uid,
             .gid = row->gid,
             .size = row->kind == ONODE_DIR ? BLOCK_SIZE : row->size,
-            .used = used_of(row->kind == ONODE_DIR ? BLOCK_SIZE : row->size),
+            .used = used_of(filled_of(row)),
             .device = row->kind == ONODE_BLOCK || row->kind == ONODE_CHAR ? row->device : 0,
             .atime = row->atime,
             .mtime = row->mtime,
@@ -230,6 +256,17 @@ static enum hif_err may_set(const struct vfs *vfs, const struct vfs_call *call,
         return HIF_OK;
 }
 
+/* Another owner: whoever trusted the old one need not trust the new one. Set-group-id without the
+ * group's executable bit is no such thing. */
+static void drop_set_ids(struct onode *row)
+{
+        if (row->kind == ONODE_DIR)
+                return;
+        row->mode &= (uint16_t)~04000u;
+        if ((row->mode & 0010) != 0)
+                row->mode &= (uint16_t)~02000u;
+}
+
 static void apply(struct vfs *vfs, const struct vfs_call *call, struct onode *row,
                   const struct vfs_setattr *set)
 {
@@ -240,8 +277,7 @@ static void apply(struct vfs *vfs, const struct vfs_call *call, struct onode *ro
                         row->uid = set->uid;
                 if ((set->set & VFS_SET_GID) != 0)
                         row->gid = set->gid;
-                if (row->kind == ONODE_FILE && call->caller->uid != 0 && (row->mode & 0111) != 0)
-                        row->mode &= (uint16_t)~06000u;
+                drop_set_ids(row);
         }
         if ((set->set & VFS_SET_MODE) != 0) {
                 row->mode = set->mode & 07777;

@@ -136,6 +136,51 @@ enum hif_err vfs_read(struct vfs *vfs, struct vfs_call *call, uint64_t id, uint6
         return HIF_OK;
 }
 
+/* In written content: the first piece of that kind. */
+static bool seek_row(const struct onode *row, uint64_t offset, bool hole, uint64_t *found)
+{
+        struct opiece pieces[PIECES_MAX];
+
+        while (offset < row->size) {
+                size_t count = overlay_pieces(row, offset, row->size - offset, pieces, PIECES_MAX);
+
+                for (size_t i = 0; i < count; i++) {
+                        if ((pieces[i].kind == OPIECE_ZERO) == hole) {
+                                *found = offset;
+                                return true;
+                        }
+                        offset += pieces[i].size;
+                }
+        }
+        *found = row->size;
+        return hole;
+}
+
+enum hif_err vfs_seek(struct vfs *vfs, struct vfs_call *call, uint64_t id, uint64_t offset,
+                      bool hole, uint64_t *found)
+{
+        struct vfs_attr attr;
+        struct vnode node;
+        enum hif_err err = enter(vfs, call);
+
+        if (err == HIF_OK)
+                err = resolve(vfs, call, id, &node);
+        if (err != HIF_OK)
+                return err;
+        attr_of(vfs, &node, &attr);
+        err = io_kind(&node);
+        if (err == HIF_OK)
+                err = may_io(vfs, call, &attr, VFS_READ);
+        if (err != HIF_OK)
+                return err;
+        if (offset >= attr.size)
+                return HIF_ENOENT;
+        if (node.row != NULL && (node.row->flags & ONODE_ATTRS) != 0)
+                return seek_row(node.row, offset, hole, found) ? HIF_OK : HIF_ENOENT;
+        *found = hole ? attr.size : offset;
+        return HIF_OK;
+}
+
 enum hif_err vfs_write(struct vfs *vfs, struct vfs_call *call, uint64_t id, uint64_t offset,
                        struct span data, bool stable, struct vfs_wcc *wcc)
 {

@@ -208,6 +208,11 @@ HIF_MUST_USE enum hif_err vfs_read(struct vfs *vfs, struct vfs_call *call, uint6
                                    uint64_t offset, size_t size, void *scratch,
                                    struct vfs_data *data, struct vfs_attr *attr);
 
+/* The first byte at or after `offset` that is data, or that is in a hole; the end counts as one. What
+ * shows of the base is data. HIF_ENOENT: there is none, or offset is not before the end. */
+HIF_MUST_USE enum hif_err vfs_seek(struct vfs *vfs, struct vfs_call *call, uint64_t id,
+                                   uint64_t offset, bool hole, uint64_t *found);
+
 /* stable: the reply must wait (call->stable_seq is set). */
 HIF_MUST_USE enum hif_err vfs_write(struct vfs *vfs, struct vfs_call *call, uint64_t id,
                                     uint64_t offset, struct span data, bool stable,

@@ -166,6 +166,43 @@ static void holes_cost_nothing(void **state)
         assert_int_equal(got[7], 0);
 }
 
+/* Where the first byte of data or of a hole is; UINT64_MAX: nowhere. */
+static uint64_t seek(struct tmount *m, const char *path, uint64_t offset, bool hole)
+{
+        uint64_t id = tmount_id(m, path), found = UINT64_MAX;
+        enum hif_err err = HIF_OK;
+        struct tmount_run run;
+
+        TVFS_RUN(m, run, err, vfs_seek(m->vfs, &run.call, id, offset, hole, &found));
+        assert_true(err == HIF_OK || err == HIF_ENOENT);
+        return err == HIF_OK ? found : UINT64_MAX;
+}
+
+/* Holes can be found, and are not counted as used; the base's content is data, and counted. */
+static void holes_are_told(void **state)
+{
+        struct tmount *m = *state;
+
+        assert_int_equal(seek(m, "dir/blob", 10, false), 10);
+        assert_int_equal(seek(m, "dir/blob", 10, true), BLOB_SIZE);
+        assert_int_equal(seek(m, "dir/blob", BLOB_SIZE, true), UINT64_MAX);
+        assert_int_equal(seek(m, "void", 0, false), UINT64_MAX);
+        assert_int_equal(tmount_write(m, "dir/blob", 1 << 20, "end", 3, false), HIF_OK);
+        assert_int_equal(seek(m, "dir/blob", 10, true), BLOB_SIZE);
+        assert_int_equal(seek(m, "dir/blob", BLOB_SIZE, false), 1 << 20);
+        assert_int_equal(seek(m, "dir/blob", 1 << 20, true), (1 << 20) + 3);
+        assert_int_equal(tmount_attr(m, "dir/blob").used, (BLOB_SIZE + 3 + 4095) / 4096 * 4096);
+        assert_int_equal(tmount_write(m, "dir/blob", 50, "middle", 6, false), HIF_OK);
+        assert_int_equal(tmount_attr(m, "dir/blob").used, (BLOB_SIZE + 3 + 4095) / 4096 * 4096);
+        assert_int_equal(tvfs_truncate(m, "a.txt", 1 << 30), HIF_OK);
+        assert_int_equal(tmount_attr(m, "a.txt").used, 4096);
+        assert_int_equal(seek(m, "a.txt", 0, true), 13);
+        assert_int_equal(seek(m, "a.txt", 13, false), UINT64_MAX);
+        assert_int_equal(tvfs_truncate(m, "void", 100), HIF_OK);
+        assert_int_equal(tmount_attr(m, "void").used, 0);
+        assert_int_equal(seek(m, "void", 0, true), 0);
+}
+
 struct model {
         uint8_t *content;
         size_t size, capacity;
@@ -360,6 +397,26 @@ static void a_writer_drops_set_id_bits(void **state)
         assert_int_equal(tmount_attr(m, "a.txt").mode, 0766);
 }
 
+/* Another owner gets no program that runs as someone else; nor a fifo or device with such bits. */
+static void a_new_owner_drops_set_id_bits(void **state)
+{
+        struct tmount *m = *state;
+        struct vfs_setattr mode = {.set = VFS_SET_MODE, .mode = 06775};
+        struct vfs_setattr owner = {.set = VFS_SET_UID, .uid = 7};
+
+        m->caller.uid = 0;
+        assert_int_equal(tvfs_setattr(m, "a.txt", &mode), HIF_OK);
+        assert_int_equal(tvfs_setattr(m, "a.txt", &owner), HIF_OK);
+        assert_int_equal(tmount_attr(m, "a.txt").mode, 0775);
+        mode.mode = 06765; /* set-group-id without the group's bit is not about programs */
+        assert_int_equal(tvfs_setattr(m, "a.txt", &mode), HIF_OK);
+        assert_int_equal(tvfs_setattr(m, "a.txt", &owner), HIF_OK);
+        assert_int_equal(tmount_attr(m, "a.txt").mode, 02765);
+        assert_int_equal(tvfs_setattr(m, "dir", &mode), HIF_OK);
+        assert_int_equal(tvfs_setattr(m, "dir", &owner), HIF_OK);
+        assert_int_equal(tmount_attr(m, "dir").mode, 06765);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -371,11 +428,13 @@ int main(void)
             TEST(reads_end_at_the_end),
             TEST(what_was_cut_stays_cut),
             TEST(holes_cost_nothing),
+            TEST(holes_are_told),
             TEST(random_work_agrees_with_a_model),
             TEST(stable_replies_say_what_they_wait_for),
             TEST(removed_content_goes_when_nobody_has_it),
             TEST(times_tell_of_changes),
             TEST(a_writer_drops_set_id_bits),
+            TEST(a_new_owner_drops_set_id_bits),
         };
 
         return cmocka_run_group_tests_name("vfs: content", tests, NULL, NULL);

@@ -1,0 +1,181 @@
+/* access.c - modes, owners, groups; what the file system says of itself. */
+#include "check.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <sys/statvfs.h>
+#include <sys/sysmacros.h>
+
+#define OWNER    12345u
+#define OTHER    23456u
+#define GROUP    34567u
+#define GROUPS_A 16u /* that NFS can tell of */
+#define GROUPS_B 40u
+
+static void modes_are_kept(const struct check_limits *limits)
+{
+        (void)limits;
+        put_file("file", "x");
+        MUST(mkdir("dir", 0755) == 0);
+        for (mode_t mode = 0; mode <= 07777; mode += 0123) {
+                MUST(chmod("file", mode) == 0 && chmod("dir", mode | 0700) == 0);
+                MUST((stat_of("file").st_mode & 07777) == mode);
+                MUST((stat_of("dir").st_mode & 07777) == (mode | 0700));
+        }
+        MUST(close(open("made", O_CREAT | O_WRONLY, 0641)) == 0);
+        MUST((stat_of("made").st_mode & 07777) == 0641);
+        umask(027);
+        MUST(close(open("masked", O_CREAT | O_WRONLY, 0666)) == 0 && mkdir("maskdir", 0777) == 0);
+        MUST((stat_of("masked").st_mode & 07777) == 0640);
+        MUST((stat_of("maskdir").st_mode & 07777) == 0750);
+        umask(0);
+}
+
+static void read_it(void *arg)
+{
+        (void)arg;
+        expect_file("secret", "x");
+        MUST_FAIL(open("secret", O_WRONLY), EACCES);
+}
+
+static void may_not_open_it(void *arg)
+{
+        (void)arg;
+        MUST_FAIL(open("secret", O_RDONLY), EACCES);
+}
+
+static void may_not_read_it(void *arg)
+{
+        (void)arg;
+        MUST_FAIL(open("secret", O_RDONLY), EACCES);
+        MUST_FAIL(access("secret", R_OK), EACCES);
+        MUST_FAIL(unlink("closed/x"), EACCES);
+        MUST_FAIL(open("closed/y", O_CREAT | O_WRONLY, 0644), EACCES);
+        MUST_FAIL(chmod("secret", 0777), EPERM);
+        MUST_FAIL(chown("secret", OTHER, (gid_t)-1), EPERM);
+}
+
+/* A file of one group is read by who is in it, in whatever place of the list the group is. */
+static void supplementary_groups_count(const struct check_limits *limits)
+{
+        size_t count = limits->nfs ? GROUPS_A : GROUPS_B;
+        gid_t groups[GROUPS_B];
+
+        if (!limits->root)
+                return;
+        put_file("secret", "x");
+        MUST(mkdir("closed", 0755) == 0);
+        put_file("closed/x", "x");
+        MUST(chown("secret", OWNER, GROUP) == 0 && chmod("secret", 0640) == 0);
+        for (size_t i = 0; i < count; i++)
+                groups[i] = (gid_t)(50000 + i);
+        as_user(OTHER, OTHER, count, groups, may_not_read_it, NULL);
+        as_user(OTHER, GROUP, 0, NULL, read_it, NULL);
+        for (size_t at = 0; at < count; at += count / 3) {
+                gid_t kept = groups[at];
+
+                groups[at] = GROUP;
+                as_user(OTHER, OTHER, count, groups, read_it, NULL);
+                groups[at] = kept;
+        }
+        groups[count - 1] = GROUP;
+        as_user(OTHER, OTHER, count, groups, read_it, NULL);
+        /* Who owns it is not asked for groups. */
+        MUST(chmod("secret", 0040) == 0);
+        as_user(OWNER, GROUP, 0, NULL, may_not_open_it, NULL);
+}
+
+static void make_in_shared(void *arg)
+{
+        (void)arg;
+        put_file("shared/file", "x");
+        MUST(mkdir("shared/dir", 0755) == 0);
+        MUST_FAIL(unlink("sticky/file"), EPERM);
+        MUST_FAIL(rename("sticky/file", "sticky/mine"), EPERM);
+}
+
+static void directories_pass_their_group_on(const struct check_limits *limits)
+{
+        if (!limits->root)
+                return;
+        MUST(mkdir("shared", 0777) == 0 && mkdir("sticky", 0777) == 0);
+        MUST(chown("shared", OWNER, GROUP) == 0);
+        MUST(chmod("shared", 02777) == 0 && chmod("sticky", 01777) == 0);
+        put_file("sticky/file", "x");
+        as_user(OTHER, OTHER, 0, NULL, make_in_shared, NULL);
+        MUST(stat_of("shared/file").st_gid == GROUP && stat_of("shared/file").st_uid == OTHER);
+        MUST(stat_of("shared/dir").st_gid == GROUP);
+        MUST((stat_of("shared/dir").st_mode & 07777) == 02755);
+}
+
+static void write_a_byte(void *arg)
+{
+        int fd = open("program", O_WRONLY);
+
+        (void)arg;
+        MUST(fd >= 0);
+        write_at(fd, "y", 1, 0);
+        MUST(close(fd) == 0);
+}
+
+static void give_to_group(void *arg)
+{
+        (void)arg;
+        MUST(chown("program", (uid_t)-1, OTHER) == 0);
+}
+
+/* Whoever writes to a program that runs as someone else makes it an ordinary one, and so does whoever
+ * gives it away. */
+static void writing_drops_set_id_bits(const struct check_limits *limits)
+{
+        if (!limits->root)
+                return;
+        put_file("program", "x");
+        MUST(mkfifo("fifo", 0644) == 0);
+        MUST(chown("program", OWNER, GROUP) == 0 && chmod("program", 06777) == 0);
+        as_user(OTHER, OTHER, 0, NULL, write_a_byte, NULL);
+        MUST((stat_of("program").st_mode & 07777) == 0777);
+        MUST(chmod("program", 06777) == 0);
+        as_user(OWNER, OTHER, 1, (gid_t[]){GROUP}, give_to_group, NULL);
+        MUST((stat_of("program").st_mode & 07777) == 0777);
+        MUST(chmod("fifo", 06775) == 0);
+        MUST(chown("fifo", OTHER, GROUP) == 0);
+        MUST((stat_of("fifo").st_mode & 07777) == 0775);
+}
+
+static void other_kinds_of_nodes_work(const struct check_limits *limits)
+{
+        (void)limits;
+        MUST(mkfifo("fifo", 0640) == 0);
+        MUST(S_ISFIFO(stat_of("fifo").st_mode) && (stat_of("fifo").st_mode & 07777) == 0640);
+        MUST(mknod("socket", S_IFSOCK | 0600, 0) == 0 && S_ISSOCK(stat_of("socket").st_mode));
+        if (limits->root) {
+                MUST(mknod("char", S_IFCHR | 0600, makedev(1, 300)) == 0);
+                MUST(stat_of("char").st_rdev == makedev(1, 300));
+        }
+        MUST_FAIL(open("fifo", O_WRONLY | O_NONBLOCK), ENXIO);
+}
+
+static void limits_are_told(const struct check_limits *limits)
+{
+        struct statvfs fs;
+
+        (void)limits;
+        MUST(pathconf(".", _PC_NAME_MAX) == 255);
+        MUST(pathconf(".", _PC_PATH_MAX) == PATH_MAX);
+        MUST(pathconf(".", _PC_LINK_MAX) >= 127);
+        MUST(pathconf(".", _PC_NO_TRUNC) == 1);
+        MUST(pathconf(".", _PC_CHOWN_RESTRICTED) == 1);
+        MUST(statvfs(".", &fs) == 0);
+        MUST(fs.f_namemax == 255 && fs.f_frsize >= 512);
+        MUST(fs.f_blocks > 0 && fs.f_bfree <= fs.f_blocks && fs.f_bavail <= fs.f_bfree);
+        MUST(fs.f_ffree <= fs.f_files);
+}
+
+const struct check check_access[] = {CHECK(modes_are_kept),
+                                     CHECK(supplementary_groups_count),
+                                     CHECK(directories_pass_their_group_on),
+                                     CHECK(writing_drops_set_id_bits),
+                                     CHECK(other_kinds_of_nodes_work),
+                                     CHECK(limits_are_told),
+                                     CHECK_END};
