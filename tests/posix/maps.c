@@ -65,13 +65,13 @@ static void behind_the_end_there_are_zeros(const struct check_limits *limits)
         int fd = new_file(100);
         char *at = map(fd, MAP_SHARED), bytes[100];
 
-        (void)limits;
         memset(at + 100, 'x', 50);
         at[50] = 'y';
         MUST(msync(at, 4096, MS_SYNC) == 0 && munmap(at, MAP_SIZE) == 0);
         MUST(ftruncate(fd, 200) == 0);
         read_at(fd, bytes, 100, 100);
-        for (int i = 0; i < 100; i++)
+        /* Linux' NFS client (6.1) keeps them in its own pages, which no server sees. */
+        for (int i = 0; i < 100 && !limits->nfs; i++)
                 MUST(bytes[i] == 0);
         read_at(fd, bytes, 1, 50);
         MUST(bytes[0] == 'y');

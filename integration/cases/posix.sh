@@ -1,0 +1,75 @@
+#!/bin/bash
+# What programs may rely on in a directory holds on mounts (tests/posix), and the harder parts of it while
+# sessions land, move, and the server dies.
+# POSIX_DIR, DIR_CHURN: the programs; ENTRIES: names in the large directory.
+. "$(dirname "$0")/../lib.sh"
+
+entries=${ENTRIES:-3000}
+posix_dir=$(realpath "${POSIX_DIR:?set POSIX_DIR to tests/posix/posix_dir}")
+dir_churn=$(realpath "${DIR_CHURN:?set DIR_CHURN to tests/posix/dir_churn}")
+m=$work/m
+
+step 'set up'
+chmod 755 "$work"
+mkdir -p "$work/tree/many"
+(cd "$work/tree/many" && seq -f 'stable-%06g' 0 $((entries - 1)) | xargs touch)
+echo one >"$work/tree/one"
+echo two >"$work/tree/two"
+hif project create acme/posix
+hif import acme/posix "$work/tree" -m import
+umask 022
+hif mount "--$front" acme/posix "$m" --allow-other
+
+step 'what holds in any directory'
+mkdir "$m/posix"
+"$posix_dir" "$m/posix" $([ "$front" != nfs ] || echo --nfs)
+rmdir "$m/posix"
+expect "$(changes "$m")" 'no changes against @1'
+
+step 'room is told as the disk has it'
+read -r size total < <(stat -f -c '%S %b' "$m")
+read -r disk_size disk_total < <(stat -f -c '%S %b' "$HOME")
+off=$((size * total / 1048576 - disk_size * disk_total / 1048576))
+[ ${off#-} -le 1 ] || fail "$off MiB more than the disk has"
+
+step 'a removed file that is open is in no status and no landing, and stays readable'
+exec 8<"$m/one"
+rm "$m/one"
+expect "$(changes "$m")" 'D one'
+[ "$front" != nfs ] || expect "$(ls -A "$m" | grep -c '^\.nfs')" 1
+hif -C "$m" land 'without one' >/dev/null
+expect "$(cat <&8)" one
+exec 8<&-
+expect "$(ls -A "$m" | grep -c '^\.nfs')" 0
+expect "$(changes "$m")" 'no changes against @2'
+expect "$(hif ls acme/posix | grep -c one)" 0
+
+step 'a directory is listed whole while sessions land and move'
+"$dir_churn" "$m/many" --stable "$entries" --seconds 600 --until "$work/enough" &
+churn=$!
+hif mount "--$front" acme/posix "$work/other" --session other --allow-other
+for i in 1 2 3; do
+	echo "$i" >"$work/other/theirs"
+	echo "$i" >"$work/other/many/theirs-$i"
+	hif -C "$work/other" land "theirs $i" >/dev/null
+	echo "$i" >"$m/mine"
+	hif -C "$m" land "mine $i" >/dev/null
+	expect "$(cat "$m/theirs") $(cat "$m/many/theirs-$i")" "$i $i"
+	kill -0 $churn || fail 'names were lost or repeated, or a change failed'
+done
+hif unmount "$work/other"
+
+if [ "$front" = nfs ]; then
+	step 'and while the server is killed'
+	for i in 1 2 3; do
+		kill -9 "$(daemon_pid)"
+		sleep 1
+		expect "$(cat "$m/two")" two
+		kill -0 $churn || fail 'names were lost or repeated, or a change failed'
+	done
+fi
+touch "$work/enough"
+wait $churn || fail 'names were lost or repeated, or a change failed'
+hif -C "$m" land 'what is left' >/dev/null || true
+expect "$(find "$m/many" -name 'stable-*' | wc -l)" "$entries"
+hif unmount "$m"
