@@ -154,6 +154,15 @@ struct fetch_nodes_blocking {
 };
 void fetch_nodes_blocking_init(struct fetch_nodes_blocking *nodes, struct fetch_origin *origin);
 
+/* Takes in nodes that were made here and are on their way to the origin's store, so that nobody
+ * fetches them. Always HIF_OK: what cannot be kept is fetched when it is wanted. For job threads.
+ */
+struct fetch_nodes_made {
+        struct tree_sink sink; /* first */
+        struct fetch_origin *origin;
+};
+void fetch_nodes_made_init(struct fetch_nodes_made *made, struct fetch_origin *origin);
+
 /* Wait for one object; for job threads, those of the same pool included: who waits helps. The
  * errors of a waiter. */
 HIF_MUST_USE enum hif_err fetch_get_blocking(struct fetch_origin *origin,

@@ -1,6 +1,8 @@
 /* nodes.c - objects as a source of tree nodes, and waiting for them on a thread. */
 #include "fetch/internal.h"
 
+#include "base/cleanup.h"
+
 static void nodes_put(struct tree_source *source, struct tree_node *node)
 {
         (void)source;
@@ -83,6 +85,36 @@ void fetch_nodes_blocking_init(struct fetch_nodes_blocking *nodes, struct fetch_
         nodes->source.get = blocking_get;
         nodes->source.put = nodes_put;
         nodes->origin = origin;
+}
+
+/* --- made here --- */
+
+static enum hif_err made_put(struct tree_sink *sink, const struct hif_hash *hash, struct span bytes)
+{
+        struct fetch_origin *origin = ((struct fetch_nodes_made *)sink)->origin;
+        struct fetch *fetch = origin->fetch;
+        struct fetch_want want = {.kind = FETCH_NODE, .hash = *hash};
+        AUTO_BUF struct buf copy = {0};
+        struct fetch_ref *ref = NULL;
+
+        buf_put_span(&copy, bytes);
+        if (buf_failed(&copy))
+                return HIF_OK;
+        pthread_mutex_lock(&fetch->lock);
+        if (!cache_has(fetch->cache, FETCH_NODE, hash) && !flight_find(fetch, &want) &&
+            cache_insert(fetch->cache, FETCH_NODE, hash, &copy, false, false, &ref) != HIF_OK)
+                ref = NULL;
+        pthread_mutex_unlock(&fetch->lock);
+        if (ref && origin->lane->use_ssd)
+                ssd_put(fetch->ssd, FETCH_NODE, hash, bytes);
+        fetch_unref(ref);
+        return HIF_OK;
+}
+
+void fetch_nodes_made_init(struct fetch_nodes_made *made, struct fetch_origin *origin)
+{
+        made->sink.put = made_put;
+        made->origin = origin;
 }
 
 /* --- on a thread --- */

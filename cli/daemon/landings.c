@@ -12,13 +12,17 @@ struct landings {
         char *store_url, *project_name;
         struct store *store;
         struct project project;
+        struct fetch_origin *origin;
         struct fetch_nodes nodes;
+        struct fetch_nodes_made made;
         struct land_queue *queue;
 };
 
 static void landings_free(struct landings *landings)
 {
         land_queue_free(landings->queue);
+        if (landings->origin != NULL)
+                fetch_origin_free(landings->origin);
         store_close(landings->store);
         free(landings->store_url);
         free(landings->project_name);
@@ -41,6 +45,9 @@ static enum hif_err landings_new(struct daemon *daemon, const char *store_url, c
                 err = cli_store_open(daemon->cli, store_url, false, &landings->store, why);
         if (err == HIF_OK)
                 err = project_open(env, landings->store, project, &landings->project, why);
+        if (err == HIF_OK)
+                err = fetch_origin_new(daemon->fetch, landings->store, &landings->project.layout,
+                                       &landings->origin);
         if (err == HIF_OK) {
                 fetch_nodes_init(&landings->nodes, daemon->fetch);
                 err = land_queue_new(&landings->project, &landings->nodes.source, &landings->queue);
@@ -49,6 +56,8 @@ static enum hif_err landings_new(struct daemon *daemon, const char *store_url, c
                 landings_free(landings);
                 return err;
         }
+        fetch_nodes_made_init(&landings->made, landings->origin);
+        land_queue_keep(landings->queue, &landings->made.sink);
         *out = landings;
         return HIF_OK;
 }

@@ -253,13 +253,16 @@ static enum hif_err land_by_proposal(struct landing *landing, struct hif_why *wh
 {
         struct workspace *workspace = landing->workspace;
         struct fetch_nodes nodes;
+        struct fetch_nodes_made made;
         struct land_line *line;
         enum hif_err err;
 
         fetch_nodes_init(&nodes, workspace->daemon->fetch);
+        fetch_nodes_made_init(&made, workspace->origin);
         err = land_line_new(&workspace->project, &nodes.source, &line);
         if (err != HIF_OK)
                 return err;
+        land_line_keep(line, &made.sink);
         err = land_propose(landing->land, line, landing->work.changes, landing->work.change_count,
                            &landing->result, why);
         land_line_free(line);

@@ -24,7 +24,11 @@ struct made {
         struct arena arena;
         struct map map;
         uint64_t round; /* of deciding: what an earlier one listed says nothing of this one */
+        bool taken;     /* by a batch */
 };
+
+/* Batches at work over one line: one whose slot is on its way, and one that is prepared. */
+#define LINE_BATCHES 2u
 
 struct made_node {
         struct hif_hash hash;
@@ -45,9 +49,10 @@ void made_reset(struct made *made);
 
 struct land_line {
         const struct project *project;
-        struct made made;
-        struct node_reader *reader; /* over made */
+        struct made made[LINE_BATCHES];
+        struct node_reader *reader; /* over all made */
         struct body_codec *codec;
+        struct tree_sink *keep; /* NULL: nobody else wants new nodes */
         /* By position modulo RECENT_SLOTS; the newest is the highest that was seen. */
         struct slot_read recent[RECENT_SLOTS];
         uint64_t newest;
@@ -99,9 +104,17 @@ enum commit_mode {
         COMMIT_ONCE,    /* one slot: whoever is not decided by then gets HIF_ELOST */
 };
 
+struct batch_built {
+        struct buf bytes;
+        struct slot slot; /* spans borrow from arena and sessions */
+        struct arena arena;
+        struct puts *puts;
+};
+
 struct commit {
         struct land_line *line;
-        const struct land_batch *batch;
+        struct land_batch *batch;
+        struct made *made;
         struct env *env;
         struct entrant *entrants;
         size_t count;
@@ -121,9 +134,30 @@ struct commit {
         bool followable;
         struct hif_hash followed_tree;
         uint64_t followed_position;
+        /* The slot that is tried. */
+        struct batch_built built;
+        /* ahead.c: it was built onto this slot, of the batch before, which is on its way. */
+        bool prepared;
+        struct slot_read onto;
+        struct land_batch *following; /* to be prepared while ours is on its way */
 };
 
-void commit_batch(const struct land_batch *batch, enum commit_mode mode);
+void commit_batch(struct land_batch *batch, enum commit_mode mode);
+struct commit *commit_new(struct land_batch *batch, enum commit_mode mode);
+/* In every slot since the origin, as far as the tail. DONE: landed already, or it cannot be told.
+ */
+void commit_look_for(struct commit *c, struct entrant *entrant);
+void commit_load_bases(struct commit *c);
+/* Those who did not land are decided anew. */
+void commit_wait_again(struct commit *c);
+/* The slot is built: once all that it names is stored and the intents are saved, claim it. */
+void commit_try_built(struct commit *c, enum hif_err err, struct hif_why *why);
+
+/* ahead.c: while our slot is on its way, decide and store for the one behind it. Who follows is
+ * asked once. */
+void batch_prepare_following(struct commit *c);
+/* Go on with what was prepared, if the slot that it was built onto is there now; else forget it. */
+void batch_take_up(struct commit *c);
 
 /* decide.c: for all entrants that wait, LANDS, CONFLICTS or NOTHING; or DONE, with an error of its
  * own. Fills `landing`, `tree`, and the made nodes. */
@@ -142,19 +176,12 @@ void batch_tell_refused(struct commit *c, struct entrant *entrant);
 bool entrant_is_refused(const struct entrant *entrant);
 void entrant_finish(struct entrant *entrant, enum hif_err err);
 
-/* build.c: the slot's bytes for those who land, and what has to be stored before it. */
-struct batch_built {
-        struct buf bytes;
-        struct slot slot; /* spans borrow from arena and sessions */
-        struct arena arena;
-        struct puts *puts;
-};
+/* build.c: the slot's bytes for those who land, into c->built; what has to be stored before it is
+ * on its way. */
 void batch_built_free(struct batch_built *built);
-/* Encode, and send off what the slot names; batch_stored waits for it. */
-HIF_MUST_USE enum hif_err batch_build(struct commit *c, struct batch_built *out,
-                                      struct hif_why *why);
-HIF_MUST_USE enum hif_err batch_stored(struct commit *c, struct batch_built *built,
-                                       struct hif_why *why);
+HIF_MUST_USE enum hif_err batch_build(struct commit *c, struct hif_why *why);
+/* Until nodes, records and lists are stored. */
+HIF_MUST_USE enum hif_err batch_stored(struct commit *c, struct hif_why *why);
 
 /* propose.c: carry a proposal of an earlier run through. As land_resolve. */
 HIF_MUST_USE enum hif_err propose_again(struct land *land, const struct land_intent *intent,

@@ -79,6 +79,8 @@ static enum hif_err put_node(struct build *build, const struct made_node *node)
         if (err != HIF_OK || known_find(&build->c->known, KNOWN_OBJECT, &node->hash))
                 return err;
         node_reader_keep(line->reader, &node->hash, node->bytes);
+        if (line->keep && line->keep->put(line->keep, &node->hash, node->bytes) != HIF_OK)
+                line->keep = NULL; /* it is of no use, and does no harm */
         err = body_put(line->codec, BODY_NODE, node->bytes, &body);
         if (err != HIF_OK) {
                 buf_free(&body);
@@ -90,13 +92,13 @@ static enum hif_err put_node(struct build *build, const struct made_node *node)
 /* Those of the last tree that were made here, children first; trees in between are passed over. */
 static enum hif_err put_nodes(struct build *build, const struct hif_hash *hash)
 {
-        struct made_node *made = made_find(&build->c->line->made, hash);
+        struct made_node *made = made_find(build->c->made, hash);
         struct tree_node node;
         enum hif_err err = HIF_OK;
 
-        if (!made || made->listed == build->c->line->made.round + 1)
+        if (!made || made->listed == build->c->made->round + 1)
                 return HIF_OK;
-        made->listed = build->c->line->made.round + 1;
+        made->listed = build->c->made->round + 1;
         tree_node_open(made->bytes, &node);
         for (uint32_t i = 0; node.level > 0 && i < node.count && err == HIF_OK; i++) {
                 struct hif_hash child;
@@ -425,8 +427,9 @@ static hlc_t clock_of(const struct commit *c, uint64_t now_ns)
         return hlc_merge(latest, c->tail->slot.hlc, now_ns / 1000000);
 }
 
-enum hif_err batch_build(struct commit *c, struct batch_built *out, struct hif_why *why)
+enum hif_err batch_build(struct commit *c, struct hif_why *why)
 {
+        struct batch_built *out = &c->built;
         uint64_t now = env_wall_ns(c->env);
         struct build state = {.c = c, .out = out, .why = why};
         enum hif_err err = HIF_ENOMEM;
@@ -450,8 +453,9 @@ enum hif_err batch_build(struct commit *c, struct batch_built *out, struct hif_w
         return err;
 }
 
-enum hif_err batch_stored(struct commit *c, struct batch_built *built, struct hif_why *why)
+enum hif_err batch_stored(struct commit *c, struct hif_why *why)
 {
+        const struct batch_built *built = &c->built;
         enum hif_err err = puts_flush(built->puts, why);
         struct land *first = c->entrants[0].land;
 

@@ -43,8 +43,7 @@ static void finish_waiting(struct commit *c, enum hif_err err, const struct hif_
                         finish_with(&c->entrants[i], err, why);
 }
 
-/* Those who did not land are decided anew. */
-static void wait_again(struct commit *c)
+void commit_wait_again(struct commit *c)
 {
         for (size_t i = 0; i < c->count; i++)
                 if (c->entrants[i].state != ENTRANT_DONE)
@@ -117,8 +116,7 @@ static enum hif_err find_tail(struct commit *c, struct hif_why *why)
 
 /* --- looking for ourselves --- */
 
-/* In every slot since the origin. DONE: landed already, or it cannot be told. */
-static void look_for(struct commit *c, struct entrant *entrant)
+void commit_look_for(struct commit *c, struct entrant *entrant)
 {
         struct land *land = entrant->land;
         bool found = false;
@@ -218,8 +216,10 @@ static enum hif_err replay(struct commit *c, struct entrant *entrant, struct hif
 
 /* --- trying --- */
 
-static void ask_to_save(struct commit *c, const struct batch_built *built)
+static void ask_to_save(struct commit *c)
 {
+        const struct batch_built *built = &c->built;
+
         for (size_t i = 0; i < c->landing_count; i++) {
                 struct entrant *entrant = c->landing[i];
 
@@ -251,18 +251,34 @@ enum hif_err land_member_save(struct land_member *member)
         return HIF_OK;
 }
 
-/* Until every intent is durable. Whose is not leaves the batch; *all: nobody had to. */
-static void saved(struct commit *c, bool go_on, bool *all)
+/* Contents were sent off when they were staged. Whose are refused leaves the batch; *all: nobody
+ * had to. */
+static void settle_contents(struct commit *c, bool *all)
 {
+        for (size_t i = 0; i < c->landing_count; i++) {
+                struct entrant *entrant = c->landing[i];
+                enum hif_err err = land_settle(entrant->land, entrant->member->why);
+
+                if (err == HIF_OK)
+                        continue;
+                entrant_finish(entrant, err);
+                *all = false;
+        }
+}
+
+/* Until every intent is durable: whoever reads one may send the slot, so all that it names is
+ * stored before. Who cannot save leaves the batch. */
+static void save_intents(struct commit *c, bool *all)
+{
+        ask_to_save(c);
         if (c->batch->save_wait)
                 c->batch->save_wait(c->batch);
-        *all = true;
         for (size_t i = 0; i < c->landing_count; i++) {
                 struct entrant *entrant = c->landing[i];
 
                 if (!entrant->member->to_save)
                         continue;
-                if (!c->batch->save_wait && go_on)
+                if (!c->batch->save_wait)
                         entrant->member->saved = land_member_save(entrant->member);
                 entrant->member->to_save = NULL;
                 if (entrant->member->saved == HIF_OK)
@@ -280,8 +296,9 @@ static void count_try(struct commit *c)
         }
 }
 
-static enum hif_err won_slot(struct commit *c, const struct batch_built *built, struct hif_why *why)
+static enum hif_err won_slot(struct commit *c, struct hif_why *why)
 {
+        const struct batch_built *built = &c->built;
         AUTO_BUF struct buf bytes = {0};
         struct slot_read read = {0};
         const struct slot_read *kept;
@@ -308,7 +325,7 @@ static void lost_slot(struct commit *c, struct slot_read *winner)
         struct hif_why why = {.text = ""};
 
         c->lost = true;
-        wait_again(c);
+        commit_wait_again(c);
         for (size_t i = 0; i < c->landing_count; i++) {
                 struct entrant *entrant = c->landing[i];
 
@@ -330,47 +347,59 @@ static void lost_slot(struct commit *c, struct slot_read *winner)
 }
 
 /* Claim the slot: everything that it names is stored, and every intent is. */
-static enum hif_err claim(struct commit *c, struct batch_built *built, struct hif_why *why)
+static enum hif_err claim(struct commit *c, struct hif_why *why)
 {
+        const struct batch_built *built = &c->built;
         struct slot_read winner = {0};
+        struct publish publish;
         bool won = false;
         enum hif_err err = HIF_OK;
 
         if (LAND_MUTATION == MUTATE_HEAD_FIRST)
                 err = project_advance_head(c->line->project, &built->slot);
-        if (err == HIF_OK)
-                err = publish_slot(c->line->project, c->hooks, built->slot.position,
-                                   buf_span(&built->bytes), built->slot.landing_id, false, &winner,
-                                   &won, why);
+        if (err != HIF_OK)
+                return err;
+        publish_start(&publish, c->line->project, built->slot.position, buf_span(&built->bytes));
+        batch_prepare_following(c);
+        err = publish_end(&publish, c->hooks, built->slot.landing_id, false, &winner, &won, why);
         if (err != HIF_OK)
                 return err;
         count_try(c);
         if (won)
-                return won_slot(c, built, why);
+                return won_slot(c, why);
         lost_slot(c, &winner);
         return HIF_OK;
 }
 
-/* Store everything, then claim the slot. Those who are not in it wait for the next turn. */
+/* Those who are not in the slot, or lose it, wait for the next turn. */
+void commit_try_built(struct commit *c, enum hif_err err, struct hif_why *why)
+{
+        bool all = true;
+
+        if (err == HIF_OK && LAND_MUTATION == MUTATE_INTENT_FIRST)
+                save_intents(c, &all);
+        if (err == HIF_OK && LAND_MUTATION != MUTATE_SLOT_FIRST)
+                err = batch_stored(c, why);
+        if (err == HIF_OK && LAND_MUTATION != MUTATE_SLOT_FIRST)
+                settle_contents(c, &all);
+        if (err == HIF_OK && all && LAND_MUTATION != MUTATE_INTENT_FIRST)
+                save_intents(c, &all);
+        if (err == HIF_OK && all)
+                err = claim(c, why);
+        for (size_t i = 0; i < c->count && err != HIF_OK; i++)
+                if (c->entrants[i].state == ENTRANT_LANDS || entrant_is_refused(&c->entrants[i]))
+                        finish_with(&c->entrants[i], err, why);
+        commit_wait_again(c);
+        batch_built_free(&c->built);
+}
+
+/* Store everything, then claim the slot. */
 static void attempt(struct commit *c)
 {
         struct hif_why why = {.text = ""};
-        struct batch_built built;
-        bool all = true;
-        enum hif_err err = batch_build(c, &built, &why);
+        enum hif_err err = batch_build(c, &why);
 
-        if (err == HIF_OK) {
-                ask_to_save(c, &built);
-                err = batch_stored(c, &built, &why);
-                saved(c, err == HIF_OK, &all);
-        }
-        if (err == HIF_OK && all)
-                err = claim(c, &built, &why);
-        for (size_t i = 0; i < c->count && err != HIF_OK; i++)
-                if (c->entrants[i].state == ENTRANT_LANDS || entrant_is_refused(&c->entrants[i]))
-                        finish_with(&c->entrants[i], err, &why);
-        wait_again(c);
-        batch_built_free(&built);
+        commit_try_built(c, err, &why);
 }
 
 /* --- turns --- */
@@ -390,7 +419,7 @@ static void only_checked(struct commit *c)
         batch_tell_deferred(c, c->tail);
 }
 
-static void load_bases(struct commit *c)
+void commit_load_bases(struct commit *c)
 {
         for (size_t i = 0; i < c->count; i++) {
                 struct entrant *entrant = &c->entrants[i];
@@ -416,7 +445,7 @@ static bool any_refused(const struct commit *c)
 
 static void decide_and_try(struct commit *c)
 {
-        load_bases(c);
+        commit_load_bases(c);
         batch_decide(c);
         if (c->landing_count > 0 && c->mode == COMMIT_CHECK) {
                 only_checked(c);
@@ -424,7 +453,7 @@ static void decide_and_try(struct commit *c)
                 attempt(c);
         } else if (!c->sure) {
                 c->sure = true; /* what is told has to hold against the tail */
-                wait_again(c);
+                commit_wait_again(c);
         } else {
                 batch_tell_deferred(c, c->tail);
         }
@@ -442,7 +471,7 @@ static void turn(struct commit *c)
         }
         for (size_t i = 0; i < c->count; i++)
                 if (waits(&c->entrants[i]))
-                        look_for(c, &c->entrants[i]);
+                        commit_look_for(c, &c->entrants[i]);
         for (size_t i = 0; i < c->count; i++) {
                 struct entrant *entrant = &c->entrants[i];
 
@@ -464,6 +493,8 @@ static void run(struct commit *c)
         const struct hif_why nothing = {.text = ""};
         uint32_t losses = 0;
 
+        if (c->prepared)
+                batch_take_up(c);
         while (any_waits(c)) {
                 if (c->lost) {
                         land_pause(c->env, c->hooks, c->line->project->store->local, losses);
@@ -502,38 +533,82 @@ static void enter(struct commit *c, struct land_member *member, struct entrant *
                 entrant_finish(entrant, err);
 }
 
-void commit_batch(const struct land_batch *batch, enum commit_mode mode)
+static struct made *take_made(struct land_line *line)
 {
-        uint64_t now = env_wall_ns(batch->line->project->env);
-        struct commit c = {
-            .line = batch->line,
-            .batch = batch,
-            .env = batch->line->project->env,
-            .count = batch->count,
-            .mode = mode,
-            .sure = mode != COMMIT_LAND && mode != COMMIT_ONCE,
-            .now = {.sec = (int64_t)(now / 1000000000), .nsec = (uint32_t)(now % 1000000000)}};
-
-        assert(batch->count > 0 && batch->count <= LAND_BATCH_MAX);
-        c.entrants = calloc(c.count, sizeof(*c.entrants));
-        c.landing = calloc(c.count, sizeof(struct entrant *));
-        for (size_t i = 0; i < c.count; i++) {
-                if (c.entrants && c.landing)
-                        enter(&c, &batch->members[i], &c.entrants[i]);
-                else
-                        batch->members[i].err = why_set(
-                            batch->members[i].why,
-                            batch->members[i].intent ? HIF_EUNKNOWN : HIF_ENOMEM, "out of memory");
-        }
-        if (c.entrants && c.landing)
-                run(&c);
-        made_reset(&c.line->made);
-        known_free(&c.known);
-        free(c.entrants);
-        free(c.landing);
+        for (size_t i = 0; i < LINE_BATCHES; i++)
+                if (!line->made[i].taken) {
+                        line->made[i].taken = true;
+                        return &line->made[i];
+                }
+        assert(!"one batch at a time, and one behind it");
+        return NULL;
 }
 
-void land_commit_batch(const struct land_batch *batch)
+static void commit_free(struct commit *c)
+{
+        if (!c)
+                return;
+        assert(!c->prepared);
+        if (c->made) {
+                made_reset(c->made);
+                c->made->taken = false;
+        }
+        known_free(&c->known);
+        free(c->entrants);
+        free(c->landing);
+        free(c);
+}
+
+static struct commit *alloc(const struct land_batch *batch)
+{
+        struct commit *c = calloc(1, sizeof(*c));
+
+        if (!c)
+                return NULL;
+        c->entrants = calloc(batch->count, sizeof(*c->entrants));
+        c->landing = calloc(batch->count, sizeof(struct entrant *));
+        if (c->entrants && c->landing)
+                return c;
+        commit_free(c);
+        return NULL;
+}
+
+struct commit *commit_new(struct land_batch *batch, enum commit_mode mode)
+{
+        struct commit *c = alloc(batch);
+        uint64_t now = env_wall_ns(batch->line->project->env);
+
+        assert(batch->count > 0 && batch->count <= LAND_BATCH_MAX);
+        if (!c)
+                return NULL;
+        c->line = batch->line;
+        c->batch = batch;
+        c->made = take_made(batch->line);
+        c->env = batch->line->project->env;
+        c->count = batch->count;
+        c->mode = mode;
+        c->sure = mode != COMMIT_LAND && mode != COMMIT_ONCE;
+        c->now = (struct hif_time){.sec = (int64_t)(now / 1000000000),
+                                   .nsec = (uint32_t)(now % 1000000000)};
+        for (size_t i = 0; i < c->count; i++)
+                enter(c, &batch->members[i], &c->entrants[i]);
+        return c;
+}
+
+void commit_batch(struct land_batch *batch, enum commit_mode mode)
+{
+        struct commit *c = batch->prepared ? STEAL(batch->prepared) : commit_new(batch, mode);
+
+        for (size_t i = 0; i < batch->count && !c; i++)
+                batch->members[i].err =
+                    why_set(batch->members[i].why,
+                            batch->members[i].intent ? HIF_EUNKNOWN : HIF_ENOMEM, "out of memory");
+        if (c)
+                run(c);
+        commit_free(c);
+}
+
+void land_commit_batch(struct land_batch *batch)
 {
         commit_batch(batch, COMMIT_LAND);
 }

@@ -126,7 +126,7 @@ static void warm_up(struct commit *c)
 static enum hif_err apply(struct commit *c, struct entrant *entrant)
 {
         struct merge *merge = &entrant->land->merge;
-        struct made_sink sink = made_sink_of(&c->line->made);
+        struct made_sink sink = made_sink_of(c->made);
         struct merge_edits edits;
         struct tree_stats stats = {0};
         struct hif_hash tree;
@@ -198,7 +198,7 @@ void batch_decide(struct commit *c)
 
         if (batch_follow(c))
                 return;
-        made_reset(&c->line->made);
+        made_reset(c->made);
         c->tree = c->tail->slot.tree;
         c->tree_entries = c->tail->slot.tree_entries;
         c->landing_count = 0;

@@ -128,7 +128,7 @@ static void read_ahead(const struct commit *c)
 static enum hif_err carry_over(struct commit *c, struct theirs *theirs)
 {
         struct theirs_edits it = {.edits.next = next_edit, .theirs = theirs};
-        struct made_sink sink = made_sink_of(&c->line->made);
+        struct made_sink sink = made_sink_of(c->made);
         struct tree_stats stats = {0};
         struct hif_hash tree = c->tree;
         enum hif_err err = HIF_OK;
@@ -159,7 +159,7 @@ bool batch_follow(struct commit *c)
         if (err == HIF_OK) {
                 c->tree_entries =
                     c->tail->slot.tree_entries + theirs.merge->added - theirs.merge->removed;
-                c->line->made.round++;
+                c->made->round++;
                 batch_followable(c);
                 entrant->state = ENTRANT_LANDS;
         }

@@ -7,6 +7,7 @@
 #include "base/map.h"
 #include "base/siphash.h"
 #include "core/body.h"
+#include "core/layout.h"
 #include "core/window.h"
 #include "land/land.h"
 
@@ -26,6 +27,9 @@ enum land_mutation {
         MUTATE_TRUST_HEAD,     /* head counts without its slot */
         MUTATE_DECIDE_AT_TAIL, /* a member of a batch is not decided against its predecessors */
         MUTATE_NO_REFUSALS,    /* nobody looks whether a slot has refused the session */
+        MUTATE_SLOT_FIRST,     /* the slot is sent while what it names is still on its way */
+        MUTATE_INTENT_FIRST,   /* so is the intent saved, which sends the slot after a crash */
+        MUTATE_AHEAD_ANYWAY,   /* a slot is sent though the one before it is not there */
         /* Of derived records. */
         MUTATE_INCOMPLETE_WINDOW = 16, /* a record is made of the slots that are there yet */
         MUTATE_MISSING_IS_NONE = 17,   /* where a rollup is missing, nothing happened */
@@ -119,7 +123,8 @@ HIF_MUST_USE enum hif_err puts_add(struct puts *puts, const struct layout_key *k
 HIF_MUST_USE enum hif_err puts_send(struct puts *puts, struct hif_why *why);
 /* Send what is left, and wait until all of it is stored, and the journal says so. */
 HIF_MUST_USE enum hif_err puts_flush(struct puts *puts, struct hif_why *why);
-void puts_free(struct puts *puts); /* waits for what is in flight, drops the rest */
+/* Waits for what is in flight, and notes what of it is stored; drops the rest. */
+void puts_free(struct puts *puts);
 
 /* --- slots.c --- */
 
@@ -416,10 +421,26 @@ HIF_MUST_USE enum hif_err merge_paths(const struct merge *merge, struct arena *a
 
 /* --- publish.c: the commit point --- */
 
-/* PUT a slot's bytes, create-only, until it is known who holds the position.
+/* A slot's PUT, create-only, with the GET of the same key right behind it, on their way; stays in
+ * place, with the bytes, until publish_end. */
+struct publish {
+        const struct project *project;
+        uint64_t position;
+        struct span bytes;
+        struct layout_key key;
+        struct store_req reqs[2];
+        struct store_batch flight;
+};
+void publish_start(struct publish *publish, const struct project *project, uint64_t position,
+                   struct span bytes);
+/* Until it is known who holds the position; sent again where it takes that.
  *      HIF_OK        *won: we do; otherwise `winner` is the slot that is there
  *      HIF_EUNKNOWN  it may still arrive
  * pending: an earlier PUT of the same bytes may still arrive. */
+HIF_MUST_USE enum hif_err publish_end(struct publish *publish, struct land_hooks *hooks,
+                                      const uint8_t landing_id[LANDING_ID_SIZE], bool pending,
+                                      struct slot_read *winner, bool *won, struct hif_why *why);
+/* Both. */
 HIF_MUST_USE enum hif_err publish_slot(const struct project *project, struct land_hooks *hooks,
                                        uint64_t position, struct span bytes,
                                        const uint8_t landing_id[LANDING_ID_SIZE], bool pending,
@@ -438,6 +459,7 @@ struct land {
         struct body_codec *codec;
         struct known_set known;
         struct journal journal;
+        struct puts *staged; /* contents that are on their way still; NULL: none */
         struct land_progress progress;
         struct hif_hash base_tree; /* zeros: base's slot was not read yet */
         bool base_told;            /* the tree is the caller's word */
@@ -456,6 +478,9 @@ HIF_MUST_USE enum hif_err land_accept_base(struct land *land, const struct slot_
                                            struct hif_why *why);
 HIF_MUST_USE enum hif_err land_load_base(struct land *land, struct hif_why *why);
 void land_report(struct land *land); /* calls the progress hook */
+/* stage.c: until all contents are stored for certain. Nothing that names them goes out before. */
+HIF_MUST_USE enum hif_err land_settle(struct land *land, struct hif_why *why);
+void land_drop_staged(struct land *land); /* puts_free */
 
 /* content_lists.c */
 

@@ -77,6 +77,7 @@ void land_free(struct land *land)
 {
         if (!land)
                 return;
+        land_drop_staged(land);
         merge_free(&land->merge);
         scan_free(&land->scan);
         journal_close(&land->journal);

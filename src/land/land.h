@@ -124,7 +124,9 @@ void land_free(struct land *land);
  * held against the slots when the session lands. */
 void land_know_base(struct land *land, const struct hif_hash *tree);
 
-/* Hash and upload the contents of the changes; fills hash, loc and have_hash in place. Contents are
+/* Hash and upload the contents of the changes; fills hash, loc and have_hash in place. The last of
+ * them are still on their way when it returns: whatever names them waits for them first, and tells
+ * what went wrong. Contents are
  * read by offset, each byte once, in the order of the list. What base already has at the path (or
  * at path_from), and what the journal knows, is not uploaded again. An empty file has no object and
  * no location. */
@@ -170,6 +172,9 @@ struct land_line;
 HIF_MUST_USE enum hif_err land_line_new(const struct project *project, struct tree_source *nodes,
                                         struct land_line **out);
 void land_line_free(struct land_line *line); /* NULL is fine */
+/* Nodes that it makes go there as well, as soon as they are on their way to the store. Before
+ * anything lands. */
+void land_line_keep(struct land_line *line, struct tree_sink *sink);
 /* Position, tree and clock of the newest slot that it knows; false: none. */
 bool land_line_tail(const struct land_line *line, struct slot *out);
 
@@ -199,12 +204,17 @@ struct land_batch {
         void (*save_start)(const struct land_batch *batch);
         void (*save_wait)(const struct land_batch *batch);
         bool head_later; /* the caller moves head: project_advance_head */
+        /* Asked once, when this batch's slot is on its way: who lands behind it, over the same
+         * line; NULL, or no function: nobody. It is decided and stored meanwhile, and goes to
+         * land_commit_batch after this one, whatever became of that. */
+        struct land_batch *(*next)(struct land_batch *batch);
+        struct commit *prepared; /* land's own */
 };
 
 /* Land them together: one slot, in the order of the list, each checked against the tree after the
  * one before it. Who cannot land is left out, told why, and harms nobody; a member's intent holds
  * the slot of all. */
-void land_commit_batch(const struct land_batch *batch);
+void land_commit_batch(struct land_batch *batch);
 enum hif_err land_member_save(struct land_member *member);
 
 /* Land a staged session through a proposal in the store, which whoever wins the next slot lands

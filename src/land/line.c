@@ -79,18 +79,23 @@ enum hif_err land_line_new(const struct project *project, struct tree_source *no
         if (!line)
                 return HIF_ENOMEM;
         line->project = project;
-        line->made.source = (struct tree_source){.get = made_get, .put = made_put};
-        line->made.upstream = nodes;
+        for (size_t i = LINE_BATCHES; i-- > 0; nodes = &line->made[i].source)
+                line->made[i] =
+                    (struct made){.source = {.get = made_get, .put = made_put}, .upstream = nodes};
         line->codec = body_codec_new(3);
         if (line->codec)
-                err =
-                    node_reader_over(project, NODE_CACHE_BYTES, &line->made.source, &line->reader);
+                err = node_reader_over(project, NODE_CACHE_BYTES, nodes, &line->reader);
         if (err != HIF_OK) {
                 land_line_free(line);
                 return err;
         }
         *out = line;
         return HIF_OK;
+}
+
+void land_line_keep(struct land_line *line, struct tree_sink *sink)
+{
+        line->keep = sink;
 }
 
 void land_line_free(struct land_line *line)
@@ -101,7 +106,8 @@ void land_line_free(struct land_line *line)
                 slot_read_free(&line->recent[i]);
         node_reader_free(line->reader);
         body_codec_free(line->codec);
-        made_reset(&line->made);
+        for (size_t i = 0; i < LINE_BATCHES; i++)
+                made_reset(&line->made[i]);
         free(line);
 }
 

@@ -196,11 +196,12 @@ static enum hif_err prepare(struct proposing *p, const struct land_change *chang
         if (err == HIF_OK)
                 err = encode(p->land, puts, &proposal, bytes, p->why);
         if (err == HIF_OK)
-                err = puts_send(puts, p->why);
+                err = puts_flush(puts, p->why);
+        if (err == HIF_OK)
+                err = land_settle(p->land, p->why);
+        /* Whoever reads the intent may send the proposal: what it names is there before. */
         if (err == HIF_OK)
                 err = save_intent(p, &proposal, bytes);
-        if (err == HIF_OK)
-                err = puts_flush(puts, p->why);
         free(objects.items);
         return err;
 }

@@ -1,5 +1,4 @@
 /* The commit point: one create-only PUT, whose outcome has three values (I6, I7). */
-#include "core/layout.h"
 #include "land/internal.h"
 
 #include <inttypes.h>
@@ -11,17 +10,28 @@ enum shown {
         SHOWN_NOTHING, /* no definite answer, or certainly no effect */
 };
 
-/* The PUT with the GET of the same key right behind it. */
-static enum shown try_once(const struct project *project, uint64_t position, struct span bytes,
-                           struct slot_read *winner, enum hif_err *put, enum hif_err *err,
-                           struct hif_why *why)
+void publish_start(struct publish *publish, const struct project *project, uint64_t position,
+                   struct span bytes)
 {
-        struct layout_key key = layout_slot(&project->layout, position);
-        struct store_req reqs[2] = {{.op = STORE_PUT_NEW, .key = key.text, .body = bytes},
-                                    {.op = STORE_GET, .key = key.text, .settled = true}};
+        publish->project = project;
+        publish->position = position;
+        publish->bytes = bytes;
+        publish->key = layout_slot(&project->layout, position);
+        publish->reqs[0] =
+            (struct store_req){.op = STORE_PUT_NEW, .key = publish->key.text, .body = bytes};
+        publish->reqs[1] =
+            (struct store_req){.op = STORE_GET, .key = publish->key.text, .settled = true};
+        store_batch_start(project->store, &publish->flight, publish->reqs, 2);
+}
+
+static enum shown read_answers(struct publish *publish, struct slot_read *winner, enum hif_err *put,
+                               enum hif_err *err, struct hif_why *why)
+{
+        struct store *store = publish->project->store;
+        struct store_req *reqs = publish->reqs;
         enum shown shown = SHOWN_NOTHING;
 
-        store_run(project->store, reqs, 2);
+        store_batch_wait(store, &publish->flight, reqs, 2);
         *put = reqs[0].result;
         *err = HIF_OK;
         if (*put == HIF_OK) {
@@ -30,12 +40,13 @@ static enum shown try_once(const struct project *project, uint64_t position, str
                 if (reqs[1].result != HIF_OK && *put == HIF_ELOST) {
                         /* The GET overtook the PUT, or failed: the key exists, so ask again. */
                         store_req_free(&reqs[1]);
-                        reqs[1] =
-                            (struct store_req){.op = STORE_GET, .key = key.text, .settled = true};
-                        store_run(project->store, &reqs[1], 1);
+                        reqs[1] = (struct store_req){
+                            .op = STORE_GET, .key = publish->key.text, .settled = true};
+                        store_run(store, &reqs[1], 1);
                 }
                 if (reqs[1].result == HIF_OK) {
-                        *err = slot_accept(project, position, &reqs[1].data, winner, why);
+                        *err = slot_accept(publish->project, publish->position, &reqs[1].data,
+                                           winner, why);
                         shown = SHOWN_THERE;
                 }
         }
@@ -60,19 +71,21 @@ static bool refused(enum hif_err put)
         }
 }
 
-enum hif_err publish_slot(const struct project *project, struct land_hooks *hooks,
-                          uint64_t position, struct span bytes,
-                          const uint8_t landing_id[LANDING_ID_SIZE], bool pending,
-                          struct slot_read *winner, bool *won, struct hif_why *why)
+enum hif_err publish_end(struct publish *publish, struct land_hooks *hooks,
+                         const uint8_t landing_id[LANDING_ID_SIZE], bool pending,
+                         struct slot_read *winner, bool *won, struct hif_why *why)
 {
+        const struct project *project = publish->project;
         enum hif_err put = HIF_EUNKNOWN, err;
 
         for (uint32_t i = 0; i < PUT_REPEATS; i++) {
                 enum shown shown;
 
-                if (i > 0)
+                if (i > 0) {
                         land_pause(project->env, hooks, project->store->local, i);
-                shown = try_once(project, position, bytes, winner, &put, &err, why);
+                        publish_start(publish, project, publish->position, publish->bytes);
+                }
+                shown = read_answers(publish, winner, &put, &err, why);
                 if (shown == SHOWN_WON) {
                         *won = true;
                         return HIF_OK;
@@ -92,8 +105,8 @@ enum hif_err publish_slot(const struct project *project, struct land_hooks *hook
                         struct hif_why said;
                         const char *reason = store_reason(project->store, put, &said);
 
-                        return why_set(why, put, "cannot write @%" PRIu64 " to %s: %s%s", position,
-                                       store_url(project->store), reason,
+                        return why_set(why, put, "cannot write @%" PRIu64 " to %s: %s%s",
+                                       publish->position, store_url(project->store), reason,
                                        reason == said.text ? "" : next_step(put));
                 }
                 if (!refused(put) && put != HIF_EUNREACHABLE)
@@ -105,5 +118,16 @@ enum hif_err publish_slot(const struct project *project, struct land_hooks *hook
         return why_set(why, HIF_EUNKNOWN,
                        "%s did not say whether @%" PRIu64 " was written: the outcome is unknown, "
                        "run hif land again",
-                       store_url(project->store), position);
+                       store_url(project->store), publish->position);
+}
+
+enum hif_err publish_slot(const struct project *project, struct land_hooks *hooks,
+                          uint64_t position, struct span bytes,
+                          const uint8_t landing_id[LANDING_ID_SIZE], bool pending,
+                          struct slot_read *winner, bool *won, struct hif_why *why)
+{
+        struct publish publish;
+
+        publish_start(&publish, project, position, bytes);
+        return publish_end(&publish, hooks, landing_id, pending, winner, won, why);
 }

@@ -18,6 +18,8 @@ enum ticket_state {
         TICKET_DONE,
 };
 
+struct group;
+
 /* One who lands, on the stack of its thread. */
 struct ticket {
         struct land_member asked;   /* as it came */
@@ -26,6 +28,7 @@ struct ticket {
         pthread_cond_t changed;
         pthread_cond_t *saved; /* whom to tell that it is saved */
         struct ticket *next;
+        struct group *group; /* that it is to lead, where it is prepared; NULL: who waits then */
 };
 
 struct land_queue {
@@ -50,6 +53,7 @@ struct group {
         struct land_member members[LAND_BATCH_MAX];
         struct ticket *tickets[LAND_BATCH_MAX];
         pthread_cond_t saved;
+        struct group *following; /* its first ticket leads next */
 };
 
 /* --- head --- */
@@ -120,6 +124,11 @@ enum hif_err land_queue_new(const struct project *project, struct tree_source *n
         }
         *out = queue;
         return HIF_OK;
+}
+
+void land_queue_keep(struct land_queue *queue, struct tree_sink *sink)
+{
+        land_line_keep(queue->line, sink);
 }
 
 void land_queue_free(struct land_queue *queue)
@@ -194,7 +203,9 @@ static void save_own(struct land_queue *queue, struct ticket *ticket)
 
 /* --- leading --- */
 
-/* Locked: the leader, who is the first in the queue, and those behind it. */
+static struct land_batch *next_batch(struct land_batch *batch);
+
+/* Locked: who waits, in order; there is somebody. */
 static void take(struct land_queue *queue, struct group *group)
 {
         size_t changes = 0;
@@ -221,6 +232,42 @@ static void take(struct land_queue *queue, struct group *group)
         queue->stats.landings += group->batch.count;
 }
 
+/* Locked. NULL: out of memory, or nobody waits. */
+static struct group *group_new(struct land_queue *queue)
+{
+        struct group *group = queue->first ? calloc(1, sizeof(*group)) : NULL;
+
+        if (!group)
+                return NULL;
+        group->queue = queue;
+        group->batch = (struct land_batch){.line = queue->line,
+                                           .members = group->members,
+                                           .save_start = save_start,
+                                           .save_wait = save_wait,
+                                           .head_later = true,
+                                           .next = next_batch};
+        pthread_cond_init(&group->saved, NULL);
+        take(queue, group);
+        return group;
+}
+
+/* The slot of this one is on its way. */
+static struct land_batch *next_batch(struct land_batch *batch)
+{
+        struct group *group = (struct group *)batch;
+
+        pthread_mutex_lock(&group->queue->lock);
+        group->following = group_new(group->queue);
+        pthread_mutex_unlock(&group->queue->lock);
+        return group->following ? &group->following->batch : NULL;
+}
+
+static void group_free(struct group *group)
+{
+        pthread_cond_destroy(&group->saved);
+        free(group);
+}
+
 /* Locked. */
 static void answer(struct ticket *ticket, enum hif_err err)
 {
@@ -230,46 +277,46 @@ static void answer(struct ticket *ticket, enum hif_err err)
 }
 
 /* Locked: the next one leads. */
-static void hand_over(struct land_queue *queue)
+static void hand_over(struct land_queue *queue, struct group *following)
 {
-        queue->led = queue->first != NULL;
-        if (queue->first) {
-                queue->first->state = TICKET_LEADS;
-                pthread_cond_signal(&queue->first->changed);
-        }
+        struct ticket *next = following ? following->tickets[0] : queue->first;
+
+        queue->led = next != NULL;
+        if (!next)
+                return;
+        next->group = following;
+        next->state = TICKET_LEADS;
+        pthread_cond_signal(&next->changed);
+}
+
+/* Locked: there is no memory to lead with. */
+static void step_down(struct land_queue *queue, struct ticket *ticket)
+{
+        assert(queue->first == ticket);
+        queue->first = ticket->next;
+        if (!queue->first)
+                queue->end = &queue->first;
+        answer(ticket, why_set(ticket->asked.why, HIF_ENOMEM, "out of memory"));
+        hand_over(queue, NULL);
 }
 
 /* Locked; others come meanwhile. */
 static void lead(struct land_queue *queue, struct ticket *ticket)
 {
-        struct group *group = calloc(1, sizeof(*group));
+        struct group *group = ticket->group ? ticket->group : group_new(queue);
 
         if (!group) {
-                assert(queue->first == ticket);
-                queue->first = ticket->next;
-                if (!queue->first)
-                        queue->end = &queue->first;
-                answer(ticket, why_set(ticket->asked.why, HIF_ENOMEM, "out of memory"));
-                hand_over(queue);
+                step_down(queue, ticket);
                 return;
         }
-        group->queue = queue;
-        group->batch = (struct land_batch){.line = queue->line,
-                                           .members = group->members,
-                                           .save_start = save_start,
-                                           .save_wait = save_wait,
-                                           .head_later = true};
-        pthread_cond_init(&group->saved, NULL);
-        take(queue, group);
         pthread_mutex_unlock(&queue->lock);
         land_commit_batch(&group->batch);
         pthread_mutex_lock(&queue->lock);
         head_follows(queue, &group->batch);
         for (size_t i = 0; i < group->batch.count; i++)
                 answer(group->tickets[i], group->members[i].err);
-        hand_over(queue);
-        pthread_cond_destroy(&group->saved);
-        free(group);
+        hand_over(queue, group->following);
+        group_free(group);
 }
 
 enum hif_err land_queue_commit(struct land_queue *queue, struct land *land,

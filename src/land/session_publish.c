@@ -152,7 +152,9 @@ enum hif_err land_session_store(struct land *land, const struct land_change *cha
                 return why_set(why, HIF_ENOMEM, "out of memory");
         puts->project = land->project;
         puts->hooks = land->hooks;
-        err = land_share(land); /* whoever takes the session over names those packs, too */
+        err = land_settle(land, why);
+        if (err == HIF_OK)
+                err = land_share(land); /* whoever takes the session over names those packs, too */
         if (err == HIF_OK)
                 err = store_all(land, puts, changes, count, &stored, why);
         land->progress.objects_put += puts->objects_put;

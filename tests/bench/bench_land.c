@@ -3,12 +3,13 @@
  *      bench_land [--store URL] [--latency MS] [--writers 8] [--seconds 10] [--epochs | --proposals]
  *                 [--large FILES]
  *
- * Each writer lands one small file after the other, on top of what it landed before. Alone with
- * the store; or with --epochs through one queue, as the sessions of one daemon do; or through
+ * Each writer lands one small file after the other, on top of what it landed before, with a cache
+ * of tree nodes as a daemon has. Alone with the store; or with --epochs through one queue, as the sessions of one daemon do; or through
  * --proposals, as writers on many machines do. --store: default
  * $HIF_TEST_S3, else a new directory. --latency: S3 through a proxy that adds it to each request.
  * --large: once the writers are at work, one more landing of so many files; ends when it is in. */
 #include "core/key.h"
+#include "fetch/fetch.h"
 #include "land/queue.h"
 #include "s3/impatient.h"
 #include "s3/s3fault.h"
@@ -26,11 +27,20 @@
 #define FILES_A_DIR  100
 #define TEXT_MAX     64
 
+/* Nodes that a machine has: a daemon with all its sessions, else each writer. */
+struct cache {
+        struct fetch *fetch;
+        struct fetch_origin *origin;
+};
+
 struct bench {
         struct env env;
         struct store *store;
         struct project project;
         struct land_queue *queue; /* NULL: without epochs */
+        struct cache shared;      /* the daemon's, with epochs */
+        struct fetch_nodes queue_nodes;
+        struct fetch_nodes_made queue_made;
         struct pool *pool;
         struct s3fault *proxy;
         const char *url;
@@ -47,6 +57,8 @@ struct writer {
         struct bench *bench;
         unsigned number;
         pthread_t thread;
+        struct cache cache; /* the bench's shared one, or its own */
+        struct fetch_nodes_blocking nodes;
         uint64_t position; /* where it stands */
         struct hif_hash slot;
         struct hif_hash tree; /* of what it landed last; zeros: nothing yet */
@@ -91,6 +103,26 @@ static struct land_change file_change(const char *path, uint64_t content)
 
 /* --- one session from its base to its landing --- */
 
+/* As a daemon does: what the line makes goes into the machine's cache. */
+static enum hif_err propose(struct writer *w, struct land *land, const struct land_change *changes,
+                            size_t count, struct land_result *result, struct hif_why *why)
+{
+        struct fetch_nodes nodes;
+        struct fetch_nodes_made made;
+        struct land_line *line;
+        enum hif_err err;
+
+        fetch_nodes_init(&nodes, w->cache.fetch);
+        fetch_nodes_made_init(&made, w->cache.origin);
+        err = land_line_new(&w->bench->project, &nodes.source, &line);
+        if (err != HIF_OK)
+                return err;
+        land_line_keep(line, &made.sink);
+        err = land_propose(land, line, changes, count, result, why);
+        land_line_free(line);
+        return err;
+}
+
 static enum hif_err land_session(struct writer *w, struct land_change *changes, size_t count,
                                  struct land_queue *queue, struct land_result *result,
                                  struct hif_why *why)
@@ -107,7 +139,7 @@ static enum hif_err land_session(struct writer *w, struct land_change *changes, 
         enum hif_err err;
 
         env_random(&b->env, session.id.bytes, SESSION_ID_SIZE);
-        err = land_begin(&b->project, &session, NULL, b->pool, NULL, NULL, &land);
+        err = land_begin(&b->project, &session, &w->nodes.source, b->pool, NULL, NULL, &land);
         if (err != HIF_OK)
                 return err;
         if (!hash_is_zero(&w->tree))
@@ -115,7 +147,7 @@ static enum hif_err land_session(struct writer *w, struct land_change *changes, 
         err = land_stage(land, changes, count, &reader, why);
         do {
                 if (err == HIF_OK && b->proposals)
-                        err = land_propose(land, NULL, changes, count, result, why);
+                        err = propose(w, land, changes, count, result, why);
                 else if (err == HIF_OK && queue)
                         err = land_queue_commit(queue, land, changes, count, result, why);
                 else if (err == HIF_OK)
@@ -227,6 +259,36 @@ static void land_large(struct bench *b, const struct writer *from)
 
 /* --- the run --- */
 
+static void cache_open(struct bench *b, struct cache *cache)
+{
+        struct fetch_config config = {.ram_max = 64 << 20};
+        struct hif_why why = {.text = ""};
+        enum hif_err err = fetch_new(&b->env, b->pool, &config, &cache->fetch, &why);
+
+        if (err == HIF_OK)
+                err = fetch_origin_new(cache->fetch, b->store, &b->project.layout, &cache->origin);
+        if (err != HIF_OK)
+                fail("a cache", err, &why);
+}
+
+static void cache_close(struct cache *cache)
+{
+        if (!cache->fetch)
+                return;
+        fetch_origin_free(cache->origin);
+        fetch_free(cache->fetch);
+}
+
+static void open_queue(struct bench *b)
+{
+        cache_open(b, &b->shared);
+        fetch_nodes_init(&b->queue_nodes, b->shared.fetch);
+        if (land_queue_new(&b->project, &b->queue_nodes.source, &b->queue) != HIF_OK)
+                exit(1);
+        fetch_nodes_made_init(&b->queue_made, b->shared.origin);
+        land_queue_keep(b->queue, &b->queue_made.sink);
+}
+
 static void open_store(struct bench *b)
 {
         struct hif_why why = {.text = ""};
@@ -255,8 +317,8 @@ static void open_store(struct bench *b)
                 fail(b->url, err, &why);
         if (pool_new(2, "bench", &b->pool) != HIF_OK)
                 exit(1);
-        if (b->epochs && land_queue_new(&b->project, NULL, &b->queue) != HIF_OK)
-                exit(1);
+        if (b->epochs)
+                open_queue(b);
 }
 
 static void start_writers(struct bench *b, struct writer *writers)
@@ -270,6 +332,10 @@ static void start_writers(struct bench *b, struct writer *writers)
         for (unsigned i = 0; i < b->writers; i++) {
                 writers[i] = (struct writer){
                     .bench = b, .number = i, .position = tail.slot.position, .slot = tail.hash};
+                writers[i].cache = b->shared;
+                if (!b->epochs)
+                        cache_open(b, &writers[i].cache);
+                fetch_nodes_blocking_init(&writers[i].nodes, writers[i].cache.origin);
                 if (pthread_create(&writers[i].thread, NULL, write_on, &writers[i]) != 0)
                         exit(1);
         }
@@ -323,6 +389,8 @@ static void run(struct bench *b)
         __atomic_store_n(&b->stop, true, __ATOMIC_RELAXED);
         for (unsigned i = 0; i < b->writers; i++)
                 pthread_join(writers[i].thread, NULL);
+        for (unsigned i = 0; i < b->writers && !b->epochs; i++)
+                cache_close(&writers[i].cache);
         print_rate(b, (double)(now_us(b) - start) / 1e6);
 }
 
@@ -380,6 +448,7 @@ int main(int argc, char **argv)
         open_store(&b);
         run(&b);
         land_queue_free(b.queue);
+        cache_close(&b.shared);
         pool_free(b.pool);
         store_close(b.store);
         s3fault_stop(b.proxy);

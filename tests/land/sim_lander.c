@@ -214,38 +214,68 @@ static void begin(struct sim_member *member)
                 say(member, member->have_intent ? HIF_EUNKNOWN : err);
 }
 
-static void land_together(struct lander *lander)
-{
+/* Members of a lander in one batch, and those who land behind it. */
+struct group {
+        struct land_batch batch; /* first */
         struct land_member members[MEMBERS_MAX];
         struct sim_member *whose[MEMBERS_MAX];
-        struct land_intent intents[MEMBERS_MAX] = {0};
-        struct land_batch batch = {.line = lander->line, .members = members};
+        struct land_intent intents[MEMBERS_MAX];
+        struct group *behind;
+};
+
+static struct land_batch *who_is_behind(struct land_batch *batch)
+{
+        struct group *behind = ((struct group *)batch)->behind;
+
+        return behind ? &behind->batch : NULL;
+}
+
+static void enlist(struct group *group, struct sim_member *member)
+{
+        size_t at = group->batch.count++;
+
+        if (member->have_intent)
+                copy_intent(&group->intents[at], &member->intent);
+        group->members[at] =
+            (struct land_member){.land = member->land,
+                                 .changes = member->staged,
+                                 .count = member->count,
+                                 .intent = member->have_intent ? &group->intents[at] : NULL,
+                                 .out = &member->result,
+                                 .why = &member->why};
+        group->whose[at] = member;
+}
+
+/* Some of them in one batch, the others prepared behind it. */
+static void land_together(struct lander *lander)
+{
+        struct world *world = lander->world;
+        struct group groups[2] = {0};
+        int cut = world_chance(world, 50) ? MEMBERS_MAX : 1 + (int)world_below(world, 2);
 
         lander->uploading = 0;
         for (int i = 0; i < lander->member_count; i++) {
                 struct sim_member *member = &lander->members[i];
-                size_t at = batch.count;
 
                 if (member->answered || member->said)
                         continue;
                 lander->uploading |= 1ull << member->session->number;
-                if (member->have_intent)
-                        copy_intent(&intents[at], &member->intent);
-                members[at] =
-                    (struct land_member){.land = member->land,
-                                         .changes = member->staged,
-                                         .count = member->count,
-                                         .intent = member->have_intent ? &intents[at] : NULL,
-                                         .out = &member->result,
-                                         .why = &member->why};
-                whose[at] = member;
-                batch.count++;
+                enlist(&groups[groups[0].batch.count >= (size_t)cut], member);
         }
-        if (batch.count > 0)
-                land_commit_batch(&batch);
-        for (size_t i = 0; i < batch.count; i++) {
-                say(whose[i], members[i].err);
-                land_intent_free(&intents[i]);
+        for (int g = 0; g < 2; g++) {
+                groups[g].batch.line = lander->line;
+                groups[g].batch.members = groups[g].members;
+                groups[g].batch.next = who_is_behind;
+        }
+        if (groups[1].batch.count > 0)
+                groups[0].behind = &groups[1];
+        for (int g = 0; g < 2; g++) {
+                if (groups[g].batch.count > 0)
+                        land_commit_batch(&groups[g].batch);
+                for (size_t i = 0; i < groups[g].batch.count; i++) {
+                        say(groups[g].whose[i], groups[g].members[i].err);
+                        land_intent_free(&groups[g].intents[i]);
+                }
         }
 }
 

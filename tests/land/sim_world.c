@@ -129,14 +129,15 @@ struct flight {
         struct buf body;
         uint64_t sessions; /* for whom it is */
         enum fate fate;
-        int events; /* that still name this flight */
+        bool unsent; /* its sender died with it */
+        int events;  /* that still name this flight */
 };
 
 struct sim_store {
         struct store store;
         struct lander *lander;
-        uint32_t waiting; /* requests of the batch that the fiber waits for */
-        bool blocked;
+        const struct store_req *waited; /* the batch that the fiber waits for; NULL: none */
+        size_t waited_count;
 };
 
 static const char *op_text(enum store_op op)
@@ -172,12 +173,19 @@ static void forget(struct world *world, struct flight *flight)
 static void finish(struct flight *flight, enum hif_err result)
 {
         struct store_req *req = flight->req;
-        struct sim_store *store = (struct sim_store *)flight->lander->store;
 
         flight->req = NULL;
         req->back_end = NULL;
-        store->waiting--;
-        store_done(&store->store, req, result);
+        store_done(flight->lander->store, req, result);
+}
+
+/* Is all answered that the fiber waits for? Others of its requests may be on their way. */
+static bool waits_no_more(const struct sim_store *store)
+{
+        for (size_t i = 0; i < store->waited_count; i++)
+                if (store->waited[i].submitted)
+                        return false;
+        return true;
 }
 
 static bool is_slot(const char *key)
@@ -204,6 +212,8 @@ static void carry_out(struct world *world, struct flight *flight)
 {
         struct store_req *inner = &flight->inner;
 
+        if (flight->unsent)
+                return;
         store_req_free(inner);
         inner->done = NULL;
         store_run(world->inner, inner, 1);
@@ -262,10 +272,8 @@ static void event_answer(struct world *world, void *arg)
                             hif_err_name(result));
         finish(flight, result);
         forget(world, flight);
-        if (store->blocked && store->waiting == 0) {
-                store->blocked = false;
+        if (store->waited && waits_no_more(store))
                 lander_resume(store->lander);
-        }
 }
 
 static void event_done(struct world *world, void *arg)
@@ -381,10 +389,12 @@ void lander_crash(struct lander *lander)
         lander->crashed = true;
         world->crashes++;
         world_trace(world, "lander %d: dies", lander->number);
-        /* What was sent is on its way; nobody waits for it. */
+        /* What was sent is on its way; nobody waits for it. Some had not left the machine yet. */
         for (struct flight *flight = world->flights; flight; flight = flight->next)
-                if (flight->lander == lander && flight->req)
+                if (flight->lander == lander && flight->req) {
+                        flight->unsent = world_chance(world, 30);
                         finish(flight, HIF_ECANCELED);
+                }
 }
 
 bool lander_dies(struct lander *lander)
@@ -408,7 +418,6 @@ static void sim_submit(struct store *base, struct store_req *req)
                 store_done(base, req, HIF_ECANCELED);
                 return;
         }
-        store->waiting++;
         req->back_end = flight_new(lander, req);
         launch(world, req->back_end);
         if (dies)
@@ -419,13 +428,12 @@ static void sim_wait(struct store *base, struct store_req *reqs, size_t count)
 {
         struct sim_store *store = (struct sim_store *)base;
 
-        (void)reqs;
-        (void)count;
-        if (store->waiting == 0)
-                return;
-        store->blocked = true;
-        lander_yield(store->lander);
-        assert(store->waiting == 0);
+        store->waited = reqs;
+        store->waited_count = count;
+        if (!waits_no_more(store))
+                lander_yield(store->lander);
+        assert(waits_no_more(store));
+        store->waited = NULL;
 }
 
 static void sim_close(struct store *base)

@@ -1,5 +1,5 @@
-/* trips.h - a store before another one that counts round trips: what store_run submits together is
- * one, however many requests it holds. */
+/* trips.h - a store before another one that counts round trips: what is sent before an answer to it
+ * is waited for is one, however many requests that are. */
 #ifndef TESTS_LAND_TRIPS_H
 #define TESTS_LAND_TRIPS_H
 

@@ -40,7 +40,8 @@ enum hif_err window_slots(const struct project *project, enum window_kind kind, 
                         count = 1;
                 err = slots_get(project, at, count, reads, why);
                 if (LAND_MUTATION == MUTATE_INCOMPLETE_WINDOW && err != HIF_OK && at > start) {
-                        err = HIF_OK;
+                        /* A segment could not even be encoded. */
+                        err = kind == WINDOW_SEGMENT ? HIF_ELIMIT : HIF_OK;
                         break;
                 }
                 if (err != HIF_OK)

@@ -236,8 +236,15 @@ enum hif_err puts_flush(struct puts *puts, struct hif_why *why)
 
 void puts_free(struct puts *puts)
 {
-        while (puts->flying > 0)
-                batch_drop(come_down(puts));
+        while (puts->flying > 0) {
+                struct puts_batch *batch = come_down(puts);
+                struct hif_why ignored;
+
+                if (verdict(puts, batch, &ignored) == HIF_OK &&
+                    stored(puts, batch, &ignored) != HIF_OK)
+                        puts->journal = NULL; /* what it lacks is stored again */
+                batch_drop(batch);
+        }
         for (size_t i = 0; i < PUTS_FLYING + 1; i++) {
                 if (puts->batches[i])
                         batch_drop(puts->batches[i]);

@@ -44,7 +44,7 @@ static struct known *add_locked(struct stage *stage, enum known_kind kind,
 static enum hif_err upload(struct stage *stage, const struct layout_key *key,
                            const struct hif_hash *hash, struct buf *body, struct known *known)
 {
-        enum hif_err err = puts_add(&stage->puts, key, hash, body, known, stage->why);
+        enum hif_err err = puts_add(stage->puts, key, hash, body, known, stage->why);
 
         stage_count_puts(stage);
         return err;
@@ -134,7 +134,7 @@ static enum hif_err take_end(struct stage *stage, const struct stage_job *job)
         enum hif_err err;
 
         pthread_mutex_lock(&stage->shared.mutex);
-        err = content_list_put(stage->land->project, &stage->puts, &stage->land->known,
+        err = content_list_put(stage->land->project, stage->puts, &stage->land->known,
                                stage->chunks, stage->chunk_count, &change->hash, stage->why);
         pthread_mutex_unlock(&stage->shared.mutex);
         stage->chunk_count = 0;
@@ -411,7 +411,6 @@ static void stage_end(struct stage *stage)
         pack_free(&stage->pack);
         free(stage->waiting);
         free(stage->chunks);
-        puts_free(&stage->puts);
         stage_shared_free(&stage->shared);
 }
 
@@ -429,6 +428,48 @@ static enum hif_err run_again(struct stage *stage)
         return run(stage);
 }
 
+static enum hif_err new_puts(struct stage *stage)
+{
+        struct land *land = stage->land;
+        /* What was staged before is waited for. */
+        enum hif_err err = land_settle(land, stage->why);
+
+        if (err != HIF_OK)
+                return err;
+        stage->puts = land->staged = calloc(1, sizeof(*land->staged));
+        if (!stage->puts)
+                return no_memory(stage);
+        *stage->puts = (struct puts){.project = land->project,
+                                     .hooks = land->hooks,
+                                     .journal = &land->journal,
+                                     .flying_max = stage->ahead ? 1 : 0,
+                                     .batch_max = stage->ahead ? AHEAD_PUTS : 0};
+        return HIF_OK;
+}
+
+void land_drop_staged(struct land *land)
+{
+        if (land->staged)
+                puts_free(land->staged);
+        free(land->staged);
+        land->staged = NULL;
+}
+
+static enum hif_err run_all(struct stage *stage)
+{
+        enum hif_err err = run(stage);
+
+        if (err == HIF_OK && !stage->ahead)
+                err = run_again(stage);
+        if (err == HIF_OK && !stage->ahead)
+                err = puts_send(stage->puts, stage->why);
+        else if (err == HIF_OK)
+                err = puts_flush(stage->puts, stage->why);
+        if (err == HIF_ENOMEM)
+                (void)no_memory(stage);
+        return err;
+}
+
 static enum hif_err stage_changes(struct land *land, struct land_change *changes, size_t count,
                                   struct land_reader *reader, bool ahead, struct hif_why *why)
 {
@@ -443,11 +484,6 @@ static enum hif_err stage_changes(struct land *land, struct land_change *changes
         stage->land = land;
         stage->why = why;
         stage->ahead = ahead;
-        stage->puts.project = land->project;
-        stage->puts.hooks = land->hooks;
-        stage->puts.journal = &land->journal;
-        stage->puts.flying_max = ahead ? 1 : 0;
-        stage->puts.batch_max = ahead ? AHEAD_PUTS : 0;
         stage->shared.pool = land->pool;
         stage->shared.changes = changes;
         stage->shared.change_count = count;
@@ -456,17 +492,29 @@ static enum hif_err stage_changes(struct land *land, struct land_change *changes
         stage_shared_init(&stage->shared);
         count_work(land, changes, count);
         land_report(land);
-        err = run(stage);
-        if (err == HIF_OK && !ahead)
-                err = run_again(stage);
+        err = new_puts(stage);
         if (err == HIF_OK)
-                err = puts_flush(&stage->puts, why);
-        if (err == HIF_ENOMEM)
-                (void)no_memory(stage);
-        stage_count_puts(stage);
+                err = run_all(stage);
+        if (stage->puts)
+                stage_count_puts(stage);
         land_report(land);
+        if (err != HIF_OK)
+                land_drop_staged(land);
         stage_end(stage);
         free(stage);
+        return err;
+}
+
+enum hif_err land_settle(struct land *land, struct hif_why *why)
+{
+        enum hif_err err;
+
+        if (!land->staged)
+                return HIF_OK;
+        err = puts_flush(land->staged, why);
+        land->progress.objects_put += land->staged->objects_put;
+        land->progress.bytes_put += land->staged->bytes_put;
+        land_drop_staged(land);
         return err;
 }
 

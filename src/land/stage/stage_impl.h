@@ -26,7 +26,7 @@ struct stage {
         size_t waiting_count, waiting_capacity;
         struct chunk *chunks; /* of the large file that is being taken in */
         size_t chunk_count, chunk_capacity;
-        struct puts puts;
+        struct puts *puts; /* the landing's own: what is on its way outlives staging */
 };
 
 /* What was put goes into the landing's progress. */

@@ -24,9 +24,9 @@
 
 void stage_count_puts(struct stage *stage)
 {
-        stage->land->progress.objects_put += stage->puts.objects_put;
-        stage->land->progress.bytes_put += stage->puts.bytes_put;
-        stage->puts.objects_put = stage->puts.bytes_put = 0;
+        stage->land->progress.objects_put += stage->puts->objects_put;
+        stage->land->progress.bytes_put += stage->puts->bytes_put;
+        stage->puts->objects_put = stage->puts->bytes_put = 0;
 }
 
 /* --- filling --- */
@@ -97,7 +97,7 @@ enum hif_err stage_pack_close(struct stage *stage)
         stage->packed_count = 0;
         stage->pack_open = false;
         key = layout_pack(&stage->land->project->layout, &name);
-        err = puts_add(&stage->puts, &key, &name, &stage->pack.bytes, members, stage->why);
+        err = puts_add(stage->puts, &key, &name, &stage->pack.bytes, members, stage->why);
         pack_free(&stage->pack);
         stage_count_puts(stage);
         return err;
