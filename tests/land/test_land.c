@@ -326,6 +326,8 @@ static void a_repeated_landing_goes_on_where_it_stopped(void **state)
         tsession_put_bytes(&f->ts, "big", span_of(content, size));
         /* Everything is stored, then the process dies: only the journal is left. */
         assert_int_equal(tsession_land_with(&f->ts, NULL, true), HIF_OK);
+        land_free(f->ts.land);
+        f->ts.land = NULL;
         for (size_t i = 0; i < f->ts.count; i++)
                 f->ts.changes[i].have_hash = false;
         objects = tproject_count(&f->tp, "");

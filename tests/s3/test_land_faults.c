@@ -84,7 +84,7 @@ static void reused_connection_that_ends_fools_nobody(void **state)
                 assert_int_equal(tsession_land(ts), HIF_OK);
                 stats = strstr(place_say(f->tp.place, "stats"), "\"connections\": ");
                 assert_int_equal(sscanf(stats, "\"connections\": %u", &connections), 1);
-                assert_in_range(connections, 1, 2); /* in the place of what ended */
+                assert_true(connections <= 2); /* in the place of what ended, if any */
                 assert_int_equal(ts->result.position, 2 * i + 2);
                 assert_int_equal(ts->result.attempts, 1);
                 assert_int_equal(tproject_tail(&f->tp), 2 * i + 2);
