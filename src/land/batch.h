@@ -148,9 +148,20 @@ struct commit *commit_new(struct land_batch *batch, enum commit_mode mode);
  */
 void commit_look_for(struct commit *c, struct entrant *entrant);
 void commit_load_bases(struct commit *c);
+
+/* attempt.c: what becomes of them. */
+void commit_finish_with(struct entrant *entrant, enum hif_err err, const struct hif_why *why);
+/* What hit all that wait. */
+void commit_finish_waiting(struct commit *c, enum hif_err err, const struct hif_why *why);
 /* Those who did not land are decided anew. */
 void commit_wait_again(struct commit *c);
-/* The slot is built: once all that it names is stored and the intents are saved, claim it. */
+void commit_landed(struct entrant *entrant, const struct slot_read *slot, uint32_t index,
+                   bool already);
+/* A hint: the next reader that finds it behind helps. */
+void commit_move_head(struct commit *c, const struct slot *slot);
+/* Store everything, then claim the slot. */
+void commit_attempt(struct commit *c);
+/* The same from a slot on that is built; err: of building it. */
 void commit_try_built(struct commit *c, enum hif_err err, struct hif_why *why);
 
 /* ahead.c: while our slot is on its way, decide and store for the one behind it. Who follows is
