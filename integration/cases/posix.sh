@@ -1,11 +1,13 @@
 #!/bin/bash
 # What programs may rely on in a directory holds on mounts (tests/posix), and the harder parts of it while
 # sessions land, move, and the server dies.
-# POSIX_DIR, DIR_CHURN: the programs; ENTRIES: names in the large directory.
+# POSIX_DIR, DIR_CHURN, NFS_TWICE: the programs; ENTRIES: names in the large directory; KILLS, PAUSE: of the server, while requests
+# come twice.
 . "$(dirname "$0")/../lib.sh"
 
-entries=${ENTRIES:-3000}
+entries=${ENTRIES:-1500}
 posix_dir=$(realpath "${POSIX_DIR:?set POSIX_DIR to tests/posix/posix_dir}")
+nfs_twice=$(realpath "${NFS_TWICE:?set NFS_TWICE to tests/nfs/nfs_twice}")
 dir_churn=$(realpath "${DIR_CHURN:?set DIR_CHURN to tests/posix/dir_churn}")
 m=$work/m
 
@@ -48,7 +50,7 @@ step 'a directory is listed whole while sessions land and move'
 "$dir_churn" "$m/many" --stable "$entries" --seconds 600 --until "$work/enough" &
 churn=$!
 hif mount "--$front" acme/posix "$work/other" --session other --allow-other
-for i in 1 2 3; do
+for i in 1 2; do
 	echo "$i" >"$work/other/theirs"
 	echo "$i" >"$work/other/many/theirs-$i"
 	hif -C "$work/other" land "theirs $i" >/dev/null
@@ -61,7 +63,7 @@ hif unmount "$work/other"
 
 if [ "$front" = nfs ]; then
 	step 'and while the server is killed'
-	for i in 1 2 3; do
+	for i in 1 2; do
 		kill -9 "$(daemon_pid)"
 		sleep 1
 		expect "$(cat "$m/two")" two
@@ -72,4 +74,31 @@ touch "$work/enough"
 wait $churn || fail 'names were lost or repeated, or a change failed'
 hif -C "$m" land 'what is left' >/dev/null || true
 expect "$(find "$m/many" -name 'stable-*' | wc -l)" "$entries"
+
+if [ "$front" = nfs ]; then
+	step 'requests that come twice, on two connections, are carried out once, also when the server dies'
+	read -r source port < <(awk -v at="$m" '$2 == at { match($4, /,port=[0-9]+/); print $1, substr($4, RSTART + 6, RLENGTH - 6) }' /proc/mounts)
+	proxy_port=$((20000 + $$ % 20000))
+	"$nfs_twice" $proxy_port "$port" 3 >"$work/twice.log" &
+	proxy=$!
+	mkdir "$work/twice"
+	sleep 0.2
+	mount -i -t nfs -o "vers=3,proto=tcp,mountproto=tcp,nolock,noacl,hard,timeo=600,sec=sys,addr=127.0.0.1,mountaddr=127.0.0.1,port=$proxy_port,mountport=$proxy_port" "$source" "$work/twice"
+	mkdir "$work/twice/dup"
+	"$dir_churn" "$work/twice/dup" --stable 50 --make --seconds 600 --until "$work/enough2" --writers 3 --readers 1 &
+	churn=$!
+	for i in $(seq "${KILLS:-2}"); do
+		sleep "${PAUSE:-2}"
+		kill -0 $churn || fail 'a change failed, or names were lost or repeated'
+		kill -9 "$(daemon_pid)"
+	done
+	sleep 1
+	touch "$work/enough2"
+	wait $churn || fail 'a change failed, or names were lost or repeated'
+	umount "$work/twice"
+	kill $proxy
+	wait $proxy || true
+	cat "$work/twice.log"
+	expect_match "$(cat "$work/twice.log")" 'nfs_twice: [0-9]+ requests, [1-9][0-9]+ of them twice'
+fi
 hif unmount "$m"

@@ -209,6 +209,7 @@ enum hif_err vfs_create(struct vfs *vfs, struct vfs_call *call, uint64_t dir, st
         if (how == VFS_EXCLUSIVE) {
                 row->flags |= ONODE_VERIFIER;
                 row->verifier = verifier;
+                row->mode = 0600; /* until the client says which one it is: nobody comes first */
         }
         if ((set->set & VFS_SET_SIZE) != 0 && set->size > 0)
                 otx_truncate(tx, id, set->size);

@@ -232,7 +232,7 @@ static void put_new(struct dup *d, struct op *op)
         switch (op->proc) {
         case NFS_CREATE:
                 if (op->status == NFS3_OK && pick(d, 2) == 0) {
-                        op->mode = 0644;
+                        op->mode = 0600;
                         buf_put_u32(&op->record, 2); /* EXCLUSIVE */
                         buf_put_u64(&op->record, pick(d, UINT64_MAX));
                         break;

@@ -310,7 +310,7 @@ static void names_can_be_removed_while_they_are_listed(const struct check_limits
 
         (void)limits;
         MUST(mkdir("d", 0755) == 0 && chdir("d") == 0);
-        for (int i = 0; i < 3000; i++) {
+        for (int i = 0; i < 800; i++) {
                 char name[32];
 
                 snprintf(name, sizeof(name), "name-%d", i);
