@@ -2,6 +2,7 @@
 #include "fetch/internal.h"
 
 #include "base/cleanup.h"
+#include "base/log.h"
 
 static void nodes_put(struct tree_source *source, struct tree_node *node)
 {
@@ -37,6 +38,22 @@ static enum hif_err open_or_miss(struct fetch_nodes *nodes, const struct hif_has
         return HIF_OK;
 }
 
+/* As in log_failure: whoever reads gets EIO, and the reason is in the log. */
+static void log_misfit(struct fetch *fetch, const struct hif_hash *hash)
+{
+        char hex[HIF_HASH_HEX_SIZE];
+
+        hash_to_hex(hash, hex);
+        log_line(fetch->env->log, LOG_WARN, "fetch",
+                 "the tree node %s does not fit where its tree has it: %s; `hif fsck` says more",
+                 hex, hif_strerror(HIF_ECORRUPT));
+}
+
+static void nodes_misfit(struct tree_source *source, const struct hif_hash *hash)
+{
+        log_misfit(((struct fetch_nodes *)source)->fetch, hash);
+}
+
 static enum hif_err nodes_get(struct tree_source *source, const struct hif_hash *hash,
                               struct tree_node *out)
 {
@@ -57,6 +74,7 @@ void fetch_nodes_init(struct fetch_nodes *nodes, struct fetch *fetch)
 {
         nodes->source.get = nodes_get;
         nodes->source.put = nodes_put;
+        nodes->source.misfit = nodes_misfit;
         nodes->fetch = fetch;
         nodes->want_count = 0;
 }
@@ -80,10 +98,16 @@ static enum hif_err blocking_get(struct tree_source *source, const struct hif_ha
         return err;
 }
 
+static void blocking_misfit(struct tree_source *source, const struct hif_hash *hash)
+{
+        log_misfit(((struct fetch_nodes_blocking *)source)->origin->fetch, hash);
+}
+
 void fetch_nodes_blocking_init(struct fetch_nodes_blocking *nodes, struct fetch_origin *origin)
 {
         nodes->source.get = blocking_get;
         nodes->source.put = nodes_put;
+        nodes->source.misfit = blocking_misfit;
         nodes->origin = origin;
 }
 

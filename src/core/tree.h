@@ -67,6 +67,9 @@ struct tree_source {
         enum hif_err (*get)(struct tree_source *source, const struct hif_hash *hash,
                             struct tree_node *out);
         void (*put)(struct tree_source *source, struct tree_node *node);
+        /* This node is what its hash says, and does not fit where a tree has it: the operation ends
+         * in HIF_ECORRUPT, and this is the one who knows which node it is. NULL: nobody asks. */
+        void (*misfit)(struct tree_source *source, const struct hif_hash *hash);
 };
 
 /* Where new nodes go: bytes are encoded, not compressed, and borrowed for the call. */

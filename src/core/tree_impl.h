@@ -30,7 +30,7 @@ uint32_t node_select(const struct tree_node *node, uint64_t rank);
 
 /* --- getting nodes: structure is hostile even when bytes are what their hash says --- */
 
-/* The first key of a root is the root directory's. */
+/* A root begins with the root directory (of one that is no leaf, the first leaf has to). */
 HIF_MUST_USE enum hif_err tree_get_root(struct tree_source *source, const struct hif_hash *root,
                                         struct tree_node *out);
 /* A child is one level below, and has the first key and the count that its parent claims. */

@@ -5,6 +5,21 @@
 
 /* --- getting --- */
 
+static enum hif_err misfit(struct tree_source *source, const struct hif_hash *hash)
+{
+        if (source->misfit)
+                source->misfit(source, hash);
+        return HIF_ECORRUPT;
+}
+
+static bool first_is_dir(const struct tree_node *leaf)
+{
+        struct entry entry;
+
+        tree_node_entry(leaf, 0, &entry);
+        return entry.kind == ENTRY_DIR;
+}
+
 enum hif_err tree_get_root(struct tree_source *source, const struct hif_hash *root,
                            struct tree_node *out)
 {
@@ -12,10 +27,10 @@ enum hif_err tree_get_root(struct tree_source *source, const struct hif_hash *ro
 
         if (err)
                 return err;
-        if (node_key_cmp(out, 0, (struct span){0}) == 0)
+        if (node_key_cmp(out, 0, (struct span){0}) == 0 && (out->level > 0 || first_is_dir(out)))
                 return HIF_OK;
         source->put(source, out);
-        return HIF_ECORRUPT;
+        return misfit(source, root);
 }
 
 enum hif_err tree_get_child(struct tree_source *source, const struct tree_node *parent,
@@ -33,7 +48,7 @@ enum hif_err tree_get_child(struct tree_source *source, const struct tree_node *
             node_key_eq(parent, index, out, 0))
                 return HIF_OK;
         source->put(source, out);
-        return HIF_ECORRUPT;
+        return misfit(source, &hash);
 }
 
 /* --- a cursor's path --- */
@@ -134,8 +149,14 @@ enum hif_err cursor_next_node(struct tree_cursor *cursor, int fork)
                 err = hold_child(cursor, d, 0);
         if (err)
                 return err;
-        if (node_key_cmp(last_node(cursor), 0, span_of(cursor->key, size)) <= 0)
-                return fail(cursor, HIF_ECORRUPT);
+        if (node_key_cmp(last_node(cursor), 0, span_of(cursor->key, size)) <= 0) {
+                struct hif_hash hash;
+                uint64_t entries;
+
+                tree_node_child(&cursor->nodes[depth - 2], cursor->index[depth - 2], &hash,
+                                &entries);
+                return fail(cursor, misfit(cursor->source, &hash));
+        }
         return HIF_OK;
 }
 

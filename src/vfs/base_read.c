@@ -1,6 +1,8 @@
 /* base_read.c - content of the base, by pointer into pinned, verified objects. */
 #include "vfs/internal.h"
 
+#include "base/log.h"
+
 #include <assert.h>
 
 #define LIST_DEPTH_MAX 4
@@ -41,6 +43,19 @@ static enum hif_err pin(struct vfs *vfs, struct vfs_call *call, enum fetch_kind 
         return HIF_OK;
 }
 
+/* Trees and contents that are what their hashes say may still contradict each other: someone wrote
+ * them so. Who reads gets EIO and no reason: it is in the log. */
+static enum hif_err disagree(struct vfs *vfs, const char *what, const struct hif_hash *hash)
+{
+        char hex[HIF_HASH_HEX_SIZE];
+
+        hash_to_hex(hash, hex);
+        log_line(loop_env(vfs->config.loop)->log, LOG_WARN, "vfs",
+                 "the %s %s is not of the size or depth that its tree says: %s", what, hex,
+                 hif_strerror(HIF_ECORRUPT));
+        return HIF_ECORRUPT;
+}
+
 static void add(struct vfs_data *data, const uint8_t *bytes, uint64_t size)
 {
         data->iov[data->iov_count++] =
@@ -58,7 +73,7 @@ static enum hif_err read_blob(struct vfs *vfs, struct vfs_call *call, const stru
         if (err != HIF_OK)
                 return err;
         if (bytes.size != entry->size)
-                return HIF_ECORRUPT; /* the tree and the content disagree */
+                return disagree(vfs, "blob", &entry->hash);
         add(data, bytes.data + offset, size);
         return HIF_OK;
 }
@@ -74,6 +89,7 @@ static enum hif_err find_chunk(struct vfs *vfs, struct vfs_call *call, const str
 {
         struct hif_hash hash = entry->hash;
         uint64_t size = entry->size, start = 0;
+        int below = 0; /* how deep the next list has to be */
 
         for (int depth = 0; depth < LIST_DEPTH_MAX; depth++) {
                 struct chunk_list list;
@@ -85,8 +101,9 @@ static enum hif_err find_chunk(struct vfs *vfs, struct vfs_call *call, const str
 
                 if (err != HIF_OK)
                         return err;
-                if (chunk_list_open(bytes, &list) != HIF_OK || list.size != size)
-                        return HIF_ECORRUPT;
+                if (chunk_list_open(bytes, &list) != HIF_OK || list.size != size ||
+                    (depth > 0 && list.depth != below))
+                        return disagree(vfs, "chunk list", &hash);
                 index = chunk_list_search(&list, offset - start, &at);
                 chunk_list_at(&list, index, &chunk);
                 start += at;
@@ -96,8 +113,9 @@ static enum hif_err find_chunk(struct vfs *vfs, struct vfs_call *call, const str
                 }
                 hash = chunk.hash;
                 size = chunk.size;
+                below = list.depth - 1;
         }
-        return HIF_ECORRUPT;
+        return disagree(vfs, "chunk list", &entry->hash);
 }
 
 static enum hif_err read_chunks(struct vfs *vfs, struct vfs_call *call, const struct entry *entry,
@@ -122,7 +140,7 @@ static enum hif_err read_chunks(struct vfs *vfs, struct vfs_call *call, const st
                 else if (err != HIF_OK)
                         return err;
                 else if (bytes.size != found.chunk.size)
-                        return HIF_ECORRUPT;
+                        return disagree(vfs, "blob", &found.chunk.hash);
                 else if (!missing)
                         add(data, bytes.data + skip, take);
                 offset += take;

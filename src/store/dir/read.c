@@ -35,15 +35,17 @@ struct store_tag dir_tag_large(const struct stat *st)
         return tag;
 }
 
-/* O_NONBLOCK: whatever else lies in the directory (a FIFO) must not stop us. Anything but a regular
- * file is no object. */
+/* O_NONBLOCK: whatever else lies in the directory (a FIFO) must not stop us. O_NOFOLLOW: nor lead us
+ * elsewhere. Anything but a regular file is no object. */
 static enum hif_err open_object(struct dir_store *dir, const char *path, int *fd, struct stat *st)
 {
         struct env *env = dir->store.env;
-        enum hif_err err = env->ops->open(env, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0, fd);
+        enum hif_err err =
+            env->ops->open(env, path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW, 0, fd);
 
         if (err)
-                return err == HIF_ENOTDIR || err == HIF_EISDIR ? HIF_ENOENT : err;
+                return err == HIF_ENOTDIR || err == HIF_EISDIR || err == HIF_EINVAL ? HIF_ENOENT
+                                                                                    : err;
         err = env->ops->fstat(env, *fd, st);
         if (!err && !S_ISREG(st->st_mode))
                 err = HIF_ENOENT;
