@@ -336,6 +336,7 @@ enum hif_err vfs_link(struct vfs *vfs, struct vfs_call *call, uint64_t id, uint6
         row = adopt(vfs, tx, &node);
         row->nlink++;
         row->ctime = time;
+        links_note(vfs, row, at.dir.id, name);
         if (at.child.row != NULL && at.child.row->base_child == id) {
                 /* It has its base's name again: that is where it is placed. */
                 row->parent = at.dir.id;

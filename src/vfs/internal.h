@@ -99,6 +99,9 @@ struct vfs {
         struct map held; /* id -> count, for front ends that know what is open */
         struct loop_timer purge;
 
+        struct map links; /* links.c: id -> where names of it are, for files that have several */
+        bool links_known; /* all of them had been noted once, and new ones since */
+
         bool frozen; /* changes.c: a snapshot holds the content */
 
         struct vfs_stats stats;
@@ -230,6 +233,15 @@ bool name_is_local(struct span name);
 void removed_note(struct vfs *vfs, uint64_t id);
 void removed_init(struct vfs *vfs); /* find what an earlier run left */
 void removed_close(struct vfs *vfs);
+
+/* --- links.c --- */
+
+/* The file gets this name, and has others: its row is as after that. */
+void links_note(struct vfs *vfs, const struct onode *node, uint64_t dir, struct span name);
+/* The row of another name of the file than this one. NULL: only the base gives it others. */
+const struct odirent *links_other(struct vfs *vfs, uint64_t id, uint64_t not_dir,
+                                  struct span not_name);
+void links_free(struct vfs *vfs);
 
 /* --- dir.c --- */
 

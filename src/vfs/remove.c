@@ -60,28 +60,11 @@ static enum hif_err prepare(struct vfs *vfs, struct vfs_call *call, struct at *a
         return buf_failed(&at->path) ? HIF_ENOMEM : HIF_OK;
 }
 
-struct other_name {
-        uint64_t child;
-        const struct at * not ;
-        const struct odirent *found;
-};
-
-static bool is_other_name(void *arg, const struct odirent *row)
-{
-        struct other_name *want = arg;
-
-        if (row->child != want->child ||
-            (row->dir == want->not ->dir.id && span_eq(row->name, want->not ->name)))
-                return true;
-        want->found = row;
-        return false;
-}
-
 /* The node loses this name. Where it has others, its place becomes one of them. */
 static void drop_name(struct vfs *vfs, struct otx *tx, const struct at *at, struct hif_time time)
 {
         struct onode *row = adopt(vfs, tx, &at->node);
-        struct other_name other = {.child = at->child.id, .not = at};
+        const struct odirent *other;
 
         row->ctime = time;
         if (row->kind == ONODE_DIR || row->nlink <= 1) {
@@ -93,10 +76,10 @@ static void drop_name(struct vfs *vfs, struct otx *tx, const struct at *at, stru
         if ((row->flags & ONODE_PLACED) == 0 || row->parent != at->dir.id ||
             !span_eq(row->name, at->name))
                 return;
-        overlay_each_dirent(vfs->config.overlay, is_other_name, &other);
-        if (other.found != NULL) {
-                row->parent = other.found->dir;
-                row->name = other.found->name;
+        other = links_other(vfs, at->child.id, at->dir.id, at->name);
+        if (other != NULL) {
+                row->parent = other->dir;
+                row->name = other->name;
         } else {
                 row->flags &= ~(uint32_t)ONODE_PLACED; /* the base's name: found through the base */
         }
@@ -288,6 +271,7 @@ enum hif_err vfs_rename(struct vfs *vfs, struct vfs_call *call, uint64_t from_di
                 row->parent = new.dir.id;
                 row->name = to;
         }
+        links_note(vfs, row, new.dir.id, to);
         put_name(tx, &old.dir, &old.child, from, NODEID_NONE);
         put_name(tx, &new.dir, &new.child, to, old.child.id);
         touch_dir(vfs, tx, &old.dir, time);

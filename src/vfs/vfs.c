@@ -169,6 +169,7 @@ void vfs_close(struct vfs *vfs)
         tree_cursor_close(&vfs->cursor);
         tree_cursor_close(&vfs->scan);
         vcache_free(&vfs->cache);
+        links_free(vfs);
         runs_free(&vfs->runs);
         buf_free(&vfs->key);
         buf_free(&vfs->prefix);

@@ -258,6 +258,43 @@ static void hard_links_name_one_file(void **state)
         assert_int_equal(tmount_attr(m, "dir/moved").nlink, 1);
 }
 
+/* However many names files have, and whichever go first: a file is placed at one that is left. */
+static void files_of_many_names_are_placed_at_one_of_them(void **state)
+{
+        struct tmount *m = *state;
+        char from[32], to[32];
+
+        for (int i = 0; i < 40; i++) {
+                snprintf(from, sizeof(from), "f%d", i);
+                assert_int_equal(tmount_create(m, from, NULL), HIF_OK);
+                for (int j = 0; j < 5; j++) {
+                        snprintf(to, sizeof(to), "dir/f%d-%d", i, j);
+                        assert_int_equal(tvfs_link(m, from, to), HIF_OK);
+                }
+        }
+        for (int j = 0; j < 5; j++)
+                for (int i = 0; i < 40; i++) {
+                        const struct onode *row;
+                        const struct odirent *name;
+
+                        snprintf(from, sizeof(from), j == 0 ? "f%d" : "dir/f%d-%d", i, j - 1);
+                        if (i % 3 == 0) {
+                                snprintf(to, sizeof(to), "f%d-moved-%d", i, j);
+                                assert_int_equal(tmount_rename(m, from, to), HIF_OK);
+                                snprintf(from, sizeof(from), "%s", to);
+                        }
+                        assert_int_equal(tmount_remove(m, from), HIF_OK);
+                        snprintf(to, sizeof(to), "dir/f%d-4", i);
+                        row = overlay_node(m->overlay, tmount_id(m, to));
+                        assert_non_null(row);
+                        assert_true((row->flags & ONODE_PLACED) != 0);
+                        name = overlay_dirent(m->overlay, row->parent, name_hash60(row->name),
+                                              row->name);
+                        assert_non_null(name);
+                        assert_int_equal(name->child, row->id);
+                }
+}
+
 static uint32_t links_of(struct tmount *m, const char *path)
 {
         return tmount_attr(m, path).nlink;
@@ -479,6 +516,7 @@ int main(void)
             TEST(renames_replace_what_they_may),
             TEST(dotdot_follows_a_move),
             TEST(hard_links_name_one_file),
+            TEST(files_of_many_names_are_placed_at_one_of_them),
             TEST(directories_count_their_subdirectories),
             TEST(places_are_names_that_exist),
             TEST(listings_are_whole),
