@@ -14,7 +14,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static struct tmount *start(void)
 {
-        struct tmount_options options = {.nfs = true, .seed = 1};
+        struct tmount_options options = {.nfs = true,
+                                         .seed = 1,
+                                         .overlay.log_segment_bytes = 65536,
+                                         .overlay.data_segment_bytes = 65536};
         struct tmount *m = tmount_new(&options);
 
         tmount_add_text(m, "file", "content\n");

@@ -1,0 +1,95 @@
+#!/bin/bash
+# fuzz.sh [--runs N] [--only REGEX] [--minimize] - every fuzz target with libFuzzer, ASan and UBSan.
+#
+# Runs each from its corpus for its share of N executions (10,000,000 in all) and prints a table.
+# What it finds lies in build-fuzz/found/TARGET, the working corpus in build-fuzz/work/TARGET.
+# --minimize: afterwards, merge what is new there into the corpora in tests/, within their bounds.
+set -eu
+cd "$(dirname "$0")/.."
+runs=10000000 only=. minimize=
+while [ $# -gt 0 ]; do
+	case $1 in
+	--runs) runs=$2 && shift 2 ;;
+	--only) only=$2 && shift 2 ;;
+	--minimize) minimize=1 && shift ;;
+	*) sed -n '2,6s/^# \{0,1\}//p' "$0" && exit 2 ;;
+	esac
+done
+files_max=200 bytes_max=102400
+
+# Target, corpus, and its weight, so that none takes much longer than the others: a whole server
+# takes a millisecond for an input, a decoder microseconds.
+targets='
+nfs/fuzz_nfs_calls          nfs/corpus/calls          100
+nfs/fuzz_nfs_rpc            nfs/corpus/rpc            200
+overlay/fuzz_overlay_items  overlay/corpus/items      800
+overlay/fuzz_overlay_open   overlay/corpus/open       50
+vfs/fuzz_vfs_values         vfs/corpus/values         600
+core/fuzz_core_session      core/corpus/session       600
+core/fuzz_core_slot         core/corpus/slot          600
+core/fuzz_core_proposal     core/corpus/proposal      500
+core/fuzz_core_format       core/corpus/format        500
+core/fuzz_core_body         core/corpus/body          400
+core/fuzz_core_chunk_list   core/corpus/chunk_list    400
+core/fuzz_core_pack         core/corpus/pack          400
+core/fuzz_core_tree_node    core/corpus/tree_node     700
+core/fuzz_core_segment      core/corpus/segment       250
+core/fuzz_core_rollup       core/corpus/rollup        250
+core/fuzz_core_hash_index   core/corpus/hash_index    300
+core/fuzz_core_open_session core/corpus/open_session  500
+land/fuzz_land_journal      land/corpus/journal       250
+store/fuzz_s3_xml           store/corpus/s3_xml       400
+store/fuzz_s3_answer        store/corpus/s3_answer    400
+store/fuzz_s3_url           store/corpus/s3_url       400
+store/fuzz_aws              store/corpus/aws          400
+cli/fuzz_cli_args           cli/corpus/args           300
+cli/fuzz_cli_config         cli/corpus/config         300
+cli/fuzz_cli_control        cli/corpus/control        150
+cli/fuzz_cli_ignore         cli/corpus/ignore         250
+'
+targets=$(awk -v only="$only" 'NF && $1 ~ only' <<<"$targets")
+[ -n "$targets" ] || { echo "no target matches '$only'" >&2; exit 2; }
+weights=$(awk '{ sum += $3 } END { print sum }' <<<"$targets")
+
+cmake -S . -B build-fuzz -G Ninja -DCMAKE_C_COMPILER=clang -DHIF_LIBFUZZER=ON \
+	-DHIF_SANITIZE=address,undefined,fuzzer-no-link >build-fuzz.log
+# shellcheck disable=SC2046 # one target a line
+ninja -C build-fuzz $(awk '{ sub(".*/", "", $1); print $1 }' <<<"$targets") >build-fuzz.log ||
+	{ grep -A20 -m3 FAILED build-fuzz.log; exit 1; }
+
+export ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1
+total=0 findings=0
+printf '%-24s %12s %8s %9s %8s %s\n' target executions exec/s edges corpus findings
+while read -r program corpus weight; do
+	name=${program##*/}
+	work=build-fuzz/work/$name found=build-fuzz/found/$name log=build-fuzz/work/$name.log
+	mkdir -p "$work" "$found"
+	wanted=$((runs * weight / weights))
+	build-fuzz/tests/"$program" -runs="$wanted" -seed=1 -rss_limit_mb=2048 -timeout=30 -print_final_stats=1 \
+		-artifact_prefix="$found/" "$work" tests/"$corpus" >"$log" 2>&1 || true
+	ran=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
+	rate=$(sed -n 's/^stat::average_exec_per_sec: *//p' "$log")
+	edges=$(grep -o 'cov: [0-9]*' "$log" | tail -1 | cut -d' ' -f2)
+	new=$(find "$found" -type f | wc -l)
+	printf '%-24s %12s %8s %9s %8s %s\n' "$name" "${ran:-0}" "${rate:-0}" "${edges:-0}" "$(find "$work" -type f | wc -l)" "$new"
+	total=$((total + ${ran:-0})) findings=$((findings + new))
+	[ "${ran:-0}" -ge "$wanted" ] || [ "$new" -gt 0 ] || { echo "  it ended early: $log" && findings=$((findings + 1)); }
+done <<<"$targets"
+printf '%d executions in all, %d findings\n' "$total" "$findings"
+
+# The smallest inputs that reach the same code, the smallest first, as many as there is room for.
+if [ -n "$minimize" ]; then
+	while read -r program corpus _; do
+		name=${program##*/} merged=build-fuzz/merged/${program##*/}
+		rm -rf "$merged" && mkdir -p "$merged"
+		build-fuzz/tests/"$program" -merge=1 "$merged" tests/"$corpus" build-fuzz/work/"$name" >/dev/null 2>&1
+		count=$(find tests/"$corpus" -type f | wc -l)
+		bytes=$(find tests/"$corpus" -type f -printf '%s\n' | awk '{ sum += $1 } END { print sum + 0 }')
+		while read -r size file; do
+			cmp -s "$file" tests/"$corpus"/"${file##*/}" && continue
+			[ $((count += 1)) -le $files_max ] && [ $((bytes += size)) -le $bytes_max ] || break
+			cp "$file" tests/"$corpus"/"$(basename "$file" | cut -c1-12)"
+		done < <(find "$merged" -type f -printf '%s %p\n' | sort -n)
+	done <<<"$targets"
+fi
+[ "$findings" = 0 ]
