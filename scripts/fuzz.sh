@@ -46,6 +46,7 @@ cli/fuzz_cli_args           cli/corpus/args           300
 cli/fuzz_cli_config         cli/corpus/config         300
 cli/fuzz_cli_control        cli/corpus/control        150
 cli/fuzz_cli_ignore         cli/corpus/ignore         250
+cli/fuzz_cli_supervisor_wire cli/corpus/supervisor_wire 100
 '
 targets=$(awk -v only="$only" 'NF && $1 ~ only' <<<"$targets")
 [ -n "$targets" ] || { echo "no target matches '$only'" >&2; exit 2; }

@@ -1,14 +1,15 @@
 /* fuzz_main.c - a main for fuzz targets where libFuzzer's is not linked, so that every compiler
  * builds them as plain tests.
  *
- *      TARGET [-s SEED] [-r ROUNDS] [-o ROUND] FILE|DIRECTORY...
+ *      TARGET [-s SEED] [-r ROUNDS | -t TOTAL] [-o ROUND] FILE|DIRECTORY...
  *
- * Runs each input as it is, then ROUNDS seeded mutations of it. After a crash it says which; -o
- * runs that one round alone. */
+ * Runs each input as it is, then ROUNDS seeded mutations of it, or as many as make about TOTAL of
+ * all. After a crash it says which; -o runs that one round alone. */
 #include <dirent.h>
 #include <errno.h>
 #include <limits.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,8 +26,8 @@ __attribute__((weak)) void __sanitizer_set_death_callback(void (*callback)(void)
 
 struct options {
         uint64_t seed;
-        long rounds;
-        long only; /* -1: all */
+        long rounds, total; /* total 0: rounds counts */
+        long only;          /* -1: all */
 };
 
 /* For the crash handlers, which take no argument. */
@@ -158,6 +159,11 @@ static int run_file(const struct options *options, const char *path)
         return 1;
 }
 
+static bool is_input(const struct dirent *entry)
+{
+        return entry->d_name[0] != '.';
+}
+
 /* How many inputs ran; -1 when one cannot be read. */
 static int run_path(const struct options *options, const char *path)
 {
@@ -177,7 +183,7 @@ static int run_path(const struct options *options, const char *path)
                 int one;
 
                 snprintf(full, sizeof(full), "%s/%s", path, names[i]->d_name);
-                if (names[i]->d_name[0] != '.' && ran >= 0) {
+                if (is_input(names[i]) && ran >= 0) {
                         one = run_file(options, full);
                         ran = one < 0 ? -1 : ran + one;
                 }
@@ -185,6 +191,20 @@ static int run_path(const struct options *options, const char *path)
         }
         free(names);
         return ran;
+}
+
+static long count_inputs(const char *path)
+{
+        DIR *dir = opendir(path);
+        struct dirent *entry;
+        long count = 0;
+
+        if (!dir)
+                return 1;
+        while ((entry = readdir(dir)) != NULL)
+                count += is_input(entry);
+        closedir(dir);
+        return count;
 }
 
 static long number(const char *text)
@@ -202,18 +222,25 @@ static long number(const char *text)
 int main(int argc, char **argv)
 {
         struct options options = {.seed = 1, .rounds = ROUNDS_DEFAULT, .only = -1};
+        long there = 0;
         int option, inputs = 0;
 
-        while ((option = getopt(argc, argv, "s:r:o:")) != -1) {
+        while ((option = getopt(argc, argv, "s:r:t:o:")) != -1) {
                 if (option == 's')
                         options.seed = strtoull(optarg, NULL, 0);
                 else if (option == 'r')
                         options.rounds = number(optarg);
+                else if (option == 't')
+                        options.total = number(optarg);
                 else if (option == 'o')
                         options.only = number(optarg);
                 else
                         return 2;
         }
+        for (int i = optind; i < argc; i++)
+                there += count_inputs(argv[i]);
+        if (options.total > 0 && there > 0)
+                options.rounds = (options.total + there - 1) / there;
         if (options.only >= options.rounds)
                 options.rounds = options.only + 1;
         signal(SIGABRT, on_signal);

@@ -4,6 +4,7 @@
  * The daemon has no workspace, and one mount that did not come back; requests that reach out of
  * the process (mount, stop) are left out. */
 #include "cli/daemon/daemon.h"
+#include "cli/supervisor/hold.h"
 #include "tests/core/fuzz_target.h"
 
 #include <sys/socket.h>
@@ -24,32 +25,6 @@ static int peer_that_says(const uint8_t *data, size_t size, int *peer)
         return ends[0];
 }
 
-static void see_progress(void *arg, const json_t *progress)
-{
-        (void)arg;
-        (void)json_integer_value(json_object_get(progress, "files_done"));
-}
-
-static void fuzz_command(const uint8_t *data, size_t size)
-{
-        struct hif_why why = {""};
-        json_t *result = NULL;
-        int peer, fd = peer_that_says(data, size, &peer);
-        enum hif_err err = control_call(fd, json_pack("{s:s}", "op", "ping"), TIMEOUT_MS,
-                                        see_progress, NULL, &result, &why);
-
-        FUZZ_CHECK((err == HIF_OK) == (why.text[0] == '\0'));
-        FUZZ_CHECK(err != HIF_OK || result != NULL);
-        json_decref(result);
-        close(fd);
-        close(peer);
-}
-
-static void stop(void *arg)
-{
-        (void)arg;
-}
-
 static struct daemon *make_daemon(void)
 {
         static struct cli cli;
@@ -67,8 +42,35 @@ static struct daemon *make_daemon(void)
         pthread_mutex_init(&daemon.resuming, NULL);
         pthread_mutex_init(&daemon.lock, NULL);
         pthread_mutex_init(&daemon.landing, NULL);
+        FUZZ_CHECK(hold_new(-1, &daemon.hold) == HIF_OK);
         daemon.unresumed = json_pack("{s:s}", "/home/agent/app", "the store is away");
         return &daemon;
+}
+
+static void see_progress(void *arg, const json_t *progress)
+{
+        (void)arg;
+        (void)json_integer_value(json_object_get(progress, "files_done"));
+}
+
+static void fuzz_command(const uint8_t *data, size_t size)
+{
+        struct hif_why why = {""};
+        json_t *result = NULL;
+        int peer, fd = peer_that_says(data, size, &peer);
+        enum hif_err err = control_call(make_daemon()->cli, fd, json_pack("{s:s}", "op", "ping"),
+                                        TIMEOUT_MS, see_progress, NULL, &result, &why);
+
+        FUZZ_CHECK((err == HIF_OK) == (why.text[0] == '\0'));
+        FUZZ_CHECK(err != HIF_OK || result != NULL);
+        json_decref(result);
+        close(fd);
+        close(peer);
+}
+
+static void stop(void *arg)
+{
+        (void)arg;
 }
 
 static void fuzz_daemon(const uint8_t *data, size_t size)

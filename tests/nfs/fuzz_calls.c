@@ -110,7 +110,7 @@ static uint64_t pick_number(struct program *p)
 static void put_times(struct program *p, struct buf *args, uint8_t set)
 {
         for (unsigned i = 0; i < 2; i++) {
-                uint32_t how = (set >> (4 + i * 2)) % 3;
+                uint32_t how = (uint32_t)(set >> (4 + i * 2)) % 3;
 
                 buf_put_u32(args, how);
                 if (how == 2)

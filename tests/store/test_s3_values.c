@@ -316,9 +316,16 @@ static void places_follow_the_style(void **state)
             {"https://h:80", "x", "buck", false, "https://buck.h:80", "buck.h:80", "/"},
             {"http://[::1]:9000", "x", "buck", true, "http://[::1]:9000", "[::1]:9000", "/buck/"},
         };
-        static const char *const bad[] = {"",           "h:9000",     "ftp://h",
-                                          "http://",    "http://u@h", "http://h/?x=y",
-                                          "https:///x", "http://a b"};
+        static const char *const bad[] = {"",
+                                          "h:9000",
+                                          "ftp://h",
+                                          "http://",
+                                          "http://u@h",
+                                          "http://h/?x=y",
+                                          "https:///x",
+                                          "http://a b",
+                                          "http://h\r\nX-Other: 1",
+                                          "http://h\x80"};
         struct s3_place place;
 
         (void)state;

@@ -262,6 +262,15 @@ void s3_url_free(struct s3_url *url)
 
 /* --- places --- */
 
+/* What can stand in a URL and in a Host header as it is: nothing ends a line there. */
+static bool is_plain(const char *text)
+{
+        for (; *text; text++)
+                if (*text <= ' ' || *text >= 0x7f || strchr("@?#\\", *text))
+                        return false;
+        return true;
+}
+
 /* Split "https://host:port/path/" into host and path; false if it is nothing of the kind. */
 static bool split_endpoint(const char *endpoint, bool *tls, char *host, size_t host_size,
                            char *path, size_t path_size)
@@ -275,7 +284,7 @@ static bool split_endpoint(const char *endpoint, bool *tls, char *host, size_t h
         rest = strchr(endpoint, ':') + 3;
         slash = strchr(rest, '/');
         size = slash ? (size_t)(slash - rest) : strlen(rest);
-        if (size == 0 || size >= host_size || strpbrk(rest, "@?# \\"))
+        if (size == 0 || size >= host_size || !is_plain(rest))
                 return false;
         memcpy(host, rest, size);
         host[size] = '\0';
