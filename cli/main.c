@@ -50,8 +50,11 @@ static int run(struct cli *cli, int argc, char **argv)
         static char version[] = "version", help[] = "help";
         struct line line = {.cli = cli};
         char *alone[] = {line.version ? version : help, NULL};
+        error_t error = argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &line);
 
-        (void)argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &line);
+        /* Else the command would pass for "hif help". */
+        if (error != 0)
+                return cli_fail(cli, hif_err_from_errno(error), NULL);
         if (line.argc > 0)
                 return cli_dispatch(cli, commands, "hif", line.argc, line.argv);
         alone[0] = line.version ? version : help;

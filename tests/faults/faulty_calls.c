@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <pwd.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/epoll.h>
@@ -175,6 +176,22 @@ int epoll_ctl(int epoll, int what, int fd, struct epoll_event *event)
         if (what == EPOLL_CTL_ADD && fails("epoll_ctl", ERRORS(ENOMEM, ENOSPC)))
                 return -1;
         return real(epoll, what, fd, event);
+}
+
+/* glibc's name service does not survive an allocation that fails (2.36 reads through NULL). */
+struct passwd *getpwuid(uid_t uid)
+{
+        static struct passwd *(*real)(uid_t);
+        struct passwd *entry;
+
+        if (real == NULL)
+                *(void **)&real = dlsym(RTLD_NEXT, "getpwuid");
+        if (fails("getpwuid", ERRORS(EIO, EMFILE)))
+                return NULL;
+        fault_pause();
+        entry = real(uid);
+        fault_resume();
+        return entry;
 }
 
 /* Processes and threads. */
