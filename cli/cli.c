@@ -16,15 +16,15 @@ static enum hif_err no_memory(struct hif_why *why)
 
 /* --- paths --- */
 
-static char *home_dir(void)
+static const char *home_dir(void)
 {
         const char *home = getenv("HOME");
         const struct passwd *user;
 
         if (home && home[0] == '/')
-                return strdup(home);
+                return home;
         user = getpwuid(geteuid());
-        return user && user->pw_dir[0] == '/' ? strdup(user->pw_dir) : NULL;
+        return user && user->pw_dir[0] == '/' ? user->pw_dir : NULL;
 }
 
 /* "All paths set in these environment variables must be absolute. If an implementation encounters a
@@ -53,7 +53,7 @@ static enum hif_err join(const char *variable, const char *home, const char *fal
 
 static enum hif_err find_paths(struct cli_paths *paths, struct hif_why *why)
 {
-        AUTO_FREE char *home = home_dir();
+        const char *home = home_dir();
         const char *runtime = getenv("XDG_RUNTIME_DIR");
         enum hif_err err;
         int n;

@@ -58,7 +58,9 @@ cmake -S . -B build-fuzz -G Ninja -DCMAKE_C_COMPILER=clang -DHIF_LIBFUZZER=ON \
 ninja -C build-fuzz $(awk '{ sub(".*/", "", $1); print $1 }' <<<"$targets") >build-fuzz.log ||
 	{ grep -A20 -m3 FAILED build-fuzz.log; exit 1; }
 
-export ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1
+# What is freed is kept poisoned for a short while only: else most of the time goes into cold memory.
+export ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=1:quarantine_size_mb=4:malloc_context_size=4
+export UBSAN_OPTIONS=print_stacktrace=1
 total=0 findings=0
 printf '%-24s %12s %8s %9s %8s %s\n' target executions exec/s edges corpus findings
 while read -r program corpus weight; do

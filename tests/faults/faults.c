@@ -100,7 +100,24 @@ static void report(void)
         syscall(SYS_close, fd);
 }
 
-__attribute__((constructor)) static void start(void)
+/* Is this the process that is meant, and the first of its kind? */
+static bool is_meant(int argc, char **argv)
+{
+        const char *role = getenv("HIF_FAULT_ROLE"), *once = getenv("HIF_FAULT_ONCE");
+        long fd;
+
+        if (role != NULL && (argc < 3 || strcmp(argv[2], role) != 0))
+                return false;
+        if (once == NULL)
+                return true;
+        fd = syscall(SYS_openat, AT_FDCWD, once, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+        if (fd >= 0)
+                syscall(SYS_close, fd);
+        return fd >= 0;
+}
+
+/* glibc gives constructors what it gives main. */
+__attribute__((constructor)) static void start(int argc, char **argv)
 {
         const char *text = getenv("HIF_FAULT");
         const char *colon = text != NULL ? strchr(text, ':') : NULL;
@@ -108,7 +125,7 @@ __attribute__((constructor)) static void start(void)
         uint64_t n, burst = 1;
         char *end;
 
-        if (colon == NULL)
+        if (colon == NULL || !is_meant(argc, argv))
                 return;
         kind = fault_kind_of(text, (size_t)(colon - text));
         n = strtoull(colon + 1, &end, 10);

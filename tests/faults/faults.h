@@ -7,7 +7,9 @@
  *
  * In a test: fault_arm, run, fault_disarm; between, fault_pause keeps the test's own code out of
  * it. In a process: HIF_FAULT=KIND:N[+BURST] arms at start, and HIF_FAULT_REPORT names a file to
- * which the exit appends "KIND POINTS WHAT". Counting is per process, over all threads. */
+ * which the exit appends "KIND POINTS WHAT". HIF_FAULT_ROLE: only where that is the second argument
+ * ("hif daemon serve": serve). HIF_FAULT_ONCE names a file that the first such process makes, and
+ * no later one is armed. Counting is per process, over all threads. */
 #ifndef HIF_TESTS_FAULTS_FAULTS_H
 #define HIF_TESTS_FAULTS_FAULTS_H
 
