@@ -1,8 +1,8 @@
 #!/bin/bash
 # What programs may rely on in a directory holds on mounts (tests/posix), and the harder parts of it while
 # sessions land, move, and the server dies.
-# POSIX_DIR, DIR_CHURN, NFS_TWICE: the programs; ENTRIES: names in the large directory; KILLS, PAUSE: of the server, while requests
-# come twice.
+# POSIX_DIR, DIR_CHURN, NFS_TWICE: the programs; ENTRIES: names in the large directory; ROUNDS: landings of both
+# sessions, and kills; KILLS: while requests come twice; PAUSE: seconds between them.
 . "$(dirname "$0")/../lib.sh"
 
 entries=${ENTRIES:-1500}
@@ -50,20 +50,21 @@ step 'a directory is listed whole while sessions land and move'
 "$dir_churn" "$m/many" --stable "$entries" --seconds 600 --until "$work/enough" &
 churn=$!
 hif mount "--$front" acme/posix "$work/other" --session other --allow-other
-for i in 1 2; do
+for i in $(seq "${ROUNDS:-2}"); do
 	echo "$i" >"$work/other/theirs"
 	echo "$i" >"$work/other/many/theirs-$i"
 	hif -C "$work/other" land "theirs $i" >/dev/null
 	echo "$i" >"$m/mine"
 	hif -C "$m" land "mine $i" >/dev/null
 	expect "$(cat "$m/theirs") $(cat "$m/many/theirs-$i")" "$i $i"
+	sleep "${PAUSE:-0}"
 	kill -0 $churn || fail 'names were lost or repeated, or a change failed'
 done
 hif unmount "$work/other"
 
 if [ "$front" = nfs ]; then
 	step 'and while the server is killed'
-	for i in 1 2; do
+	for i in $(seq "${ROUNDS:-2}"); do
 		kill -9 "$(daemon_pid)"
 		sleep 1
 		expect "$(cat "$m/two")" two

@@ -308,7 +308,7 @@ static struct made *take_made(struct land_line *line)
                         line->made[i].taken = true;
                         return &line->made[i];
                 }
-        assert(!"one batch at a time, and one behind it");
+        assert(false && "one batch at a time, and one behind it");
         return NULL;
 }
 
