@@ -232,7 +232,32 @@ static enum hif_err resolve_intent(struct landing *landing, struct hif_why *why)
         return land_resolve(landing->land, &landing->intent, &landing->result, why);
 }
 
-/* Sessions of this daemon that land at the same time share a position. */
+/* Others may land it, from any machine. */
+static enum hif_err land_by_proposal(struct landing *landing, struct hif_why *why)
+{
+        struct workspace *workspace = landing->workspace;
+        struct fetch_nodes nodes;
+        struct fetch_nodes_made made;
+        struct land_line *line;
+        uint32_t tries;
+        enum hif_err err;
+
+        fetch_nodes_init(&nodes, workspace->daemon->fetch);
+        fetch_nodes_made_init(&made, workspace->origin);
+        err = land_line_new(&workspace->project, &nodes.source, &line);
+        if (err != HIF_OK)
+                return err;
+        land_line_keep(line, &made.sink);
+        tries = landing->result.attempts;
+        err = land_propose(landing->land, line, landing->work.changes, landing->work.change_count,
+                           &landing->result, why);
+        landing->result.attempts += tries;
+        land_line_free(line);
+        return err;
+}
+
+/* Sessions of this daemon that land at the same time share a position. Where others are in
+ * the way, from other machines, it is proposed. */
 static enum hif_err land_with_others(struct landing *landing, struct hif_why *why)
 {
         struct workspace *workspace = landing->workspace;
@@ -243,30 +268,10 @@ static enum hif_err land_with_others(struct landing *landing, struct hif_why *wh
                                      workspace->project_name, &workspace->landings, why);
         if (err != HIF_OK)
                 return err;
-        return land_queue_commit(landings_queue(workspace->landings), landing->land,
-                                 landing->work.changes, landing->work.change_count,
-                                 &landing->result, why);
-}
-
-/* Others may land it, from any machine. */
-static enum hif_err land_by_proposal(struct landing *landing, struct hif_why *why)
-{
-        struct workspace *workspace = landing->workspace;
-        struct fetch_nodes nodes;
-        struct fetch_nodes_made made;
-        struct land_line *line;
-        enum hif_err err;
-
-        fetch_nodes_init(&nodes, workspace->daemon->fetch);
-        fetch_nodes_made_init(&made, workspace->origin);
-        err = land_line_new(&workspace->project, &nodes.source, &line);
-        if (err != HIF_OK)
-                return err;
-        land_line_keep(line, &made.sink);
-        err = land_propose(landing->land, line, landing->work.changes, landing->work.change_count,
-                           &landing->result, why);
-        land_line_free(line);
-        return err;
+        err = land_queue_commit(landings_queue(workspace->landings), landing->land,
+                                landing->work.changes, landing->work.change_count, &landing->result,
+                                why);
+        return err == HIF_ELOST ? land_by_proposal(landing, why) : err;
 }
 
 static enum hif_err land_changes(struct landing *landing, const struct land_how *how,

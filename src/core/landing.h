@@ -129,6 +129,10 @@ struct slot {
         /* Of a landing, a batch or a void. */
         uint32_t refused_count;
         struct slot_refused *refused;
+        /* How many others wanted this position, as far as its writer knows: races that it lost
+         * before, proposals beside its own. 0 in a project where nobody is in another's way. A hint
+         * to who lands next, and nothing else. */
+        uint32_t rivals;
 };
 
 /* Append the stored bytes (drawn in landing_slot.c). HIF_ELIMIT when over SLOT_SIZE_MAX: move lists

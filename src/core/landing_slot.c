@@ -35,6 +35,7 @@
  *           5  objects         elements, object count of them
  *           6  objects list    32, HASH_LIST; instead of 5
  *           7  bloom           (bloom.h)
+ *           8  rivals          4, not 0
  *        8008  members         4 count, so many elements (landing_member.c); a batch only
  *        8009  members list    4 count, 32 HASH_LIST; instead of 8008
  *        800a  refused         elements (landing_member.c)
@@ -54,6 +55,7 @@ enum field {
         FIELD_OBJECTS = 5,
         FIELD_OBJECTS_LIST = 6,
         FIELD_BLOOM = 7,
+        FIELD_RIVALS = 8,
         FIELD_MEMBERS = FIELD_CRITICAL | 8,
         FIELD_MEMBERS_LIST = FIELD_CRITICAL | 9,
         FIELD_REFUSED = FIELD_CRITICAL | 10,
@@ -231,6 +233,11 @@ enum hif_err slot_put(struct buf *out, const struct slot *slot)
                 bloom_put(out, &slot->bloom);
                 end_field(out, field);
         }
+        if (slot->rivals > 0) {
+                field = begin_field(out, FIELD_RIVALS);
+                buf_put_u32(out, slot->rivals);
+                end_field(out, field);
+        }
         put_members(out, slot);
         landing_check_put(out, start);
         if (buf_failed(out))
@@ -298,6 +305,17 @@ static enum hif_err get_bloom(struct span value, struct arena *arena, struct blo
         return rd_done(&rd) && out->bit_count > 0 ? HIF_OK : HIF_ECORRUPT;
 }
 
+static enum hif_err get_rivals(struct span value, uint32_t *out)
+{
+        struct reader rd = rd_open(value);
+        uint32_t rivals = rd_u32(&rd);
+
+        if (!rd_done(&rd) || rivals == 0)
+                return HIF_ECORRUPT;
+        *out = rivals;
+        return HIF_OK;
+}
+
 static enum hif_err get_members(struct span value, struct arena *arena, struct slot *slot)
 {
         struct reader rd = rd_open(value);
@@ -337,6 +355,8 @@ static enum hif_err get_field(uint16_t type, struct span value, struct arena *ar
                 return get_hash(value, &slot->objects_list);
         case FIELD_BLOOM:
                 return get_bloom(value, arena, &slot->bloom);
+        case FIELD_RIVALS:
+                return get_rivals(value, &slot->rivals);
         case FIELD_MEMBERS:
                 return get_members(value, arena, slot);
         case FIELD_MEMBERS_LIST:

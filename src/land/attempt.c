@@ -163,6 +163,7 @@ static void lost_slot(struct commit *c, struct slot_read *winner)
         struct hif_why why = {.text = ""};
 
         c->lost = true;
+        c->races_lost++;
         commit_wait_again(c);
         for (size_t i = 0; i < c->landing_count; i++) {
                 struct entrant *entrant = c->landing[i];

@@ -121,7 +121,8 @@ struct commit {
         enum commit_mode mode;
         struct land_hooks *hooks; /* of one of them, for waiting */
         bool sure;                /* look whether the newest slot that is known is the tail */
-        bool lost;                /* the last try; the winner is the newest that the line knows */
+        uint32_t races_lost;
+        bool lost; /* the last try; the winner is the newest that the line knows */
         struct hif_time now;
         struct known_set known; /* nodes and lists that this run has stored */
         const struct slot_read *tail;
@@ -194,7 +195,11 @@ HIF_MUST_USE enum hif_err batch_build(struct commit *c, struct hif_why *why);
 /* Until nodes, records and lists are stored. */
 HIF_MUST_USE enum hif_err batch_stored(struct commit *c, struct hif_why *why);
 
-/* propose.c: carry a proposal of an earlier run through. As land_resolve. */
+/* propose.c: land_propose after so many races that were lost. */
+HIF_MUST_USE enum hif_err propose_after(struct land *land, struct land_line *line,
+                                        uint32_t races_lost, const struct land_change *changes,
+                                        size_t count, struct land_result *out, struct hif_why *why);
+/* Carry a proposal of an earlier run through. As land_resolve. */
 HIF_MUST_USE enum hif_err propose_again(struct land *land, const struct land_intent *intent,
                                         struct land_result *out, struct hif_why *why);
 

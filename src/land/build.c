@@ -295,6 +295,16 @@ static enum hif_err fill_paths(struct build *build)
         return fill_bloom(build);
 }
 
+/* For who lands next: is it crowded here? */
+static uint32_t rivals_of(const struct commit *c)
+{
+        uint32_t races = c->batch->races_lost + c->races_lost, proposals = 0;
+
+        for (size_t i = 0; i < c->landing_count; i++)
+                proposals += c->landing[i]->proposal != NULL;
+        return races + (proposals > 1 ? proposals - 1 : 0);
+}
+
 static enum hif_err put_records(struct build *build)
 {
         struct commit *c = build->c;
@@ -440,7 +450,8 @@ enum hif_err batch_build(struct commit *c, struct hif_why *why)
                                              .tree = c->tree,
                                              .tree_entries = c->tree_entries,
                                              .hlc = clock_of(c, now),
-                                             .wall_ns = now},
+                                             .wall_ns = now,
+                                             .rivals = rivals_of(c)},
                                     .puts = calloc(1, sizeof(*out->puts))};
         env_random(c->env, out->slot.landing_id, LANDING_ID_SIZE);
         if (out->puts) {

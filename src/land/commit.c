@@ -11,6 +11,7 @@
 /* After a lost race the pause is below 50 ms, and doubles so often: who waits for longer loses to
  * those who come later, again and again. */
 #define PAUSE_DOUBLINGS 3u
+#define RACES_MAX       2u /* that a landing alone loses before it proposes */
 
 /* --- who is in it --- */
 
@@ -227,6 +228,14 @@ static void decide_and_try(struct commit *c)
         }
 }
 
+/* A race of equals has no end for who needs longer: better all of them propose. */
+static bool is_contested(const struct commit *c)
+{
+        if (c->batch->races_max == 0 || c->mode != COMMIT_LAND)
+                return false;
+        return c->races_lost >= c->batch->races_max || (c->count == 1 && c->tail->slot.rivals > 0);
+}
+
 /* One look at the store and, unless that answers it, one slot tried. */
 static void turn(struct commit *c)
 {
@@ -252,6 +261,8 @@ static void turn(struct commit *c)
         }
         if (c->mode == COMMIT_RESOLVE || c->mode == COMMIT_LOOK)
                 commit_finish_waiting(c, HIF_ENOENT, &why);
+        else if (is_contested(c))
+                commit_finish_waiting(c, HIF_ELOST, &why);
         else
                 decide_and_try(c);
 }
@@ -407,9 +418,14 @@ enum hif_err land_commit(struct land *land, const struct land_change *changes, s
                                      .intent = intent,
                                      .out = out,
                                      .why = why};
-        struct land_batch batch = {.line = land->line, .members = &member, .count = 1};
+        struct land_batch batch = {.line = land->line,
+                                   .members = &member,
+                                   .count = 1,
+                                   .races_max = count > 0 ? RACES_MAX : 0};
 
         assert(!intent || intent->position > 0); /* a proposal's goes to land_resolve */
         commit_batch(&batch, check_only ? COMMIT_CHECK : COMMIT_LAND);
+        if (member.err == HIF_ELOST)
+                return propose_after(land, land->line, out->attempts, changes, count, out, why);
         return member.err;
 }

@@ -154,6 +154,8 @@ HIF_MUST_USE enum hif_err land_share(struct land *land);
  *      HIF_ECONFLICT  out->conflicts name both sides; nothing was landed
  *      HIF_ENOTHING   after the merge nothing differs from the tail
  *      HIF_EUNKNOWN   the outcome is not known: "run hif land again", with the saved intent
+ *      HIF_EAGAIN, and out->refused
+ *                     as of land_propose: where others are in the way, that is how it goes on
  *      HIF_ELIMIT     attempts used up, races lost every time
  *      others         with a reason; nothing was landed
  * check_only: decide conflicts, write nothing (--dry-run). */
@@ -204,6 +206,11 @@ struct land_batch {
         void (*save_start)(const struct land_batch *batch);
         void (*save_wait)(const struct land_batch *batch);
         bool head_later; /* the caller moves head: project_advance_head */
+        /* After so many lost races, and alone behind a slot that had rivals, who still waits is told
+         * HIF_ELOST, and goes on with land_propose, where nobody is in another's way. 0: never. */
+        uint32_t races_max;
+        uint32_t
+            races_lost; /* before this batch, for the same position: what the slot says of it */
         /* Asked once, when this batch's slot is on its way: who lands behind it, over the same
          * line; NULL, or no function: nobody. It is decided and stored meanwhile, and goes to
          * land_commit_batch after this one, whatever became of that. */

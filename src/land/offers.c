@@ -78,8 +78,8 @@ static void take_session(struct offer *offer)
                                           .goal = proposal->goal};
 }
 
-enum hif_err offer_open(const struct project *project, struct buf *stored, struct land *own,
-                        struct offer **out, struct hif_why *why)
+/* What the record itself says; its lists are still to be read. */
+static enum hif_err offer_parse(struct buf *stored, struct offer **out)
 {
         struct offer *offer = calloc(1, sizeof(*offer));
         enum hif_err err;
@@ -92,23 +92,44 @@ enum hif_err offer_open(const struct project *project, struct buf *stored, struc
         *stored = (struct buf){0};
         err = proposal_get(buf_span(&offer->stored), &offer->arena, &offer->proposal);
         if (err == HIF_OK)
-                err = take_lists(project, offer, why);
+                *out = offer;
+        else
+                offer_free(offer);
+        return err;
+}
+
+static enum hif_err offer_load(const struct project *project, struct offer *offer, struct land *own,
+                               struct hif_why *why)
+{
+        enum hif_err err = take_lists(project, offer, why);
+
         if (err == HIF_OK)
                 err = take_changes(offer);
-        if (err == HIF_OK) {
-                take_session(offer);
-                offer->land = own;
-                if (!own)
-                        err = land_of_others(project, &offer->session, &offer->others);
-                if (!own)
-                        offer->land = offer->others;
-        }
-        if (err != HIF_OK) {
-                offer_free(offer);
+        if (err != HIF_OK)
                 return err;
-        }
-        *out = offer;
-        return HIF_OK;
+        take_session(offer);
+        offer->land = own;
+        if (!own)
+                err = land_of_others(project, &offer->session, &offer->others);
+        if (!own)
+                offer->land = offer->others;
+        return err;
+}
+
+enum hif_err offer_open(const struct project *project, struct buf *stored, struct land *own,
+                        struct offer **out, struct hif_why *why)
+{
+        struct offer *offer;
+        enum hif_err err = offer_parse(stored, &offer);
+
+        if (err != HIF_OK)
+                return err;
+        err = offer_load(project, offer, own, why);
+        if (err == HIF_OK)
+                *out = offer;
+        else
+                offer_free(offer);
+        return err;
 }
 
 void offer_free(struct offer *offer)
@@ -244,27 +265,53 @@ static bool same_session(const struct offers *offers, const struct session_id *s
         return false;
 }
 
-static void take_read(struct land_line *line, struct offers *offers, struct store_req *req)
+/* Too large for a batch of others: its owner lands it, while it has patience. Two such go in the
+ * order of their ids. */
+static bool goes_ahead(const struct land_line *line, const struct proposal *proposal,
+                       const struct proposal *own)
 {
-        struct offer *offer;
+        uint64_t now = env_wall_ns(line->project->env);
+        bool fresh = proposal->wall_ns < now + PROPOSAL_PATIENCE_NS &&
+                     now < proposal->wall_ns + PROPOSAL_PATIENCE_NS;
+
+        return fresh && proposal->change_count > OFFERS_CHANGES_MAX &&
+               (own->change_count <= OFFERS_CHANGES_MAX ||
+                memcmp(proposal->landing_id, own->landing_id, LANDING_ID_SIZE) < 0);
+}
+
+/* HIF_ELIMIT: not in this batch. */
+static enum hif_err judge_offer(struct land_line *line, struct offers *offers,
+                                const struct proposal *own, const char *key,
+                                const struct proposal *proposal)
+{
         uint8_t id[LANDING_ID_SIZE];
+
+        if (!id_of_key(key, id) || memcmp(id, proposal->landing_id, LANDING_ID_SIZE) != 0)
+                return HIF_ECORRUPT;
+        if (!of_use(line, proposal) || same_session(offers, &proposal->session))
+                return HIF_ELIMIT;
+        if (goes_ahead(line, proposal, own) && proposal->change_count > offers->large)
+                offers->large = proposal->change_count;
+        return offers->changes + proposal->change_count > OFFERS_CHANGES_MAX ? HIF_ELIMIT : HIF_OK;
+}
+
+static void take_read(struct land_line *line, struct offers *offers, const struct proposal *own,
+                      struct store_req *req)
+{
+        struct offer *offer = NULL;
         enum hif_err err = req->result;
 
         if (err == HIF_ENOENT)
                 return; /* decided, and taken away */
         if (err == HIF_OK)
-                err = offer_open(line->project, &req->data, NULL, &offer, NULL);
-        if (err == HIF_OK && (!id_of_key(req->key, id) ||
-                              memcmp(id, offer->proposal.landing_id, LANDING_ID_SIZE) != 0)) {
-                offer_free(offer);
-                err = HIF_ECORRUPT;
-        }
+                err = offer_parse(&req->data, &offer);
+        if (err == HIF_OK)
+                err = judge_offer(line, offers, own, req->key, &offer->proposal);
+        if (err == HIF_OK)
+                err = offer_load(line->project, offer, NULL, NULL);
         if (err == HIF_ECORRUPT || err == HIF_EUNSUPPORTED)
                 offers_leave_out(line, req->key, err);
-        if (err != HIF_OK)
-                return;
-        if (!of_use(line, &offer->proposal) || same_session(offers, &offer->proposal.session) ||
-            offers->changes + offer->proposal.change_count > OFFERS_CHANGES_MAX) {
+        if (err != HIF_OK) {
                 offer_free(offer);
                 return;
         }
@@ -289,7 +336,9 @@ enum hif_err offers_read(struct land_line *line, struct offers *offers, struct o
                 return HIF_ENOMEM;
         offers->items[0] = own;
         offers->count = 1;
-        offers->changes = own->proposal.change_count;
+        offers->changes = own->proposal.change_count < OFFERS_CHANGES_MAX
+                              ? own->proposal.change_count
+                              : OFFERS_CHANGES_MAX;
         for (size_t i = 0; i < offers->id_count && n + 1 < LAND_BATCH_MAX; i++) {
                 if (memcmp(offers->ids[i], own->proposal.landing_id, LANDING_ID_SIZE) == 0)
                         continue;
@@ -301,7 +350,7 @@ enum hif_err offers_read(struct land_line *line, struct offers *offers, struct o
         if (n > 0)
                 store_run(project->store, reqs, n);
         for (size_t i = 0; i < n; i++) {
-                take_read(line, offers, &reqs[i]);
+                take_read(line, offers, &own->proposal, &reqs[i]);
                 store_req_free(&reqs[i]);
         }
         qsort(offers->items, offers->count, sizeof(struct offer *), by_landing_id);

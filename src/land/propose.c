@@ -8,10 +8,11 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#define PATIENCE_NS  60000000000ull /* until the answer is "not known yet" */
 #define FAILURES_MAX 8u             /* requests in a row that were not answered */
 #define LEADERS_MAX  4u             /* so many before us are waited for, one after the other */
 #define BATCH_TRIPS  6u             /* round trips of a batch, about */
+#define CHANGE_NS    100000u        /* that a slow machine takes for one of a large landing */
+#define WAY_MAX_NS   20000000000ull /* ... and for all of them: who takes longer is not waited for */
 
 struct proposing {
         struct land_line *line;
@@ -20,10 +21,13 @@ struct proposing {
         struct land_result *out;
         struct hif_why *why;
         struct offer *own;
-        uint64_t trip_ns; /* what a request takes */
-        uint64_t lead_at; /* monotonic: when it is our turn */
-        bool asked;       /* lead_at is set for what is listed now */
-        uint64_t newest;  /* the slot that was seen when it was */
+        uint64_t trip_ns;  /* what a request takes */
+        uint64_t lead_at;  /* monotonic: when it is our turn */
+        uint32_t races;    /* that were lost for the position that comes next */
+        uint32_t tries;    /* slots, of our own */
+        bool asked;        /* lead_at is set for what is listed now */
+        uint64_t newest;   /* the slot that was seen when it was */
+        uint64_t gave_way; /* to a large one, for the position behind this + 1; 0: never */
 };
 
 /* --- saying it --- */
@@ -288,13 +292,29 @@ static void leave_out(struct proposing *p, const struct offer *offer, enum hif_e
         offers_leave_out(p->line, key.text, err);
 }
 
+/* To who needs long for a slot, and would lose it each time: once for each position. */
+static bool gives_way(struct proposing *p, uint32_t changes)
+{
+        uint64_t way_ns = BATCH_TRIPS * p->trip_ns + (uint64_t)changes * CHANGE_NS;
+
+        if (changes == 0 || p->gave_way == p->line->newest + 1)
+                return false;
+        p->gave_way = p->line->newest + 1;
+        p->asked = true;
+        p->newest = p->line->newest;
+        p->lead_at = env_mono_ns(p->env) + (way_ns < WAY_MAX_NS ? way_ns : WAY_MAX_NS);
+        return true;
+}
+
 /* Land all that is proposed, our own among it. HIF_EAGAIN: somebody else had the slot. */
 static enum hif_err lead(struct proposing *p, struct offers *offers)
 {
         AUTO_FREE struct land_member *members = NULL;
-        struct land_batch batch = {.line = p->line, .head_later = true};
+        struct land_batch batch = {.line = p->line, .head_later = true, .races_lost = p->races};
         enum hif_err err = offers_read(p->line, offers, p->own);
 
+        if (err == HIF_OK && gives_way(p, offers->large))
+                return HIF_EAGAIN;
         members = calloc(offers->count + 1, sizeof(*members));
         if (err != HIF_OK || !members)
                 return err != HIF_OK ? err : HIF_ENOMEM;
@@ -308,9 +328,12 @@ static enum hif_err lead(struct proposing *p, struct offers *offers)
                 if (members[i].others &&
                     (members[i].err == HIF_ECORRUPT || members[i].err == HIF_EINVAL))
                         leave_out(p, offers->items[i], members[i].err);
-                if (!members[i].others)
+                if (!members[i].others) {
                         err = members[i].err;
+                        p->tries += p->out->attempts;
+                }
         }
+        p->races += err == HIF_ELOST;
         offers_settle(p->line, offers);
         return err == HIF_ELOST ? HIF_EAGAIN : err;
 }
@@ -329,7 +352,9 @@ static enum hif_err take_turn(struct proposing *p)
         if (!offers)
                 return HIF_ENOMEM;
         err = offers_list(p->line, offers, p->why);
-        before = offers_before(offers, p->own->proposal.landing_id);
+        before = p->own->proposal.change_count > OFFERS_CHANGES_MAX
+                     ? 0
+                     : offers_before(offers, p->own->proposal.landing_id);
         if (err == HIF_OK && (!p->asked || p->line->newest != p->newest) && before > 0) {
                 p->asked = true;
                 p->newest = p->line->newest;
@@ -338,7 +363,7 @@ static enum hif_err take_turn(struct proposing *p)
                 err = HIF_EAGAIN;
         } else if (err == HIF_OK) {
                 p->asked = false;
-                err = lead(p, offers);
+                err = lead(p, offers); /* or give way, and ask again later */
         }
         offers_free(offers, p->own);
         return err;
@@ -366,7 +391,7 @@ static enum hif_err see_through(struct proposing *p)
         enum hif_err err = HIF_EAGAIN;
 
         while (passes(err) && failures < FAILURES_MAX &&
-               env_mono_ns(p->env) - start < PATIENCE_NS) {
+               env_mono_ns(p->env) - start < PROPOSAL_PATIENCE_NS) {
                 err = look(p);
                 if (err == HIF_EAGAIN)
                         err = take_turn(p);
@@ -394,6 +419,7 @@ static enum hif_err run(struct proposing *p)
 
         if (err == HIF_OK)
                 err = see_through(p);
+        p->out->attempts = p->tries;
         /* Or did the session land in another way, before or elsewhere? */
         if (err == HIF_OK)
                 p->out->already_landed =
@@ -402,16 +428,18 @@ static enum hif_err run(struct proposing *p)
         return err;
 }
 
-enum hif_err land_propose(struct land *land, struct land_line *line,
-                          const struct land_change *changes, size_t count, struct land_result *out,
-                          struct hif_why *why)
+enum hif_err propose_after(struct land *land, struct land_line *line, uint32_t races_lost,
+                           const struct land_change *changes, size_t count, struct land_result *out,
+                           struct hif_why *why)
 {
         struct hif_why local = {.text = ""};
-        struct proposing p = {.line = line ? line : land->line,
+        struct proposing p = {.line = line,
                               .land = land,
                               .env = land->env,
                               .out = out,
-                              .why = why ? why : &local};
+                              .why = why ? why : &local,
+                              .races = races_lost,
+                              .tries = races_lost};
         enum hif_err err;
 
         if (count == 0) /* nothing that anyone could land */
@@ -423,6 +451,13 @@ enum hif_err land_propose(struct land *land, struct land_line *line,
         if (err == HIF_ENOMEM)
                 (void)why_set(p.why, err, "out of memory");
         return err == HIF_OK ? run(&p) : err;
+}
+
+enum hif_err land_propose(struct land *land, struct land_line *line,
+                          const struct land_change *changes, size_t count, struct land_result *out,
+                          struct hif_why *why)
+{
+        return propose_after(land, line ? line : land->line, 0, changes, count, out, why);
 }
 
 /* An earlier run's: its bytes are all that it takes. */

@@ -7,10 +7,16 @@
 #include "core/proposal.h"
 #include "land/batch.h"
 
-#define OFFERS_MAX         LAND_BATCH_MAX
+#define OFFERS_MAX LAND_BATCH_MAX
+#ifndef OFFERS_CHANGES_MAX       /* tests build with a smaller one */
 #define OFFERS_CHANGES_MAX 4096u /* of one batch; one's own are always in it */
+#endif
 #define PROPOSAL_AGE_MAX                                                                           \
         4096u /* positions since its origin: older ones are their owner's to land */
+
+#define PROPOSAL_PATIENCE_NS                                                                       \
+        60000000000ull /* of its owner, until the answer is "not known yet"                         \
+                        */
 
 /* A proposal, and what it takes to land it. */
 struct offer {
@@ -40,6 +46,9 @@ struct offers {
         size_t done_count;
         struct offer *items[OFFERS_MAX]; /* in the order in which they land */
         size_t count, changes;
+        /* The changes of one that only its owner can land, as it is too large for others' batches,
+         * and who is at it: others give way. 0: there is none. */
+        uint32_t large;
 };
 
 HIF_MUST_USE enum hif_err offers_list(struct land_line *line, struct offers *offers,

@@ -9,6 +9,7 @@
 /* A batch is closed at so many changes: what is large waits for its own nodes, not others' for it.
  */
 #define BATCH_CHANGES_MAX 4096u
+#define RACES_MAX         3u /* that a batch loses before its members propose */
 
 enum ticket_state {
         TICKET_WAITS,
@@ -245,6 +246,7 @@ static struct group *group_new(struct land_queue *queue)
                                            .save_start = save_start,
                                            .save_wait = save_wait,
                                            .head_later = true,
+                                           .races_max = RACES_MAX,
                                            .next = next_batch};
         pthread_cond_init(&group->saved, NULL);
         take(queue, group);

@@ -20,7 +20,8 @@ void land_queue_keep(struct land_queue *queue, struct tree_sink *sink);
 void land_queue_free(struct land_queue *queue); /* NULL is fine */
 
 /* As land_commit, with whoever is there at the same time. land is staged already, over the same
- * project and store. Its hooks are called on this thread, but for sleep. */
+ * project and store. Its hooks are called on this thread, but for sleep. HIF_ELOST: others, on other
+ * machines, are in the way; nothing was landed, go on with land_propose. */
 HIF_MUST_USE enum hif_err land_queue_commit(struct land_queue *queue, struct land *land,
                                             const struct land_change *changes, size_t count,
                                             struct land_result *out, struct hif_why *why);

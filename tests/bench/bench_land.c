@@ -123,9 +123,17 @@ static enum hif_err propose(struct writer *w, struct land *land, const struct la
         return err;
 }
 
+static enum hif_err commit_or_propose(struct writer *w, struct land *land,
+                                      const struct land_change *changes, size_t count,
+                                      struct land_result *result, struct hif_why *why)
+{
+        enum hif_err err = land_queue_commit(w->bench->queue, land, changes, count, result, why);
+
+        return err == HIF_ELOST ? propose(w, land, changes, count, result, why) : err;
+}
+
 static enum hif_err land_session(struct writer *w, struct land_change *changes, size_t count,
-                                 struct land_queue *queue, struct land_result *result,
-                                 struct hif_why *why)
+                                 struct land_result *result, struct hif_why *why)
 {
         struct bench *b = w->bench;
         struct land_reader reader = {.read = read_content};
@@ -148,8 +156,8 @@ static enum hif_err land_session(struct writer *w, struct land_change *changes, 
         do {
                 if (err == HIF_OK && b->proposals)
                         err = propose(w, land, changes, count, result, why);
-                else if (err == HIF_OK && queue)
-                        err = land_queue_commit(queue, land, changes, count, result, why);
+                else if (err == HIF_OK && b->queue)
+                        err = commit_or_propose(w, land, changes, count, result, why);
                 else if (err == HIF_OK)
                         err = land_commit(land, changes, count, NULL, false, result, why);
                 __atomic_add_fetch(&b->attempts, result->attempts, __ATOMIC_RELAXED);
@@ -178,7 +186,7 @@ static void *write_on(void *arg)
 
                 snprintf(path, sizeof(path), "w%u-%" PRIu64, w->number, i);
                 change = file_change(path, w->number * UINT64_C(1000000000) + i);
-                err = land_session(w, &change, 1, b->queue, &result, &why);
+                err = land_session(w, &change, 1, &result, &why);
                 if (err != HIF_OK)
                         fail("a small landing", err, &why);
                 number = __atomic_fetch_add(&b->landings, 1, __ATOMIC_RELAXED);
@@ -244,7 +252,7 @@ static void land_large(struct bench *b, const struct writer *from)
                 abort();
         for (size_t i = 0; i < count; i++)
                 changes[i] = files[i].change;
-        err = land_session(&w, changes, count, b->queue, &result, &why);
+        err = land_session(&w, changes, count, &result, &why);
         if (err != HIF_OK)
                 fail("the large landing", err, &why);
         printf("%zu files landed at @%" PRIu64 " in %.1f s, attempts: %u; beside it %" PRIu64
@@ -381,7 +389,7 @@ static void run(struct bench *b)
         if (b->large > 0) {
                 struct writer from = writers[0]; /* its base is the tail at the start */
 
-                usleep(500000);
+                usleep(3000000); /* until they are in each other's way */
                 land_large(b, &from);
         } else {
                 sleep(b->seconds);

@@ -418,17 +418,35 @@ static enum hif_err decode_with_field(uint16_t type, uint32_t size, size_t bytes
         return decode_slot(buf_span(&stored));
 }
 
+/* As drawn: the last field, where there are rivals; else there is none. */
+static void golden_rivals(void **state)
+{
+        AUTO_BUF struct buf stored = {0};
+        AUTO_ARENA struct arena arena = {0};
+        struct slot slot = make_slot(), got;
+
+        (void)state;
+        slot.rivals = 0x203;
+        assert_int_equal(slot_put(&stored, &slot), HIF_OK);
+        expect_hex(span_of(stored.data + stored.size - LANDING_CHECK_SIZE - 10, 10),
+                   "0008 00000004 00000203");
+        assert_int_equal(slot_get(buf_span(&stored), POSITION, &arena, &got), HIF_OK);
+        assert_int_equal(got.rivals, 0x203);
+}
+
 /* Later versions may add fields; only those that say so must be understood. */
 static void unknown_fields_are_passed_over(void **state)
 {
         (void)state;
-        assert_int_equal(decode_with_field(8, 64, 64), HIF_OK);
+        assert_int_equal(decode_with_field(9, 64, 64), HIF_OK);
         assert_int_equal(decode_with_field(0x7fff, 1, 1), HIF_OK);
+        assert_int_equal(decode_with_field(8, 4, 4), HIF_OK); /* "xxxx" rivals */
+        assert_int_equal(decode_with_field(8, 5, 5), HIF_ECORRUPT);
         assert_int_equal(decode_with_field(0x800b, 64, 64), HIF_EUNSUPPORTED);
-        assert_int_equal(decode_with_field(8, 0, 0), HIF_ECORRUPT);
-        assert_int_equal(decode_with_field(8, 65, 64), HIF_ECORRUPT);
-        assert_int_equal(decode_with_field(8, UINT32_MAX, 64), HIF_ECORRUPT);
-        assert_int_equal(decode_with_field(8, SLOT_SIZE_MAX, SLOT_SIZE_MAX), HIF_ECORRUPT);
+        assert_int_equal(decode_with_field(9, 0, 0), HIF_ECORRUPT);
+        assert_int_equal(decode_with_field(9, 65, 64), HIF_ECORRUPT);
+        assert_int_equal(decode_with_field(9, UINT32_MAX, 64), HIF_ECORRUPT);
+        assert_int_equal(decode_with_field(9, SLOT_SIZE_MAX, SLOT_SIZE_MAX), HIF_ECORRUPT);
         assert_int_equal(decode_with_field(7, 16, 16), HIF_ECORRUPT); /* a second filter */
         assert_int_equal(decode_with_field(1, 1, 1), HIF_ECORRUPT);   /* out of order */
 }
@@ -578,6 +596,7 @@ int main(void)
             cmocka_unit_test(first_slot_and_void_round_trip),
             cmocka_unit_test(slot_of_another_position_is_refused),
             cmocka_unit_test(hostile_slots_are_refused),
+            cmocka_unit_test(golden_rivals),
             cmocka_unit_test(unknown_fields_are_passed_over),
             cmocka_unit_test(slot_size_is_limited),
             cmocka_unit_test(texts_are_limited),

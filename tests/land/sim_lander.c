@@ -214,6 +214,14 @@ static void begin(struct sim_member *member)
                 say(member, member->have_intent ? HIF_EUNKNOWN : err);
 }
 
+static void propose(struct sim_member *member)
+{
+        member->session->proposed = true;
+        member->lander->uploading = 1ull << member->session->number;
+        say(member, land_propose(member->land, member->lander->line, member->staged, member->count,
+                                 &member->result, &member->why));
+}
+
 /* Members of a lander in one batch, and those who land behind it. */
 struct group {
         struct land_batch batch; /* first */
@@ -266,6 +274,7 @@ static void land_together(struct lander *lander)
                 groups[g].batch.line = lander->line;
                 groups[g].batch.members = groups[g].members;
                 groups[g].batch.next = who_is_behind;
+                groups[g].batch.races_max = (uint32_t)world_below(world, 3);
         }
         if (groups[1].batch.count > 0)
                 groups[0].behind = &groups[1];
@@ -277,14 +286,9 @@ static void land_together(struct lander *lander)
                         land_intent_free(&groups[g].intents[i]);
                 }
         }
-}
-
-static void propose(struct sim_member *member)
-{
-        member->session->proposed = true;
-        member->lander->uploading = 1ull << member->session->number;
-        say(member, land_propose(member->land, member->lander->line, member->staged, member->count,
-                                 &member->result, &member->why));
+        for (int i = 0; i < lander->member_count && !lander->crashed; i++)
+                if (lander->members[i].said && lander->members[i].err == HIF_ELOST)
+                        propose(&lander->members[i]);
 }
 
 static void run_once(struct lander *lander)

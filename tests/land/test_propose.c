@@ -341,6 +341,35 @@ static void many_changes_go_into_a_list(void **state)
         tproject_verify(&f->tp);
 }
 
+/* One that is too large for others' batches has the next slot to itself for a while; its owner does
+ * not come, so the others go on, and it stays. */
+static void a_large_one_is_given_way_and_not_waited_for_ever(void **state)
+{
+        static char names[OFFERS_CHANGES_MAX + 1][16];
+        struct fixture *f = *state;
+        struct tsession *large = calloc(1, sizeof(*large));
+
+        assert_non_null(large);
+        tsession_open(large, &f->tp, 0);
+        for (size_t i = 0; i <= OFFERS_CHANGES_MAX; i++) {
+                snprintf(names[i], sizeof(names[i]), "large-%zu", i);
+                tsession_put(large, names[i], "x");
+        }
+        leave_a_proposal(f, large);
+        tsession_put(&f->ts, "a", "1");
+        f->ts.slept_ns = 0;
+        assert_int_equal(propose(&f->ts), HIF_OK);
+        assert_true(f->ts.slept_ns > 0);
+        assert_int_equal(tproject_tail(&f->tp), 1);
+        assert_false(tproject_has(&f->tp, 1, "large-0"));
+        assert_int_equal(tproject_count(&f->tp, "/proposals/"), 1);
+        assert_int_equal(resolve(large), HIF_OK); /* here it is: whatever it takes */
+        assert_true(tproject_has(&f->tp, 2, "large-0"));
+        tsession_close(large);
+        free(large);
+        tproject_verify(&f->tp);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -357,6 +386,7 @@ int main(void)
             TEST(a_strange_base_is_left_out),
             TEST(a_lost_answer_is_looked_up),
             TEST(many_changes_go_into_a_list),
+            TEST(a_large_one_is_given_way_and_not_waited_for_ever),
         };
 
         return cmocka_run_group_tests_name("propose", tests, NULL, NULL);

@@ -67,6 +67,22 @@ static int teardown(void **state)
         return 0;
 }
 
+/* On its own, however many races that takes. */
+static enum hif_err land_alone(struct fixture *f)
+{
+        struct tsession *ts = &f->ts;
+        struct land_member member = {.changes = ts->changes, .out = &ts->result, .why = &ts->why};
+        struct land_batch batch = {.members = &member, .count = 1};
+
+        assert_int_equal(tsession_land_with(ts, NULL, true), HIF_OK); /* staged */
+        assert_int_equal(land_line_new(&ts->tp->project, NULL, &batch.line), HIF_OK);
+        member.land = ts->land;
+        member.count = ts->count;
+        land_commit_batch(&batch);
+        land_line_free(batch.line);
+        return member.err;
+}
+
 /* The slot that won is known: our PUT, its GET, and a look whether another one follows. */
 static void a_lost_race_goes_on_from_the_winner(void **state)
 {
@@ -89,7 +105,7 @@ static void a_lost_race_finds_the_tail_behind_the_winner(void **state)
 
         f->races = 3;
         f->others_a_race = 7;
-        assert_int_equal(tsession_land(&f->ts), HIF_OK);
+        assert_int_equal(land_alone(f), HIF_OK);
         assert_int_equal(f->ts.result.position, 22);
         assert_int_equal(f->ts.result.attempts, 4);
         tproject_expect(&f->others, "ours", "1");
@@ -106,13 +122,57 @@ static void a_lost_race_carries_over_what_others_changed(void **state)
         tsession_put(&f->ts, "shared/ours", "2");
         f->races = 4;
         f->others_a_race = 2;
-        assert_int_equal(tsession_land(&f->ts), HIF_OK);
+        assert_int_equal(land_alone(f), HIF_OK);
         assert_int_equal(f->ts.result.attempts, 5);
         tproject_land_put(&f->others, "shared/theirs", "3");
         tproject_expect(&f->others, "ours", "1");
         tproject_expect(&f->others, "shared/ours", "2");
         tproject_expect(&f->others, "theirs", "a");
         tproject_verify(&f->others);
+}
+
+/* Who loses twice proposes: one more slot, however many others race. */
+static void who_loses_again_proposes(void **state)
+{
+        struct fixture *f = *state;
+        struct slot_read slot;
+
+        f->races = 1000;
+        f->others_a_race = 1;
+        assert_int_equal(tsession_land(&f->ts), HIF_OK);
+        assert_int_equal(f->ts.result.attempts, 3);
+        assert_int_equal(f->ts.result.member, 1);
+        assert_int_equal(
+            project_slot(&f->others.project, f->ts.result.position, false, &slot, NULL), HIF_OK);
+        assert_int_equal(slot.slot.rivals, 2);
+        slot_read_free(&slot);
+        tproject_expect(&f->others, "ours", "1");
+        assert_int_equal(tproject_count(&f->others, "/proposals/"), 0);
+        tproject_verify(&f->others);
+}
+
+/* Behind a slot that others wanted, too, nobody tries alone; behind one that nobody did, they do. */
+static void a_crowd_is_seen_and_forgotten(void **state)
+{
+        struct fixture *f = *state;
+        struct slot_read slot;
+
+        f->races = 2;
+        f->others_a_race = 1;
+        assert_int_equal(tsession_land(&f->ts), HIF_OK);
+        tproject_land_put(&f->others, "next", "2");
+        assert_int_equal(
+            project_slot(&f->others.project, f->ts.result.position + 1, false, &slot, NULL),
+            HIF_OK);
+        assert_int_equal(slot.slot.kind, SLOT_BATCH); /* a proposal */
+        assert_int_equal(slot.slot.rivals, 0);
+        slot_read_free(&slot);
+        tproject_land_put(&f->others, "last", "3");
+        assert_int_equal(
+            project_slot(&f->others.project, f->ts.result.position + 2, false, &slot, NULL),
+            HIF_OK);
+        assert_int_equal(slot.slot.kind, SLOT_LANDING);
+        slot_read_free(&slot);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -123,6 +183,8 @@ int main(void)
             TEST(a_lost_race_goes_on_from_the_winner),
             TEST(a_lost_race_finds_the_tail_behind_the_winner),
             TEST(a_lost_race_carries_over_what_others_changed),
+            TEST(who_loses_again_proposes),
+            TEST(a_crowd_is_seen_and_forgotten),
         };
 
         return cmocka_run_group_tests_name("race", tests, NULL, NULL);

@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#define TSESSION_CHANGES 2048
+#define TSESSION_CHANGES 4608
 
 struct tproject {
         struct env env;
