@@ -79,6 +79,20 @@ static bool is_whole(const struct building *building, const struct odirent *row)
                (node == NULL || (node->flags & ONODE_REMOVED) == 0);
 }
 
+/* A name of a file of the base that a file made since has, which lands: one modification, whatever
+ * became of the base's file. So an editor that renames what it saves aside has changed it, and made
+ * a backup. */
+static bool is_saved_anew(const struct building *building, const struct odirent *row)
+{
+        const struct onode *node = vfs_rows_node(building->rows, row->child);
+        enum entry_kind kind;
+
+        return node != NULL && row->base.kind != ENTRY_DIR &&
+               map_get(&building->rows->by_base_child, row->child) == NULL &&
+               vfs_rows_lands(building->rows, row) && vfs_rows_entry_kind(node, &kind) &&
+               kind != ENTRY_DIR;
+}
+
 /* A name that the overlay gives to a node. A node of the base that has several now was renamed to
  * one of them; the others are new. */
 static enum hif_err name_given(struct building *building, const struct odirent *row)
@@ -93,7 +107,8 @@ static enum hif_err name_given(struct building *building, const struct odirent *
         if (!vfs_rows_entry_kind(node, &kind))
                 return HIF_OK;
         fill(building, node, kind, &change);
-        if (left != NULL && map_get(&building->rows->by_child, row->child) == row) {
+        if (left != NULL && map_get(&building->rows->by_child, row->child) == row &&
+            !is_saved_anew(building, left)) {
                 err = join(building, left->dir, left->name, true);
                 if (err != HIF_OK)
                         return err;
@@ -101,8 +116,9 @@ static enum hif_err name_given(struct building *building, const struct odirent *
                 change.path_from = keep_path(building);
                 change.base = left->base;
                 change.subtree = left->base.kind == ENTRY_DIR;
-        } else if (row->base_child != NODEID_NONE &&
-                   !vfs_rows_renamed(building->rows, row->base_child) && !is_whole(building, row)) {
+        } else if (row->base_child != NODEID_NONE && !is_whole(building, row) &&
+                   (!vfs_rows_renamed(building->rows, row->base_child) ||
+                    is_saved_anew(building, row))) {
                 if (equals(&change, &row->base))
                         return HIF_OK;
                 change.kind = VFS_MODIFIED;

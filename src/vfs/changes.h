@@ -2,8 +2,8 @@
  *
  * Computed from the overlay alone (its rows carry what the base has under each changed name), so it
  * costs what changed and reads no base. What ends equal to the base vanishes; a temporary file
- * renamed over a name is one modification; `.DS_Store`, `._*`, `.nfs*`, fifos and sockets never
- * show. */
+ * renamed over a name is one modification, and so is a file made anew where the base's was renamed
+ * aside; `.DS_Store`, `._*`, `.nfs*`, fifos and sockets never show. */
 #ifndef HIF_VFS_CHANGES_H
 #define HIF_VFS_CHANGES_H
 

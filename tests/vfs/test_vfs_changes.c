@@ -311,14 +311,26 @@ static void a_copy_and_a_deletion_are_a_rename(void **state)
         expect_status(m, "R a.txt > moved.txt\n");
 }
 
-/* A file that has been renamed, and a new one with the old content in its place. */
-static void a_renamed_file_made_anew_is_an_addition(void **state)
+/* An editor renames a file aside and writes a new one: the file has changed, and has a backup. */
+static void a_file_saved_anew_is_a_modification(void **state)
 {
         struct tmount *m = *state;
 
-        move(m, "a.txt", "old.txt");
+        move(m, "a.txt", "a.txt~");
+        put(m, "a.txt", "edited");
+        expect_status(m, "M a.txt\nA a.txt~\n");
+        gone(m, "a.txt~");
+        expect_status(m, "M a.txt\n");
+}
+
+/* The same with the old content: there is only the backup. */
+static void a_file_saved_as_it_was_is_no_change(void **state)
+{
+        struct tmount *m = *state;
+
+        move(m, "a.txt", "a.txt~");
         put(m, "a.txt", "a");
-        expect_status(m, "A a.txt\nR a.txt > old.txt\n");
+        expect_status(m, "A a.txt~\n");
 }
 
 int main(void)
@@ -342,7 +354,8 @@ int main(void)
             TEST(a_linked_file_gets_its_first_name_back),
             TEST(swapped_files_are_two_renames),
             TEST(a_copy_and_a_deletion_are_a_rename),
-            TEST(a_renamed_file_made_anew_is_an_addition),
+            TEST(a_file_saved_anew_is_a_modification),
+            TEST(a_file_saved_as_it_was_is_no_change),
         };
 
         return cmocka_run_group_tests_name("vfs_changes", tests, NULL, NULL);
