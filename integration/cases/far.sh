@@ -69,6 +69,17 @@ fresh
 expect "$(ls -lR "$work/one/many" | wc -l)" "$(ls -lR "$work/tree/many" | wc -l)"
 at_most trips 12
 
+step 'status asks for nothing, and costs what has changed'
+echo changed >"$work/one/small/f7"
+rm "$work/one/many/d9/f9"
+sync "$work/one"
+say reset >/dev/null
+expect "$(hif -C "$work/one" status | sed '/^uploaded: /d')" 'D many/d9/f9
+M small/f7'
+at_most get 0
+cp -p "$work/tree/small/f7" "$work/one/small/f7"
+cp -p "$work/tree/many/d9/f9" "$work/one/many/d9/f9"
+
 step 'reading everything is a few more'
 fresh
 diff -r "$work/tree/many" "$work/one/many"

@@ -24,6 +24,9 @@ expect "$(dd if=sparse bs=1 skip=1000000000 count=3 status=none)" end
 rm sparse
 mkfifo pipe && [ -p pipe ]
 
+step 'extended attributes are refused, and not lost in silence'
+expect_match "$(/usr/bin/python3 -c 'import os; os.setxattr("ro2", "user.colour", b"red")' 2>&1)" 'Operation not supported'
+
 step 'locks between processes'
 : >lock
 flock lock -c 'flock -n lock -c true && exit 1; exit 0' || fail 'flock let two in'
