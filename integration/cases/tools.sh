@@ -7,9 +7,9 @@ set -- "$1"
 . "$(dirname "$0")/../lib.sh"
 m=$work/m short=${TOOLS_SHORT:-}
 if [ ${#topics[@]} = 0 ]; then
-	topics=(basics git sqlite build editors copies)
-	# npm takes minutes in a guest.
-	[ "$front" = nfs ] && [ -n "$short" ] || topics+=(packages)
+	topics=(git sqlite build editors)
+	# In a guest each program takes ten times as long to start.
+	[ "$front" = nfs ] && [ -n "$short" ] || topics+=(basics copies packages)
 fi
 # Both leave us where we are.
 remount() {
