@@ -111,6 +111,25 @@ static void serve_nfs(void *arg)
         serving->err = nfs_server_new(workspace->vfs, serving->fd, &config, &workspace->nfs);
 }
 
+static void sweep(void *arg)
+{
+        struct serving *serving = arg;
+
+        serving->err = vfs_sweep_left(serving->workspace->vfs);
+}
+
+/* Nobody has it mounted: what an earlier client left goes. */
+static void sweep_left(struct workspace *workspace)
+{
+        struct serving serving = {.workspace = workspace};
+
+        loop_call(workspace->loop, sweep, &serving);
+        if (serving.err != HIF_OK)
+                log_line(workspace->daemon->cli->env.log, LOG_WARN, "daemon",
+                         "'.nfs*' files that an earlier mount of '%s' left stay: %s",
+                         workspace->mount_point, hif_strerror(serving.err));
+}
+
 static enum hif_err start_nfs(struct workspace *workspace, bool resume, struct hif_why *why)
 {
         struct serving serving = {.workspace = workspace};
@@ -118,6 +137,8 @@ static enum hif_err start_nfs(struct workspace *workspace, bool resume, struct h
         bool there = resume && mount_nfs_is_there(workspace);
         enum hif_err err = HIF_OK;
 
+        if (resume && !there)
+                sweep_left(workspace);
         if (!there || !take_listener(workspace, &serving.fd))
                 err = listen_on(there ? workspace->port : 0, &serving.fd, &workspace->port);
         if (err != HIF_OK)
@@ -198,6 +219,8 @@ enum hif_err front_start(struct workspace *workspace, bool resume, char **note, 
 {
         enum hif_err err = resume ? HIF_OK : choose(workspace, note, why);
 
+        if (err == HIF_OK && !resume)
+                sweep_left(workspace);
         if (err == HIF_OK)
                 err = workspace->front == FRONT_NFS ? start_nfs(workspace, resume, why)
                                                     : start_fuse(workspace, resume, why);

@@ -46,11 +46,21 @@ expect "$(ls -A "$m" | grep -c '^\.nfs')" 0
 expect "$(changes "$m")" 'no changes against @2'
 expect "$(hif ls acme/posix | grep -c one)" 0
 
+step 'names that a client left go with the next mount, and only those'
+left=.nfs0000000000000c0a00000007
+mkdir "$m/left" "$m/left/.nfs0000000000000c0a00000008"
+echo x | tee "$m/left/$left" "$m/left/.nfs" "$m/left/.nfs-plan" >/dev/null
+hif unmount "$m"
+hif mount "--$front" acme/posix "$m" --allow-other
+expect "$(ls -A "$m/left" | tr '\n' ' ')" '.nfs .nfs-plan .nfs0000000000000c0a00000008 '
+rm -r "$m/left"
+
 step 'a directory is listed whole while sessions land and move'
 "$dir_churn" "$m/many" --stable "$entries" --seconds 600 --until "$work/enough" &
 churn=$!
 hif mount "--$front" acme/posix "$work/other" --session other --allow-other
 for i in $(seq "${ROUNDS:-2}"); do
+	[ ! -e "$m/many/theirs-$i" ] || fail 'it is not there yet' # and the kernel remembers that
 	echo "$i" >"$work/other/theirs"
 	echo "$i" >"$work/other/many/theirs-$i"
 	hif -C "$work/other" land "theirs $i" >/dev/null

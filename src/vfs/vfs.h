@@ -224,6 +224,11 @@ HIF_MUST_USE enum hif_err vfs_write(struct vfs *vfs, struct vfs_call *call, uint
 HIF_MUST_USE enum hif_err vfs_hold(struct vfs *vfs, uint64_t id);
 void vfs_release(struct vfs *vfs, uint64_t id);
 
+/* Remove the names that Linux' NFS client gave to files which were removed while it had them open
+ * (".nfs" and hexadecimal digits), and did not come to remove. To be called before a workspace is mounted,
+ * when nobody has it open any more. Needs no objects. */
+HIF_MUST_USE enum hif_err vfs_sweep_left(struct vfs *vfs);
+
 /* Everything so far of this node: sets call->stable_seq. */
 HIF_MUST_USE enum hif_err vfs_commit(struct vfs *vfs, struct vfs_call *call, uint64_t id,
                                      struct vfs_wcc *wcc);

@@ -295,6 +295,32 @@ static void files_of_many_names_are_placed_at_one_of_them(void **state)
                 }
 }
 
+/* What a client could not remove before it went is removed, and nothing else; no object is needed. */
+static void what_a_client_left_is_swept(void **state)
+{
+        struct tmount *m = *state;
+        struct tvfs_list list;
+        uint64_t id;
+
+        assert_int_equal(tmount_rename(m, "dir/b.txt", "dir/.nfs0000000000000c0a00000007"), HIF_OK);
+        assert_int_equal(tmount_create(m, "dir/.nfs0000000000000c0a00000008", NULL), HIF_OK);
+        assert_int_equal(tvfs_link(m, "dir/.nfs0000000000000c0a00000008", "kept"), HIF_OK);
+        assert_int_equal(tmount_create(m, "dir/.nfs-notes-of-mine-0123", NULL), HIF_OK);
+        assert_int_equal(tmount_mkdir(m, "dir/.nfs0000000000000c0a00000009"), HIF_OK);
+        id = tmount_id(m, "dir/.nfs0000000000000c0a00000007");
+        assert_int_equal(vfs_sweep_left(m->vfs), HIF_OK);
+        tmount_restart(m);
+        tvfs_list(m, "dir", 10, NULL, NULL, &list);
+        assert_int_equal(list.count, 2 + 3);
+        assert_int_equal(tvfs_listed(&list, "sub"), 1);
+        assert_int_equal(tvfs_listed(&list, ".nfs-notes-of-mine-0123"), 1);
+        assert_int_equal(tvfs_listed(&list, ".nfs0000000000000c0a00000009"), 1);
+        tvfs_list_free(&list);
+        assert_int_equal(tmount_attr(m, "kept").nlink, 1);
+        assert_true((overlay_node(m->overlay, id)->flags & ONODE_REMOVED) != 0);
+        assert_false(exists(m, "dir/b.txt"));
+}
+
 static uint32_t links_of(struct tmount *m, const char *path)
 {
         return tmount_attr(m, path).nlink;
@@ -517,6 +543,7 @@ int main(void)
             TEST(dotdot_follows_a_move),
             TEST(hard_links_name_one_file),
             TEST(files_of_many_names_are_placed_at_one_of_them),
+            TEST(what_a_client_left_is_swept),
             TEST(directories_count_their_subdirectories),
             TEST(places_are_names_that_exist),
             TEST(listings_are_whole),
