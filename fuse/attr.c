@@ -25,7 +25,7 @@ static void reply_lookup(struct op *op)
 
 void on_lookup(fuse_req_t req, fuse_ino_t dir, const char *name)
 {
-        static const struct op_type type = {run_lookup, reply_lookup};
+        static const struct op_type type = {run_lookup, reply_lookup, false};
         struct op op;
 
         op_begin(&op, req, &type, dir);
@@ -53,7 +53,7 @@ static enum hif_err run_getattr(struct op *op)
 
 void on_getattr(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *file)
 {
-        static const struct op_type type = {run_getattr, reply_attr};
+        static const struct op_type type = {run_getattr, reply_attr, false};
         struct op op;
 
         op_begin(&op, req, &type, id);
@@ -116,7 +116,7 @@ static void set_of(const struct stat *attr, int to_set, struct vfs_setattr *out)
 void on_setattr(fuse_req_t req, fuse_ino_t id, struct stat *attr, int to_set,
                 struct fuse_file_info *file)
 {
-        static const struct op_type type = {run_setattr, reply_attr};
+        static const struct op_type type = {run_setattr, reply_attr, false};
         struct op op;
 
         op_begin(&op, req, &type, id);
@@ -138,7 +138,7 @@ static void reply_target(struct op *op)
 
 void on_readlink(fuse_req_t req, fuse_ino_t id)
 {
-        static const struct op_type type = {run_readlink, reply_target};
+        static const struct op_type type = {run_readlink, reply_target, false};
         struct op op;
 
         op_begin(&op, req, &type, id);
@@ -169,7 +169,7 @@ static void reply_statfs(struct op *op)
 
 void on_statfs(fuse_req_t req, fuse_ino_t id)
 {
-        static const struct op_type type = {run_statfs, reply_statfs};
+        static const struct op_type type = {run_statfs, reply_statfs, false};
         struct op op;
 
         op_begin(&op, req, &type, id);

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -21,21 +22,21 @@ static enum hif_err run_open(struct op *op)
 
 static void reply_open(struct op *op)
 {
-        struct vfs *vfs = op->server->vfs;
+        enum hif_err err = op_hold(op, op->id);
 
         /* While it is open a file that loses its last name keeps its content. */
-        if (vfs_hold(vfs, op->id) != HIF_OK) {
-                fuse_reply_err(op->req, ENOMEM);
+        if (err != HIF_OK) {
+                fuse_reply_err(op->req, err == HIF_ELIMIT ? ENFILE : ENOMEM);
                 return;
         }
         op->file.keep_cache = 1;
         if (fuse_reply_open(op->req, &op->file) != 0)
-                vfs_release(vfs, op->id);
+                server_release(op->server, op->id);
 }
 
 void on_open(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *file)
 {
-        static const struct op_type type = {run_open, reply_open};
+        static const struct op_type type = {run_open, reply_open, false};
         struct op op;
 
         op_begin(&op, req, &type, id);
@@ -50,7 +51,12 @@ void on_release(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *file)
         struct fuse_server *server = fuse_req_userdata(req);
 
         (void)file;
-        vfs_release(server->vfs, id);
+        /* Marked first: a death in between leaves it open, rather than closed twice. */
+        if ((server->now.slot->flags & LEDGER_CLOSED) == 0) {
+                server->now.slot->flags |= LEDGER_CLOSED;
+                atomic_signal_fence(memory_order_seq_cst);
+                server_release(server, id);
+        }
         fuse_reply_err(req, 0);
 }
 
@@ -101,7 +107,7 @@ static void reply_read(struct op *op)
 
 void on_read(fuse_req_t req, fuse_ino_t id, size_t size, off_t offset, struct fuse_file_info *file)
 {
-        static const struct op_type type = {run_read, reply_read};
+        static const struct op_type type = {run_read, reply_read, false};
         struct op op;
 
         (void)file;
@@ -131,7 +137,7 @@ static void reply_write(struct op *op)
 void on_write(fuse_req_t req, fuse_ino_t id, const char *data, size_t size, off_t offset,
               struct fuse_file_info *file)
 {
-        static const struct op_type type = {run_write, reply_write};
+        static const struct op_type type = {run_write, reply_write, false};
         struct op op;
 
         (void)file;
@@ -169,7 +175,7 @@ static void reply_lseek(struct op *op)
 /* SEEK_DATA and SEEK_HOLE; the kernel does the others. */
 void on_lseek(fuse_req_t req, fuse_ino_t id, off_t offset, int whence, struct fuse_file_info *file)
 {
-        static const struct op_type type = {run_lseek, reply_lseek};
+        static const struct op_type type = {run_lseek, reply_lseek, false};
         struct op op;
 
         (void)file;
@@ -198,7 +204,7 @@ static enum hif_err run_fsync(struct op *op)
 /* Of files and of directories: what is on disk is a prefix of everything. */
 void on_fsync(fuse_req_t req, fuse_ino_t id, int data_only, struct fuse_file_info *file)
 {
-        static const struct op_type type = {run_fsync, reply_done};
+        static const struct op_type type = {run_fsync, reply_done, false};
         struct op op;
 
         (void)data_only, (void)file;

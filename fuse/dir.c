@@ -65,7 +65,7 @@ static void reply_page(struct op *op)
 
 static void readdir(fuse_req_t req, fuse_ino_t id, size_t size, off_t offset, bool plus)
 {
-        static const struct op_type type = {run_readdir, reply_page};
+        static const struct op_type type = {run_readdir, reply_page, false};
         struct op op;
 
         if (offset < 0) {

@@ -1,92 +1,83 @@
-/* fuse_server.c - mounting, reading requests on the loop, unmounting. */
+/* fuse_server.c - mounting, reading requests on the loop, unmounting; leaving a mount to a successor,
+ * and following a predecessor. */
 #include "fuse/internal.h"
 
 #include "base/log.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fuse.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <unistd.h>
 
 #define TURN_REQUESTS_MAX 64 /* then others of the loop get their turn */
-#define BACKGROUND_MAX    64 /* read-ahead and asynchronous requests in flight */
 #define CLOSING_POLL_MS   10
 
-static void on_init(void *userdata, struct fuse_conn_info *conn)
-{
-        struct fuse_server *server = userdata;
-
-        server->no_opendir = (conn->capable & FUSE_CAP_NO_OPENDIR_SUPPORT) != 0;
-        /* Not: AUTO_INVAL_DATA, which would drop the pages at each of our own changes of mtime;
-         * splice, which costs a pipe a request and saves nothing from memory; WRITEBACK_CACHE. */
-        conn->want = conn->capable &
-                     (FUSE_CAP_ASYNC_READ | FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_PARALLEL_DIROPS |
-                      FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_ASYNC_DIO |
-                      FUSE_CAP_CACHE_SYMLINKS | FUSE_CAP_EXPLICIT_INVAL_DATA);
-        conn->max_read = IO_SIZE_MAX;
-        conn->max_write = IO_SIZE_MAX;
-        conn->max_background = BACKGROUND_MAX;
-        conn->congestion_threshold = BACKGROUND_MAX / 4 * 3;
-        conn->time_gran = 1;
-}
-
-/* What is not here gets ENOSYS, and the kernel asks no more: FLUSH, ACCESS (default_permissions),
- * the attributes by name, FALLOCATE, COPY_FILE_RANGE, locks (which it then keeps itself). */
-static const struct fuse_lowlevel_ops operations = {
-    .init = on_init,
-    .lookup = on_lookup,
-    .forget = on_forget,
-    .forget_multi = on_forget_multi,
-    .getattr = on_getattr,
-    .setattr = on_setattr,
-    .readlink = on_readlink,
-    .statfs = on_statfs,
-    .mknod = on_mknod,
-    .mkdir = on_mkdir,
-    .symlink = on_symlink,
-    .link = on_link,
-    .unlink = on_unlink,
-    .rmdir = on_rmdir,
-    .rename = on_rename,
-    .create = on_create,
-    .open = on_open,
-    .read = on_read,
-    .write = on_write,
-    .lseek = on_lseek,
-    .release = on_release,
-    .fsync = on_fsync,
-    .opendir = on_opendir,
-    .readdir = on_readdir,
-    .readdirplus = on_readdirplus,
-    .fsyncdir = on_fsync,
-};
-
 /* --- reading --- */
+
+/* One request, which lies in the ledger; there it stays while it waits. again: a predecessor had
+ * read it, and may have carried it out. */
+static void process(struct fuse_server *server, struct ledger_slot *slot, size_t size, bool again)
+{
+        struct fuse_buf request = {.size = size, .mem = ledger_request(server->ledger, slot)};
+
+        server->now.slot = slot;
+        server->now.again = again;
+        server->now.kept = false;
+        fuse_session_process_buf(server->session, &request);
+        if (slot == ledger_inbox(server->ledger))
+                ledger_clear(server->ledger);
+        else if (!server->now.kept)
+                ledger_drop(server->ledger, slot);
+}
 
 /* At most so many requests. False: the kernel has let go of the mount. */
 static bool serve(struct fuse_server *server)
 {
-        for (int i = 0; i < TURN_REQUESTS_MAX && !server->paused; i++) {
-                int size = fuse_session_receive_buf(server->session, &server->request);
+        struct ledger_slot *inbox = ledger_inbox(server->ledger);
 
-                if (size == -EINTR)
+        for (int i = 0; i < TURN_REQUESTS_MAX && !server->paused; i++) {
+                ssize_t size =
+                    read(server->io.fd, ledger_request(server->ledger, inbox), LEDGER_REQUEST_MAX);
+
+                if (size < 0 && (errno == EINTR || errno == ENOENT))
                         continue;
-                if (size == -EAGAIN)
+                if (size < 0 && errno == EAGAIN)
                         return true;
-                if (size <= 0)
+                if (size < (ssize_t)sizeof(struct fuse_in_header))
                         return false;
-                fuse_session_process_buf(server->session, &server->request);
+                process(server, inbox, (size_t)size, false);
                 if (fuse_session_exited(server->session))
                         return false;
         }
         return true;
 }
 
+/* What a predecessor had read and not answered. What waits goes on waiting; what it was reading
+ * last comes last, as it may speak of the others (FUSE_INTERRUPT). */
+static void run_again(struct fuse_server *server)
+{
+        struct ledger *ledger = server->ledger;
+        struct ledger_slot *slot;
+        uint32_t left = ledger_inbox_left(ledger);
+        uint64_t order = 0;
+
+        while ((slot = ledger_after(ledger, order)) != NULL) {
+                order = slot->order;
+                process(server, slot, slot->size, true);
+        }
+        if (left > 0)
+                process(server, ledger_inbox(ledger), left, true);
+        else
+                ledger_clear(ledger);
+}
+
 static void stop_reading(struct fuse_server *server)
 {
-        server->mounted = false;
+        server->reading = false;
         loop_remove(server->loop, &server->io);
 }
 
@@ -100,39 +91,15 @@ static void ready(struct loop_io *io, uint32_t events)
         if (serve(server))
                 return;
         stop_reading(server);
+        server->mounted = false;
         if (server->gone != NULL)
                 server->gone(server->gone_arg); /* may free the server */
 }
 
 /* --- life --- */
 
-static enum hif_err open_session(struct fuse_server *server,
-                                 const struct fuse_server_config *config, struct hif_why *why)
+static enum hif_err start_reading(struct fuse_server *server, int fd)
 {
-        AUTO_FREE char *options = mount_options(config);
-        char *argv[] = {(char *)"hif", (char *)"-o", options, NULL};
-        struct fuse_args args = FUSE_ARGS_INIT(3, argv);
-
-        if (options == NULL)
-                return HIF_ENOMEM;
-        server->session = fuse_session_new(&args, &operations, sizeof(operations), server);
-        fuse_opt_free_args(&args);
-        if (server->session == NULL)
-                return why_set(why, HIF_EIO, "libfuse refused the mount options '%s'", options);
-        if (fuse_session_mount(server->session, config->mount_point) != 0) {
-                fuse_session_destroy(server->session);
-                server->session = NULL;
-                return why_set(why, HIF_EIO,
-                               "'%s' could not be mounted through FUSE: %s; the log has the words "
-                               "of libfuse",
-                               config->mount_point, strerror(errno));
-        }
-        return HIF_OK;
-}
-
-static enum hif_err start_reading(struct fuse_server *server)
-{
-        int fd = fuse_session_fd(server->session);
         int flags = fcntl(fd, F_GETFL);
         enum hif_err err;
 
@@ -143,19 +110,15 @@ static enum hif_err start_reading(struct fuse_server *server)
                 return err;
         server->io = (struct loop_io){.ready = ready, .fd = fd};
         err = loop_add(server->loop, &server->io, EPOLLIN);
-        server->mounted = err == HIF_OK;
+        server->reading = server->mounted = err == HIF_OK;
         return err;
 }
 
-enum hif_err fuse_server_new(struct vfs *vfs, const struct fuse_server_config *config,
-                             struct fuse_server **out, struct hif_why *why)
+static enum hif_err make(struct vfs *vfs, const struct fuse_server_config *config,
+                         struct fuse_server **out, struct hif_why *why)
 {
-        struct fuse_server *server;
-        enum hif_err err = mount_check(config, why);
+        struct fuse_server *server = calloc(1, sizeof(*server));
 
-        if (err != HIF_OK)
-                return err;
-        server = calloc(1, sizeof(*server));
         if (server == NULL)
                 return why_set(why, HIF_ENOMEM, "out of memory");
         server->watch.run = op_watch;
@@ -163,20 +126,144 @@ enum hif_err fuse_server_new(struct vfs *vfs, const struct fuse_server_config *c
         server->loop = vfs_loop(vfs);
         server->mount_point = strdup(config->mount_point);
         server->scratch = malloc(IO_SIZE_MAX);
-        if (server->mount_point == NULL || server->scratch == NULL)
-                err = why_set(why, HIF_ENOMEM, "out of memory");
+        if (server->mount_point == NULL || server->scratch == NULL) {
+                fuse_server_free(server);
+                return why_set(why, HIF_ENOMEM, "out of memory");
+        }
+        *out = server;
+        return HIF_OK;
+}
+
+static enum hif_err not_served(enum hif_err err, const char *mount_point, struct hif_why *why)
+{
+        return why_set(why, err, "'%s' could not be served through FUSE: %s", mount_point,
+                       hif_strerror(err));
+}
+
+enum hif_err fuse_server_new(struct vfs *vfs, const struct fuse_server_config *config,
+                             struct fuse_server **out, struct hif_why *why)
+{
+        struct fuse_server *server;
+        enum hif_err err = mount_check(config, why);
+        int fd;
+
         if (err == HIF_OK)
-                err = open_session(server, config, why);
+                err = make(vfs, config, &server, why);
+        if (err != HIF_OK)
+                return err;
+        err = ledger_new(&server->ledger);
+        if (err != HIF_OK) {
+                fuse_server_free(server);
+                return not_served(err, config->mount_point, why);
+        }
+        err = mount_open(config, &fd, why);
         if (err == HIF_OK) {
-                err = start_reading(server);
+                server->mounted = true;
+                err = session_new(server, config, fd, why);
+        }
+        if (err == HIF_OK) {
+                err = start_reading(server, fd);
                 if (err != HIF_OK)
-                        why_set(why, err, "'%s' could not be served through FUSE: %s",
-                                config->mount_point, hif_strerror(err));
+                        not_served(err, config->mount_point, why);
         }
         if (err != HIF_OK) {
                 fuse_server_free(server);
                 return err;
         }
+        *out = server;
+        return HIF_OK;
+}
+
+/* --- from server to server --- */
+
+enum hif_err fuse_server_kept(const struct fuse_server *server, struct fuse_kept *out)
+{
+        struct fuse_kept kept = {.fd = server->io.fd, .ledger_fd = ledger_fd(server->ledger)};
+
+        handshake_encode(&server->handshake, &kept.note);
+        if (buf_failed(&kept.note)) {
+                buf_free(&kept.note);
+                return HIF_ENOMEM;
+        }
+        *out = kept;
+        return HIF_OK;
+}
+
+/* Files that programs have open keep their content when they lose their last name. */
+static enum hif_err hold_open_files(struct fuse_server *server)
+{
+        enum hif_err err = HIF_OK;
+        uint64_t node;
+
+        for (size_t i = 0; err == HIF_OK && ledger_next_open(server->ledger, &i, &node);)
+                err = vfs_hold(server->vfs, node);
+        return err;
+}
+
+static bool is_gone(int fd)
+{
+        struct pollfd kernel = {.fd = fd};
+
+        return poll(&kernel, 1, 0) > 0 && (kernel.revents & POLLERR) != 0;
+}
+
+/* *fd: closed by whoever has it, -1 once that is the session. */
+static enum hif_err follow(struct fuse_server *server, const struct fuse_server_config *config,
+                           const struct fuse_kept *kept, int *fd, struct hif_why *why)
+{
+        enum hif_err err = handshake_decode(buf_span(&kept->note), &server->handshake);
+
+        if (err != HIF_OK)
+                return why_set(why, err,
+                               "what the server before had noted of '%s' can not be read: %s",
+                               config->mount_point, hif_strerror(err));
+        if (is_gone(*fd))
+                return why_set(why, HIF_ENOENT, "'%s' is not mounted any more",
+                               config->mount_point);
+        err = session_resume(server, config, *fd, why);
+        if (server->session != NULL)
+                *fd = -1;
+        if (err == HIF_OK) {
+                err = hold_open_files(server);
+                if (err == HIF_OK)
+                        err = start_reading(server, kept->fd);
+                if (err != HIF_OK)
+                        not_served(err, config->mount_point, why);
+        }
+        return err;
+}
+
+enum hif_err fuse_server_resume(struct vfs *vfs, const struct fuse_server_config *config,
+                                const struct fuse_kept *kept, struct fuse_server **out,
+                                struct hif_why *why)
+{
+        struct fuse_server *server;
+        int fd = kept->fd;
+        enum hif_err err = make(vfs, config, &server, why);
+
+        if (err != HIF_OK) {
+                close(kept->fd);
+                close(kept->ledger_fd);
+                return err;
+        }
+        err = ledger_open(kept->ledger_fd, &server->ledger);
+        if (err != HIF_OK) {
+                close(kept->ledger_fd);
+                why_set(why, err,
+                        "the list of requests that the server before left of '%s' can not be "
+                        "read: %s",
+                        config->mount_point, hif_strerror(err));
+        }
+        if (err == HIF_OK)
+                err = follow(server, config, kept, &fd, why);
+        if (fd >= 0)
+                close(fd);
+        if (err != HIF_OK) {
+                server->mounted = false; /* whoever mounts anew takes it away */
+                fuse_server_free(server);
+                return err;
+        }
+        run_again(server);
         *out = server;
         return HIF_OK;
 }
@@ -194,6 +281,18 @@ static void serve_until_finished(struct fuse_server *server)
         }
 }
 
+static void release(struct fuse_server *server)
+{
+        if (server->session != NULL)
+                fuse_session_destroy(server->session); /* closes the descriptor */
+        ledger_free(server->ledger);
+        handshake_free(&server->handshake);
+        buf_free(&server->words);
+        free(server->scratch);
+        free(server->mount_point);
+        free(server);
+}
+
 void fuse_server_free(struct fuse_server *server)
 {
         bool mounted;
@@ -201,7 +300,7 @@ void fuse_server_free(struct fuse_server *server)
         if (server == NULL)
                 return;
         mounted = server->mounted;
-        if (mounted)
+        if (server->reading)
                 stop_reading(server);
         server->closing = true;
         loop_timer_disarm(server->loop, &server->watch);
@@ -213,14 +312,23 @@ void fuse_server_free(struct fuse_server *server)
                         serve_until_finished(server);
                 notifier_free(server->notifier);
         }
-        if (server->session != NULL) {
-                fuse_session_unmount(server->session); /* lazily, if it is still there */
-                fuse_session_destroy(server->session);
-        }
-        free(server->request.mem);
-        free(server->scratch);
-        free(server->mount_point);
-        free(server);
+        if (mounted && !(server->session != NULL && is_gone(fuse_session_fd(server->session))))
+                mount_detach(server->mount_point);
+        release(server);
+}
+
+void fuse_server_leave(struct fuse_server *server)
+{
+        if (server->reading)
+                stop_reading(server);
+        server->leaving = true;
+        loop_timer_disarm(server->loop, &server->watch);
+        op_leave_all(server);
+        server->paused = false;
+        notifier_finish(server->notifier, false);
+        serve_until_finished(server);
+        notifier_free(server->notifier);
+        release(server);
 }
 
 void fuse_server_on_unmount(struct fuse_server *server, void (*gone)(void *arg), void *arg)

@@ -14,6 +14,7 @@
 #include "vfs/vfs.h"
 
 struct fuse_server;
+struct ledger;
 
 struct fuse_server_config {
         const char *mount_point; /* absolute */
@@ -28,6 +29,30 @@ struct fuse_server_config {
  * (mount(2) or fusermount3 refused). */
 HIF_MUST_USE enum hif_err fuse_server_new(struct vfs *vfs, const struct fuse_server_config *config,
                                           struct fuse_server **out, struct hif_why *why);
+/* --- a mount that outlives its server ---
+ *
+ * As long as someone keeps the two descriptors of struct fuse_kept, the kernel keeps the mount: open
+ * files, directories that programs stand in, and requests wait for the next server, which finds
+ * them where the last one was. docs/restart.md, "FUSE". */
+
+struct fuse_kept {
+        int fd;          /* /dev/fuse, as it was mounted */
+        int ledger_fd;   /* ledger.h */
+        struct buf note; /* handshake.h */
+};
+/* What to keep of a server: the descriptors stay the server's; the caller frees the note. */
+HIF_MUST_USE enum hif_err fuse_server_kept(const struct fuse_server *server, struct fuse_kept *out);
+/* Serve what a predecessor mounted. The descriptors are taken over, whatever the result. What it had
+ * read and not answered is run (a change that it had made is not made again) before anything
+ * else. HIF_ENOENT: that mount is gone; HIF_ECORRUPT, HIF_EUNSUPPORTED: not a server that this
+ * program can follow. Each with a sentence; then the mount has to be made anew. */
+HIF_MUST_USE enum hif_err fuse_server_resume(struct vfs *vfs,
+                                             const struct fuse_server_config *config,
+                                             const struct fuse_kept *kept, struct fuse_server **out,
+                                             struct hif_why *why);
+/* Free, and leave the mount with all that waits to a successor. On the loop. */
+void fuse_server_leave(struct fuse_server *server);
+
 /* Unmounts and frees: on the loop, before vfs_close. Blocks while the kernel writes back what
  * programs have mapped. When the mount is busy it is detached: programs that still have files open
  * there get errors. Requests that are parked are answered with EIO. NULL is fine. */

@@ -5,6 +5,8 @@
 #define FUSE_USE_VERSION 314
 
 #include "fuse/fuse_server.h"
+#include "fuse/handshake.h"
+#include "fuse/ledger.h"
 
 #include <fuse_lowlevel.h>
 #include <sys/epoll.h>
@@ -21,8 +23,13 @@ struct fuse_server {
         struct vfs *vfs;
         struct loop *loop;
         struct fuse_session *session;
-        struct fuse_buf request; /* read into; libfuse allocates it */
-        uint8_t *scratch;        /* IO_SIZE_MAX: of the reply that is being made */
+        struct ledger *ledger;
+        struct {
+                struct ledger_slot *slot; /* where the request lies */
+                bool again;               /* a predecessor had read it */
+                bool kept;                /* it waits */
+        } now;                            /* the request that is being run */
+        uint8_t *scratch;                 /* IO_SIZE_MAX: of the reply that is being made */
         struct notifier *notifier;
         char *mount_point;
         struct op *ops; /* those that wait */
@@ -30,11 +37,34 @@ struct fuse_server {
         size_t op_count;
         bool paused;     /* so many wait that no more are read */
         bool no_opendir; /* the kernel needs no OPENDIR */
-        bool mounted;    /* the session's descriptor is being read */
+        bool mounted;    /* the kernel has it, as far as we know */
+        bool reading;    /* the session's descriptor is watched by the loop */
         bool closing;    /* nothing may wait any more */
+        bool leaving;    /* what waits is a successor's to answer */
+        bool resumed;    /* mounted by a predecessor */
+        enum {
+                HELLO_SAYING,
+                HELLO_SAID,
+                HELLO_OVER
+        } hello; /* what becomes of what libfuse says:
+                                                              * sent and kept; kept; sent */
+        struct handshake handshake;
+        struct buf words; /* of libfuse's, so far */
         void (*gone)(void *arg);
         void *gone_arg;
 };
+
+/* --- session.c: the first words with the kernel --- */
+
+/* On a descriptor that was just mounted: hears and answers. The descriptor is the session's as soon
+ * as there is one. With a sentence. */
+HIF_MUST_USE enum hif_err session_new(struct fuse_server *server,
+                                      const struct fuse_server_config *config, int fd,
+                                      struct hif_why *why);
+/* On a predecessor's, by server->handshake. HIF_EUNSUPPORTED: we would have answered otherwise. */
+HIF_MUST_USE enum hif_err session_resume(struct fuse_server *server,
+                                         const struct fuse_server_config *config, int fd,
+                                         struct hif_why *why);
 
 /* --- op.c: one request, from its arrival to its answer --- */
 
@@ -45,6 +75,8 @@ struct op_type {
         enum hif_err (*run)(struct op *op);
         /* After HIF_OK, and once what was done is as stable as it has to be. */
         void (*reply)(struct op *op);
+        /* A second run would fail, or do it twice: the overlay notes that it was done. */
+        bool once;
 };
 
 struct op {
@@ -56,7 +88,10 @@ struct op {
         fuse_req_t req;
         const struct op_type *type;
         enum { OP_RUNNING, OP_PARKED, OP_STABILISING } state;
-        bool waited; /* lives on the heap, with copies of name, name2 and data */
+        struct ledger_slot *slot;  /* where the request lies */
+        struct overlay_reply mark; /* once: what the overlay notes */
+        bool done_before;          /* by a predecessor, which could not answer any more */
+        bool waited;               /* lives on the heap, with copies of name, name2 and data */
         bool grouped;
         bool interrupted; /* by a signal that was not SIGKILL, so far */
         struct op *prev, *next;
@@ -90,6 +125,12 @@ void op_opened(struct op *op);
 void op_watch(struct loop_timer *timer);
 /* Answer all that wait: those that lack objects with an error, the others once they are stable. */
 void op_finish_all(struct fuse_server *server);
+/* Forget all that wait; they stay in the ledger. */
+void op_leave_all(struct fuse_server *server);
+/* Count a file as open, once for this request. HIF_ELIMIT, HIF_ENOMEM. */
+HIF_MUST_USE enum hif_err op_hold(struct op *op, uint64_t id);
+/* One opener less. */
+void server_release(struct fuse_server *server, uint64_t id);
 
 /* Replies that several requests have in common. */
 void reply_entry(struct op *op); /* of op->attr */
@@ -150,9 +191,14 @@ enum hif_err notifier_told(struct notifier *notifier, struct fuse_told *told);
 
 /* Everything that can be known before mounting, as a sentence. */
 HIF_MUST_USE enum hif_err mount_check(const struct fuse_server_config *config, struct hif_why *why);
+/* Mount; the descriptor of /dev/fuse is the caller's. HIF_EIO with a sentence. */
+HIF_MUST_USE enum hif_err mount_open(const struct fuse_server_config *config, int *fd,
+                                     struct hif_why *why);
 /* The -o argument; NULL when out of memory. The caller frees it. */
 char *mount_options(const struct fuse_server_config *config);
 /* Not lazily; waits for write-back. False: busy, or gone already. */
 bool mount_undo(const char *mount_point);
+/* Lazily: it is out of the way at once, and ends when nobody uses it any more. */
+void mount_detach(const char *mount_point);
 
 #endif

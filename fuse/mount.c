@@ -207,23 +207,66 @@ char *mount_options(const struct fuse_server_config *config)
         return text;
 }
 
-bool mount_undo(const char *mount_point)
+enum hif_err mount_open(const struct fuse_server_config *config, int *fd, struct hif_why *why)
 {
-        char *const argv[] = {(char *)FUSERMOUNT,
-                              (char *)"-u",
-                              (char *)"-q",
-                              (char *)"--",
-                              (char *)(uintptr_t)mount_point,
-                              NULL};
+        static const struct fuse_lowlevel_ops none = {0};
+        AUTO_FREE char *options = mount_options(config);
+        char *argv[] = {(char *)"hif", (char *)"-o", options, NULL};
+        struct fuse_args args = FUSE_ARGS_INIT(3, argv);
+        struct fuse_session *session;
+        int mounted = -1;
+
+        if (options == NULL)
+                return why_set(why, HIF_ENOMEM, "out of memory");
+        /* A session that only mounts: the one that serves gets its descriptor from outside. */
+        session = fuse_session_new(&args, &none, sizeof(none), NULL);
+        fuse_opt_free_args(&args);
+        if (session == NULL)
+                return why_set(why, HIF_EIO, "libfuse refused the mount options '%s'", options);
+        if (fuse_session_mount(session, config->mount_point) != 0) {
+                int error = errno;
+
+                fuse_session_destroy(session);
+                return why_set(why, HIF_EIO,
+                               "'%s' could not be mounted through FUSE: %s; the log has the words "
+                               "of libfuse",
+                               config->mount_point, strerror(error));
+        }
+        mounted = fcntl(fuse_session_fd(session), F_DUPFD_CLOEXEC, 3);
+        if (mounted < 0)
+                fuse_session_unmount(session);
+        fuse_session_destroy(session);
+        if (mounted < 0)
+                return why_set(why, HIF_ELIMIT, "too many files are open");
+        *fd = mounted;
+        return HIF_OK;
+}
+
+static bool fusermount(const char *flags, const char *mount_point)
+{
+        char *const argv[] = {(char *)FUSERMOUNT, (char *)(uintptr_t)flags,       (char *)"-q",
+                              (char *)"--",       (char *)(uintptr_t)mount_point, NULL};
         int status;
         pid_t pid;
 
-        if (geteuid() == 0)
-                return umount2(mount_point, UMOUNT_NOFOLLOW) == 0;
         if (posix_spawnp(&pid, FUSERMOUNT, NULL, NULL, argv, environ) != 0)
                 return false;
         while (waitpid(pid, &status, 0) < 0)
                 if (errno != EINTR)
                         return false;
         return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+bool mount_undo(const char *mount_point)
+{
+        return geteuid() == 0 ? umount2(mount_point, UMOUNT_NOFOLLOW) == 0
+                              : fusermount("-u", mount_point);
+}
+
+void mount_detach(const char *mount_point)
+{
+        if (geteuid() == 0)
+                (void)!umount2(mount_point, MNT_DETACH | UMOUNT_NOFOLLOW);
+        else
+                (void)!fusermount("-uz", mount_point);
 }

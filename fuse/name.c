@@ -25,7 +25,7 @@ static enum hif_err run_mknod(struct op *op)
 
 void on_mknod(fuse_req_t req, fuse_ino_t dir, const char *name, mode_t mode, dev_t device)
 {
-        static const struct op_type type = {run_mknod, reply_entry};
+        static const struct op_type type = {run_mknod, reply_entry, true};
         struct op op;
 
         op_begin(&op, req, &type, dir);
@@ -64,7 +64,7 @@ static enum hif_err run_mkdir(struct op *op)
 
 void on_mkdir(fuse_req_t req, fuse_ino_t dir, const char *name, mode_t mode)
 {
-        static const struct op_type type = {run_mkdir, reply_entry};
+        static const struct op_type type = {run_mkdir, reply_entry, true};
         struct op op;
 
         op_begin(&op, req, &type, dir);
@@ -83,7 +83,7 @@ static enum hif_err run_symlink(struct op *op)
 
 void on_symlink(fuse_req_t req, const char *target, fuse_ino_t dir, const char *name)
 {
-        static const struct op_type type = {run_symlink, reply_entry};
+        static const struct op_type type = {run_symlink, reply_entry, true};
         struct op op;
 
         op_begin(&op, req, &type, dir);
@@ -101,7 +101,7 @@ static enum hif_err run_link(struct op *op)
 
 void on_link(fuse_req_t req, fuse_ino_t id, fuse_ino_t dir, const char *name)
 {
-        static const struct op_type type = {run_link, reply_entry};
+        static const struct op_type type = {run_link, reply_entry, true};
         struct op op;
 
         op_begin(&op, req, &type, id);
@@ -119,7 +119,7 @@ static enum hif_err run_unlink(struct op *op)
 
 void on_unlink(fuse_req_t req, fuse_ino_t dir, const char *name)
 {
-        static const struct op_type type = {run_unlink, reply_done};
+        static const struct op_type type = {run_unlink, reply_done, true};
         struct op op;
 
         op_begin(&op, req, &type, dir);
@@ -136,7 +136,7 @@ static enum hif_err run_rmdir(struct op *op)
 
 void on_rmdir(fuse_req_t req, fuse_ino_t dir, const char *name)
 {
-        static const struct op_type type = {run_rmdir, reply_done};
+        static const struct op_type type = {run_rmdir, reply_done, true};
         struct op op;
 
         op_begin(&op, req, &type, dir);
@@ -162,7 +162,7 @@ static enum hif_err run_rename(struct op *op)
 void on_rename(fuse_req_t req, fuse_ino_t dir, const char *name, fuse_ino_t dir2, const char *name2,
                unsigned flags)
 {
-        static const struct op_type type = {run_rename, reply_done};
+        static const struct op_type type = {run_rename, reply_done, true};
         struct op op;
 
         if ((flags & ~(unsigned)RENAME_NOREPLACE) != 0) {
@@ -189,22 +189,22 @@ static enum hif_err run_create(struct op *op)
 static void reply_create(struct op *op)
 {
         struct fuse_entry_param entry = entry_of(&op->attr);
-        struct vfs *vfs = op->server->vfs;
+        enum hif_err err = op_hold(op, op->attr.id);
 
-        if (vfs_hold(vfs, op->attr.id) != HIF_OK) {
-                fuse_reply_err(op->req, ENOMEM);
+        if (err != HIF_OK) {
+                fuse_reply_err(op->req, err == HIF_ELIMIT ? ENFILE : ENOMEM);
                 return;
         }
         op->file.keep_cache = 1;
         /* Who asked is gone, and will not release it. */
         if (fuse_reply_create(op->req, &entry, &op->file) != 0)
-                vfs_release(vfs, op->attr.id);
+                server_release(op->server, op->attr.id);
 }
 
 void on_create(fuse_req_t req, fuse_ino_t dir, const char *name, mode_t mode,
                struct fuse_file_info *file)
 {
-        static const struct op_type type = {run_create, reply_create};
+        static const struct op_type type = {run_create, reply_create, true};
         struct op op;
 
         op_begin(&op, req, &type, dir);

@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fuse.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +14,41 @@
 #define WATCH_NS (100ull * 1000000) /* between looks at callers that had a signal */
 #define OPS_MAX  4096               /* waiting at once; then no more requests are read */
 
+#define UNIQUE_RESENT (1ull << 63) /* FUSE_UNIQUE_RESEND of Linux 6.9 */
+
 #define OP_OF(pointer, member) ((struct op *)((char *)(pointer)-offsetof(struct op, member)))
+
+void op_opened(struct op *op)
+{
+        op->caller.uid = 0;
+}
+
+/* What was done once has a mark in the overlay, by the kernel's number of the request. (One that is
+ * sent again has the highest bit set.) */
+static void mark(struct op *op)
+{
+        const struct fuse_server *server = op->server;
+        struct fuse_in_header in;
+        const struct overlay_reply *found;
+        uint64_t number;
+
+        memcpy(&in, ledger_request(server->ledger, op->slot), sizeof(in));
+        number = in.unique & ~UNIQUE_RESENT;
+        op->mark = (struct overlay_reply){
+            .key = siphash(server->handshake.key, &number, sizeof(number)),
+            .xid = (uint32_t)number,
+            .proc = in.opcode,
+        };
+        op->call.reply = &op->mark;
+        if (!server->now.again)
+                return;
+        found = overlay_reply(vfs_overlay(server->vfs), op->mark.key);
+        if (found == NULL || found->xid != op->mark.xid || found->proc != op->mark.proc)
+                return;
+        op->mark = *found;
+        op->done_before = true;
+        op_opened(op); /* whoever was allowed to make it may know it */
+}
 
 void op_begin(struct op *op, fuse_req_t req, const struct op_type *type, uint64_t id)
 {
@@ -32,12 +67,11 @@ void op_begin(struct op *op, fuse_req_t req, const struct op_type *type, uint64_
         op->caller.uid = ctx->uid;
         op->caller.gid = ctx->gid;
         op->caller.group_count = 0;
+        op->slot = op->server->now.slot;
+        op->done_before = false;
         vfs_call_begin(&op->call, &op->caller);
-}
-
-void op_opened(struct op *op)
-{
-        op->caller.uid = 0;
+        if (type->once)
+                mark(op);
 }
 
 static int errno_of(enum hif_err err)
@@ -57,10 +91,10 @@ static int errno_of(enum hif_err err)
 
 static void resume_reading(struct fuse_server *server)
 {
-        if (!server->paused || server->op_count > OPS_MAX / 2)
+        if (!server->paused || server->op_count > OPS_MAX / 2 || !ledger_has_room(server->ledger))
                 return;
         server->paused = false;
-        if (server->mounted && loop_change(server->loop, &server->io, EPOLLIN) != HIF_OK)
+        if (server->reading && loop_change(server->loop, &server->io, EPOLLIN) != HIF_OK)
                 server->paused = true; /* tried again with the next answer */
 }
 
@@ -73,7 +107,8 @@ static void link_op(struct op *op)
         if (op->next != NULL)
                 op->next->prev = op;
         server->ops = op;
-        if (++server->op_count >= OPS_MAX && !server->paused && server->mounted)
+        if ((++server->op_count >= OPS_MAX || !ledger_has_room(server->ledger)) &&
+            !server->paused && server->reading)
                 server->paused = loop_change(server->loop, &server->io, 0) == HIF_OK;
 }
 
@@ -88,7 +123,15 @@ static void unlink_op(struct op *op)
         if (op->next != NULL)
                 op->next->prev = op->prev;
         server->op_count--;
+}
+
+static void free_kept(struct op *op)
+{
+        struct fuse_server *server = op->server;
+
+        unlink_op(op);
         resume_reading(server);
+        free(op);
 }
 
 static void finish(struct op *op, enum hif_err err)
@@ -101,8 +144,8 @@ static void finish(struct op *op, enum hif_err err)
         free(op->gathered);
         if (!op->waited)
                 return;
-        unlink_op(op);
-        free(op);
+        ledger_drop(op->server->ledger, op->slot);
+        free_kept(op);
 }
 
 static struct span copy_to(uint8_t **to, struct span from)
@@ -115,6 +158,21 @@ static struct span copy_to(uint8_t **to, struct span from)
         return copy;
 }
 
+/* The request gets a place in the ledger where it can wait. */
+static bool keep_request(struct op *op)
+{
+        struct ledger *ledger = op->server->ledger;
+        struct ledger_slot *slot = op->slot;
+
+        if (slot == ledger_inbox(ledger))
+                slot = ledger_keep(ledger);
+        if (slot == NULL)
+                return false;
+        op->slot = slot;
+        op->server->now.kept = true;
+        return true;
+}
+
 /* A copy that outlives the request's buffer. NULL: out of memory. */
 static struct op *keep(struct op *op)
 {
@@ -124,14 +182,18 @@ static struct op *keep(struct op *op)
         if (op->waited)
                 return op;
         kept = malloc(sizeof(*kept) + op->name.size + op->name2.size + op->data.size);
-        if (kept == NULL)
+        if (kept == NULL || !keep_request(op)) {
+                free(kept);
                 return NULL;
+        }
         memcpy(kept, op, sizeof(*kept));
         bytes = (uint8_t *)(kept + 1);
         kept->name = copy_to(&bytes, op->name);
         kept->name2 = copy_to(&bytes, op->name2);
         kept->data = copy_to(&bytes, op->data);
         kept->call.caller = &kept->caller;
+        if (kept->call.reply != NULL)
+                kept->call.reply = &kept->mark;
         kept->waited = true;
         link_op(kept);
         return kept;
@@ -174,18 +236,24 @@ static bool give_up_if_dying(struct op *op)
         return true;
 }
 
+static void watch(struct op *op)
+{
+        struct fuse_server *server = op->server;
+
+        op->interrupted = true;
+        op->slot->flags |= LEDGER_INTERRUPTED;
+        if (server->watch.due_ns == 0 && !server->closing && !server->leaving)
+                loop_timer_arm(server->loop, &server->watch, WATCH_NS);
+}
+
 /* The kernel tells of the first signal only; one that kills may be a later one. */
 static void interrupted(fuse_req_t req, void *arg)
 {
         struct op *op = arg;
-        struct fuse_server *server = op->server;
 
         (void)req;
-        if (give_up_if_dying(op))
-                return;
-        op->interrupted = true;
-        if (server->watch.due_ns == 0 && !server->closing)
-                loop_timer_arm(server->loop, &server->watch, WATCH_NS);
+        if (!give_up_if_dying(op))
+                watch(op);
 }
 
 void op_watch(struct loop_timer *timer)
@@ -216,15 +284,38 @@ static void resumed(struct vfs_parked *parked, enum hif_err err)
                 finish(op, err);
 }
 
+/* A successor will run it from its start. */
+static void leave(struct op *op)
+{
+        if (!op->waited && !keep_request(op)) {
+                finish(op, HIF_ENOMEM);
+                return;
+        }
+        fuse_reply_none(op->req);
+        vfs_call_end(&op->call);
+        free(op->gathered);
+        if (op->waited)
+                free_kept(op);
+}
+
 static void park(struct op *op)
 {
-        struct op *kept = op->server->closing ? NULL : keep(op);
+        struct op *kept = NULL;
+
+        if (op->server->leaving) {
+                leave(op);
+                return;
+        }
+        if (!op->server->closing)
+                kept = keep(op);
 
         if (kept == NULL) {
                 finish(op, op->server->closing ? HIF_EIO : HIF_ENOMEM);
                 return;
         }
         fuse_req_interrupt_func(kept->req, interrupted, kept);
+        if ((kept->slot->flags & LEDGER_INTERRUPTED) != 0)
+                watch(kept);
         kept->parked.resume = resumed;
         kept->state = OP_PARKED;
         vfs_park(kept->server->vfs, &kept->call, &kept->parked);
@@ -243,6 +334,10 @@ static void wait_stable(struct op *op)
         struct overlay *overlay = vfs_overlay(op->server->vfs);
         struct op *kept;
 
+        if (op->server->leaving) {
+                leave(op);
+                return;
+        }
         if (op->server->closing) {
                 finish(op, overlay_sync_wait(overlay, op->call.stable_seq));
                 return;
@@ -278,9 +373,21 @@ static bool add_groups(struct op *op)
         return true;
 }
 
+/* It was done, and what is left is to tell what it made, once that is stable. */
+static enum hif_err tell_again(struct op *op)
+{
+        enum hif_err err = HIF_OK;
+
+        if (op->mark.node != NODEID_NONE)
+                err = vfs_getattr(op->server->vfs, &op->call, op->mark.node, &op->attr);
+        if (err == HIF_OK)
+                op->call.stable_seq = overlay_seq(vfs_overlay(op->server->vfs));
+        return err;
+}
+
 void op_go(struct op *op)
 {
-        enum hif_err err = op->type->run(op);
+        enum hif_err err = op->done_before ? tell_again(op) : op->type->run(op);
 
         if ((err == HIF_EACCES || err == HIF_EPERM) && add_groups(op))
                 err = op->type->run(op);
@@ -308,6 +415,46 @@ void op_finish_all(struct fuse_server *server)
                                overlay_sync_wait(vfs_overlay(server->vfs), op->call.stable_seq));
                 }
         }
+}
+
+void op_leave_all(struct fuse_server *server)
+{
+        while (server->ops != NULL) {
+                struct op *op = server->ops;
+
+                if (op->state == OP_PARKED)
+                        vfs_unpark(server->vfs, &op->parked);
+                else
+                        vfs_stable_cancel(server->vfs, &op->stable);
+                leave(op);
+        }
+}
+
+/* --- open files --- */
+
+enum hif_err op_hold(struct op *op, uint64_t id)
+{
+        struct fuse_server *server = op->server;
+        bool first;
+        enum hif_err err;
+
+        if ((op->slot->flags & LEDGER_OPENED) != 0)
+                return HIF_OK; /* by a predecessor, for this very request */
+        err = ledger_opened(server->ledger, id, &first);
+        if (err != HIF_OK)
+                return err;
+        if (first && vfs_hold(server->vfs, id) != HIF_OK) {
+                (void)ledger_closed(server->ledger, id);
+                return HIF_ENOMEM;
+        }
+        op->slot->flags |= LEDGER_OPENED;
+        return HIF_OK;
+}
+
+void server_release(struct fuse_server *server, uint64_t id)
+{
+        if (ledger_closed(server->ledger, id))
+                vfs_release(server->vfs, id);
 }
 
 /* --- replies --- */

@@ -41,6 +41,22 @@ void tfuse_mount(struct tfuse *t)
         tmount_thread(t->m);
 }
 
+enum hif_err tfuse_resume(struct tfuse *t, const struct fuse_kept *kept, struct hif_why *why)
+{
+        struct fuse_server_config config = {
+            .mount_point = t->root, .name = "hif:acme/app", .read_only = t->read_only};
+        enum hif_err err;
+
+        tmount_open(t->m);
+        t->gone = false;
+        err = fuse_server_resume(t->m->vfs, &config, kept, &t->server, why);
+        if (err != HIF_OK)
+                return err;
+        fuse_server_on_unmount(t->server, gone, t);
+        tmount_thread(t->m);
+        return HIF_OK;
+}
+
 void tfuse_unmount(struct tfuse *t)
 {
         tmount_join(t->m);

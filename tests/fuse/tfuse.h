@@ -18,6 +18,8 @@ struct tfuse {
 /* A workspace without a base yet: tmount_add what it should hold, then tfuse_mount. */
 struct tfuse *tfuse_new(void);
 void tfuse_mount(struct tfuse *t);
+/* Serve what a predecessor left. The descriptors are taken over. */
+enum hif_err tfuse_resume(struct tfuse *t, const struct fuse_kept *kept, struct hif_why *why);
 void tfuse_unmount(struct tfuse *t);
 /* The vfs was closed on the loop: close what is below it. */
 void tfuse_close_rest(struct tfuse *t);
