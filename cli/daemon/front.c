@@ -1,7 +1,6 @@
 /* front.c - the way in: the kernel's NFS client where there is one and we may mount, else FUSE. */
 #include "cli/daemon/workspace_impl.h"
 
-#include "base/cleanup.h"
 #include "base/log.h"
 #include "cli/supervisor/hold.h"
 
@@ -154,44 +153,6 @@ static enum hif_err start_nfs(struct workspace *workspace, bool resume, struct h
         return there ? HIF_OK : mount_nfs(workspace, serving.export_path, why);
 }
 
-static void unmounted(void *arg)
-{
-        struct workspace *workspace = arg;
-
-        workspace->mounted = false;
-}
-
-static void serve_fuse(void *arg)
-{
-        struct serving *serving = arg;
-        struct workspace *workspace = serving->workspace;
-        AUTO_FREE char *name = NULL;
-        struct fuse_server_config config = {.mount_point = workspace->mount_point,
-                                            .allow_other = workspace->allow_other,
-                                            .read_only = workspace->read_only};
-
-        if (asprintf(&name, "hif:%s", workspace->project_name) < 0) {
-                serving->err = HIF_ENOMEM;
-                return;
-        }
-        config.name = name;
-        serving->err = fuse_server_new(workspace->vfs, &config, &workspace->fuse, serving->why);
-        if (serving->err == HIF_OK)
-                fuse_server_on_unmount(workspace->fuse, unmounted, workspace);
-}
-
-/* A server that died has left a mount that answers nothing; programs in it have lost it. */
-static enum hif_err start_fuse(struct workspace *workspace, bool resume, struct hif_why *why)
-{
-        struct serving serving = {.workspace = workspace, .why = why};
-        enum hif_err err = resume ? detach_mount(workspace->mount_point, why) : HIF_OK;
-
-        if (err != HIF_OK)
-                return err;
-        loop_call(workspace->loop, serve_fuse, &serving);
-        return serving.err;
-}
-
 /* Decide, and say why. */
 static enum hif_err choose(struct workspace *workspace, char **note, struct hif_why *why)
 {
@@ -223,7 +184,7 @@ enum hif_err front_start(struct workspace *workspace, bool resume, char **note, 
                 sweep_left(workspace);
         if (err == HIF_OK)
                 err = workspace->front == FRONT_NFS ? start_nfs(workspace, resume, why)
-                                                    : start_fuse(workspace, resume, why);
+                                                    : front_fuse_start(workspace, resume, why);
         if (err == HIF_OK)
                 workspace->mounted = true;
         return err;
@@ -246,14 +207,12 @@ enum hif_err front_unmount(struct workspace *workspace, bool force, struct hif_w
         return err;
 }
 
-static void stop_servers(void *arg)
+static void stop_nfs(void *arg)
 {
         struct workspace *workspace = arg;
 
         nfs_server_free(workspace->nfs);
-        fuse_server_free(workspace->fuse);
         workspace->nfs = NULL;
-        workspace->fuse = NULL;
 }
 
 bool front_is_mounted(struct workspace *workspace)
@@ -265,5 +224,6 @@ bool front_is_mounted(struct workspace *workspace)
 
 void front_stop(struct workspace *workspace)
 {
-        loop_call(workspace->loop, stop_servers, workspace);
+        loop_call(workspace->loop, stop_nfs, workspace);
+        front_fuse_stop(workspace);
 }

@@ -287,6 +287,7 @@ static enum hif_err do_stop(struct request *request, json_t **result, struct hif
         if (!suspend)
                 daemon_close_all(request->daemon, false);
         *result = json_pack("{s:i}", "pid", (int)getpid());
+        request->daemon->ending = true;
         tie_ending(request->daemon->tie);
         request->stop(request->stop_arg);
         return *result != NULL ? HIF_OK : HIF_ENOMEM;

@@ -19,6 +19,7 @@
 
 #include <pthread.h>
 #include <semaphore.h>
+#include <stdatomic.h>
 
 struct workspace;
 struct hold;
@@ -29,6 +30,7 @@ struct daemon {
         struct cli *cli;
         struct hold *hold; /* what outlives this process */
         struct tie *tie;   /* to the supervisor */
+        atomic_bool ending; /* the supervisor ends, too: nothing is kept */
         struct pool *pool;
         struct fetch *fetch;
         struct loop **loops;

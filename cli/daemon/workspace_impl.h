@@ -106,6 +106,14 @@ void front_stop(struct workspace *workspace);
 /* Is it there still? umount(8) asks no one. */
 bool front_is_mounted(struct workspace *workspace);
 
+/* --- front_fuse.c --- */
+
+/* Go on where a predecessor was (resume), if the supervisor has kept what that takes; else mount. */
+HIF_MUST_USE enum hif_err front_fuse_start(struct workspace *workspace, bool resume,
+                                           struct hif_why *why);
+/* A mount that is to stay is left to the next server; else unmount. */
+void front_fuse_stop(struct workspace *workspace);
+
 /* --- mount_nfs.c --- */
 
 bool mount_nfs_available(struct hif_why *why); /* why not, when false */
