@@ -11,17 +11,19 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-#define START_TIMEOUT_MS 10000
-#define START_POLL_MS    20
-#define START_AGAIN_MS   200
-#define ADOPTED_POLL_MS  10
-#define ADOPT_TIMEOUT_MS 5000
-#define PATIENCE_MS      3000 /* without a word: then the supervisor is asked */
+#define START_TIMEOUT_MS  10000
+#define START_POLL_MS     20
+#define START_AGAIN_MS    200
+#define ADOPTED_POLL_MS   10
+#define ADOPT_TIMEOUT_MS  5000
+#define CONNECT_TIMEOUT_S 1
+#define PATIENCE_MS       3000 /* without a word: then the supervisor is asked */
 
 static uint64_t now_ms(void)
 {
@@ -129,18 +131,24 @@ enum hif_err control_address(const char *dir, struct sockaddr_un *out, struct hi
 
 enum hif_err control_try(const struct sockaddr_un *address, int *out)
 {
+        const struct timeval patience = {.tv_sec = CONNECT_TIMEOUT_S}, ever = {0};
         int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
         if (fd < 0)
                 return hif_err_from_errno(errno);
+        /* With a full backlog connect(2) waits: for ever, when the daemon hangs. */
+        (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
         if (connect(fd, (const struct sockaddr *)address, sizeof(*address)) != 0) {
                 int error = errno;
 
                 close(fd);
+                if (error == EAGAIN)
+                        return HIF_EUNREACHABLE;
                 return error == ECONNREFUSED || error == ENOENT || error == ENOTDIR
                            ? HIF_ENOENT
                            : hif_err_from_errno(error);
         }
+        (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &ever, sizeof(ever));
         *out = fd;
         return HIF_OK;
 }
@@ -332,16 +340,44 @@ static void explain_environment(enum hif_err err, struct hif_why *why)
                          "daemon stop --suspend`, and then this again, gives it yours");
 }
 
+/* A server whose supervisor was killed: does it answer to its name? */
+static enum hif_err check_orphan(struct cli *cli, struct hif_why *why)
+{
+        struct sockaddr_un where;
+        json_t *request, *pong = NULL;
+        int fd;
+        enum hif_err err = connect_running(cli, &where, &fd);
+
+        if (err == HIF_OK) {
+                request = json_pack("{s:s}", "op", "ping");
+                err = control_send(fd, request);
+                json_decref(request);
+                if (err == HIF_OK)
+                        err = control_receive(fd, PATIENCE_MS, &pong);
+                close(fd);
+                json_decref(pong);
+        }
+        return err == HIF_OK ? HIF_OK
+                             : why_set(why, HIF_EUNREACHABLE,
+                                       "the daemon hangs, and it has no supervisor; `hif doctor` "
+                                       "shows its process");
+}
+
 /* HIF_EUNREACHABLE with a sentence: no answer is to be expected. */
 static enum hif_err check_server(struct cli *cli, struct hif_why *why)
 {
         struct hif_why ignored;
         json_t *status = NULL;
         const char *state;
-        enum hif_err err = HIF_OK;
+        enum hif_err err;
 
-        if (supervisor_status(cli, &status, &ignored) != HIF_OK)
-                return HIF_OK;
+        err = supervisor_status(cli, &status, &ignored);
+        if (err == HIF_ENOENT)
+                return check_orphan(cli, why);
+        if (err != HIF_OK)
+                return why_set(why, HIF_EUNREACHABLE,
+                               "the daemon hangs: neither its server nor its supervisor answers; "
+                               "`hif doctor` shows their processes");
         state = json_string_value(json_object_get(status, "state"));
         if (state != NULL && strcmp(state, "hung") == 0)
                 err = why_set(why, HIF_EUNREACHABLE,
@@ -411,7 +447,7 @@ static enum hif_err call(struct cli *cli, int fd, json_t *request, uint64_t time
         if (err == HIF_ETIMEDOUT)
                 return why_set(why, HIF_EUNREACHABLE,
                                "the daemon did not answer in time; "
-                               "`hif daemon status` says how it does");
+                               "`hif doctor` says how it does");
         *ended = true;
         return why_set(why, HIF_EUNREACHABLE,
                        "the daemon ended during the request; run the command again, it starts "

@@ -1,5 +1,5 @@
 /* Mounts of ours, as the kernel lists them (proc_pid_mountinfo(5)). */
-#include "cli/import/import.h"
+#include "cli/mounts.h"
 
 #include <stdio.h>
 
@@ -53,6 +53,58 @@ static bool holds(struct span mount_point, const char *path)
                (path[size] == '/' || path[size] == '\0');
 }
 
+/* 36 35 98:0 /root /mount/point options tag:1 - type source options */
+static enum hif_err read_line(struct span line, bool (*each)(void *arg, const struct mount *mount),
+                              void *arg, bool *more)
+{
+        AUTO_BUF struct buf point = {0};
+        struct mount mount = {0};
+        struct span device;
+
+        for (int i = 0; i < 2; i++)
+                (void)next_field(&line);
+        device = next_field(&line);
+        (void)next_field(&line);
+        unescape(&point, next_field(&line));
+        buf_put_u8(&point, '\0');
+        if (buf_failed(&point))
+                return HIF_ENOMEM;
+        while (line.size > 0 && !span_eq(next_field(&line), span_str("-")))
+                continue;
+        mount.path = (const char *)point.data;
+        mount.type = next_field(&line);
+        mount.source = next_field(&line);
+        mount.ours = is_ours(mount.type, mount.source);
+        for (size_t i = 0; i < device.size; i++) {
+                if (device.data[i] == ':')
+                        mount.minor = 0;
+                else if (device.data[i] >= '0' && device.data[i] <= '9')
+                        mount.minor = mount.minor * 10 + device.data[i] - '0';
+        }
+        *more = each(arg, &mount);
+        return HIF_OK;
+}
+
+enum hif_err mounts_each(struct env *env, bool (*each)(void *arg, const struct mount *mount),
+                         void *arg)
+{
+        AUTO_BUF struct buf info = {0};
+        struct reader rd;
+        bool more = true;
+        enum hif_err err = env_read_file(env, "/proc/self/mountinfo", MOUNTINFO_MAX, &info);
+
+        rd = rd_open(buf_span(&info));
+        while (err == HIF_OK && more && rd_left(&rd) > 0) {
+                const uint8_t *end = memchr(rd.next, '\n', rd_left(&rd));
+                size_t n = end ? (size_t)(end - rd.next) : rd_left(&rd);
+
+                err = read_line(rd_span(&rd, n), each, arg, &more);
+                if (end)
+                        rd.next++;
+        }
+        return err;
+}
+
 /* What is looked for among the mounts. */
 struct search {
         const char *path, *source;
@@ -60,49 +112,28 @@ struct search {
         bool ours, held;
 };
 
-/* 36 35 98:0 /root /mount/point options tag:1 - type source options */
-static enum hif_err read_line(struct span line, struct search *search)
+static bool look_at(void *arg, const struct mount *mount)
 {
-        AUTO_BUF struct buf point = {0};
-        struct span type, source;
+        struct search *search = arg;
+        struct span point = span_str(mount->path);
 
-        for (int i = 0; i < 4; i++)
-                (void)next_field(&line);
-        unescape(&point, next_field(&line));
-        if (buf_failed(&point))
-                return HIF_ENOMEM;
-        while (line.size > 0 && !span_eq(next_field(&line), span_str("-")))
-                continue;
-        type = next_field(&line);
-        source = next_field(&line);
-        if (search->source != NULL && span_eq(source, span_str(search->source)) &&
-            span_eq(buf_span(&point), span_str(search->path)))
+        if (search->source != NULL && span_eq(mount->source, span_str(search->source)) &&
+            strcmp(mount->path, search->path) == 0)
                 search->held = true;
         /* The longest holds the path; of equal ones the last lies on top. */
-        if (!holds(buf_span(&point), search->path) || point.size < search->best.size)
-                return HIF_OK;
-        search->ours = is_ours(type, source);
+        if (!holds(point, search->path) || point.size < search->best.size)
+                return true;
+        search->ours = mount->ours;
         buf_reset(&search->best);
-        buf_put_span(&search->best, buf_span(&point));
-        return buf_failed(&search->best) ? HIF_ENOMEM : HIF_OK;
+        buf_put_span(&search->best, point);
+        return true;
 }
 
 static enum hif_err read_mounts(struct env *env, struct search *search)
 {
-        AUTO_BUF struct buf info = {0};
-        struct reader rd;
-        enum hif_err err = env_read_file(env, "/proc/self/mountinfo", MOUNTINFO_MAX, &info);
+        enum hif_err err = mounts_each(env, look_at, search);
 
-        rd = rd_open(buf_span(&info));
-        while (err == HIF_OK && rd_left(&rd) > 0) {
-                const uint8_t *end = memchr(rd.next, '\n', rd_left(&rd));
-                size_t n = end ? (size_t)(end - rd.next) : rd_left(&rd);
-
-                err = read_line(rd_span(&rd, n), search);
-                if (end)
-                        rd.next++;
-        }
-        return err;
+        return err == HIF_OK && buf_failed(&search->best) ? HIF_ENOMEM : err;
 }
 
 enum hif_err mounts_find(struct env *env, const char *path, bool *found, char **mount_point)

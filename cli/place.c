@@ -5,9 +5,11 @@
 #include "core/key.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 /* Append the components of `path`, with "." and ".." carried out as words. */
@@ -28,18 +30,19 @@ static void append_components(struct buf *out, const char *path)
 }
 
 /* Where we stand. A directory of a mount that is gone has no path any more, but the shell knows the
- * one it had. */
+ * one it had. (Not getcwd(3): that would look for the path in the mount.) */
 static enum hif_err put_here(struct buf *out, struct hif_why *why)
 {
-        AUTO_FREE char *here = getcwd(NULL, 0);
-        int error = errno;
-        const char *told = here != NULL ? here : getenv("PWD");
+        char here[PATH_MAX] = "";
+        bool known = syscall(SYS_getcwd, here, sizeof(here)) > 0 && here[0] == '/';
+        int error = known ? 0 : errno;
+        const char *told = known ? here : getenv("PWD");
 
         if (told == NULL || told[0] != '/')
-                return why_set(why, hif_err_from_errno(error),
+                return why_set(why, error != 0 ? hif_err_from_errno(error) : HIF_ENOENT,
                                "the current directory cannot be told: %s; go to another, or name "
                                "the mount with -C",
-                               strerror(error));
+                               error != 0 ? strerror(error) : "it is in a mount that is gone");
         append_components(out, told);
         return HIF_OK;
 }

@@ -124,7 +124,7 @@ static enum hif_err check_mounts(const char *mount_point, struct hif_why *why)
                 if (strcmp(path, mount_point) == 0)
                         err = why_set(why, HIF_EBUSY,
                                       "something is mounted on '%s' already: unmount it (`hif "
-                                      "unmount`, or `" FUSERMOUNT " -u` after a crash), or choose "
+                                      "unmount`; `hif unmount --force` after a crash), or choose "
                                       "another directory",
                                       mount_point);
                 else if (ours && is_below(mount_point, path))

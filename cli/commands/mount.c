@@ -1,10 +1,10 @@
-/* hif mount, hif unmount. */
+/* hif mount. */
 #include "base/cleanup.h"
+#include "cli/bounded.h"
 #include "cli/commands/commands.h"
 #include "cli/commands/session.h"
 #include "cli/control.h"
-#include "cli/daemon/workspace_impl.h"
-#include "cli/import/import.h"
+#include "cli/mounts.h"
 #include "cli/store.h"
 #include "core/layout.h"
 
@@ -16,7 +16,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* --- mount --- */
+/* How long a path that leads into a mount may take to answer. */
+#define TOUCH_TIMEOUT_MS 3000
 
 struct mount_args {
         const char *project, *dir, *session, *at, *durability, *front, *goal;
@@ -148,6 +149,37 @@ static enum hif_err make_mount_point(const char *dir, bool *made, struct hif_why
                        strerror(error));
 }
 
+static enum hif_err touch(void *arg, int out)
+{
+        struct stat st;
+
+        (void)out;
+        return stat(arg, &st) == 0 ? HIF_OK : hif_err_from_errno(errno);
+}
+
+/* A mount at just this path is not touched: its server may hang. *out is set when there is one. */
+static enum hif_err known_mount(struct cli *cli, const char *dir, char **out, struct hif_why *why)
+{
+        AUTO_FREE char *path = NULL, *mount_point = NULL;
+        bool found = false;
+        enum hif_err err = cli_absolute(cli, dir, &path, why);
+
+        if (err != HIF_OK)
+                return err;
+        err = mounts_find(&cli->env, path, &found, &mount_point);
+        if (err != HIF_OK)
+                return why_set(why, err, "the list of mounts could not be read: %s",
+                               hif_strerror(err));
+        if (!found)
+                return HIF_OK;
+        if (strcmp(mount_point, path) != 0)
+                return why_set(why, HIF_EBUSY,
+                               "'%s' is inside the mount at '%s'; choose a directory outside", path,
+                               mount_point);
+        *out = STEAL(path);
+        return HIF_OK;
+}
+
 /* The directory to mount on: made if missing, empty, and not inside another mount of ours. What is
  * mounted there already is the daemon's to judge: it may be just what is asked for. */
 static enum hif_err mount_point_of(struct cli *cli, const char *dir, char **out, bool *made,
@@ -155,16 +187,18 @@ static enum hif_err mount_point_of(struct cli *cli, const char *dir, char **out,
 {
         AUTO_FREE char *path = NULL, *mount_point = NULL;
         bool found = false;
-        enum hif_err err = make_mount_point(dir, made, why);
+        enum hif_err err;
 
+        /* By another name it may lead into a mount all the same. */
+        if (bounded_run(TOUCH_TIMEOUT_MS, touch, (void *)(uintptr_t)dir, NULL) == HIF_ETIMEDOUT)
+                return why_set(why, HIF_ETIMEDOUT,
+                               "'%s' does not answer: it leads into a mount whose server hangs; "
+                               "`hif doctor` shows which",
+                               dir);
+        err = make_mount_point(dir, made, why);
         if (err != HIF_OK)
                 return err;
         path = realpath(dir, NULL);
-        if (path == NULL && errno == ENOTCONN)
-                return why_set(
-                    why, HIF_EBUSY,
-                    "'%s' is a mount whose server is gone; `hif unmount --force %s` first", dir,
-                    dir);
         if (path == NULL)
                 return why_set(why, hif_err_from_errno(errno), "'%s' could not be found: %s", dir,
                                strerror(errno));
@@ -258,10 +292,13 @@ static enum hif_err mount_project(struct cli *cli, const struct mount_args *args
 {
         AUTO_FREE char *named = NULL, *dir = NULL;
         bool made = false;
-        enum hif_err err = cli_path(cli, args->dir, &named);
+        enum hif_err err = known_mount(cli, args->dir, &dir, why);
 
-        if (err == HIF_OK)
-                err = mount_point_of(cli, named, &dir, &made, why);
+        if (err == HIF_OK && dir == NULL) {
+                err = cli_path(cli, args->dir, &named);
+                if (err == HIF_OK)
+                        err = mount_point_of(cli, named, &dir, &made, why);
+        }
         if (err == HIF_OK)
                 err = ask_to_mount(cli, args, dir, position, result, why);
         if (err != HIF_OK && made)
@@ -349,93 +386,6 @@ int cmd_mount(struct cli *cli, int argc, char **argv)
         warn_of(cli, result);
         printf("Mounted ");
         print_mount(result);
-        json_decref(result);
-        return cli_finish(cli, EXIT_DONE);
-}
-
-/* --- unmount --- */
-
-struct unmount_args {
-        const char *dir;
-        bool force;
-};
-
-static const struct argp_option unmount_options[] = {
-    {"force", 'f', NULL, 0, "Also when it is busy, or its server does not answer", 0}, {0}};
-
-static error_t parse_unmount(int key, char *arg, struct argp_state *state)
-{
-        struct unmount_args *args = state->input;
-
-        switch (key) {
-        case 'f':
-                args->force = true;
-                return 0;
-        case ARGP_KEY_ARG:
-                if (args->dir != NULL)
-                        return ARGP_ERR_UNKNOWN;
-                args->dir = arg;
-                return 0;
-        case ARGP_KEY_NO_ARGS:
-                argp_error(state, "which mount? Name its directory");
-                return 0;
-        default:
-                return ARGP_ERR_UNKNOWN;
-        }
-}
-
-static const struct argp unmount_argp = {
-    .options = unmount_options,
-    .parser = parse_unmount,
-    .args_doc = "DIR",
-    .doc = "Flush and unmount. The session stays, and can be mounted again with its edits."};
-
-/* A mount of ours that the daemon does not know: left by one that died. False: there is none. */
-static bool detach_unknown(struct cli *cli, const char *path, enum hif_err *err,
-                           struct hif_why *why)
-{
-        AUTO_FREE char *mount_point = NULL;
-        bool found = false;
-
-        if (mounts_find(&cli->env, path, &found, &mount_point) != HIF_OK || !found ||
-            strcmp(mount_point, path) != 0)
-                return false;
-        why->text[0] = '\0';
-        *err = detach_mount(path, why);
-        return true;
-}
-
-int cmd_unmount(struct cli *cli, int argc, char **argv)
-{
-        struct unmount_args args = {0};
-        struct hif_why why = {0};
-        AUTO_FREE char *path = NULL;
-        json_t *result = NULL;
-        enum hif_err err;
-
-        cli_parse(cli, &unmount_argp, argc, argv, &args);
-        /* Not realpath: that would ask a server which may hang. */
-        err = cli_absolute(cli, args.dir, &path, &why);
-        if (err == HIF_OK)
-                err = call_daemon(cli, true,
-                                  json_pack("{s:s, s:s, s:b}", "op", "unmount", "path", path,
-                                            "force", args.force),
-                                  &result, &why);
-        if (err == HIF_ENOENT && args.force && detach_unknown(cli, path, &err, &why)) {
-                if (err != HIF_OK)
-                        return cli_fail(cli, err, &why);
-                if (cli->json)
-                        return cli_print_json(cli, json_pack("{s:s}", "mount_point", path));
-                printf("Detached %s, which no daemon serves\n", path);
-                return cli_finish(cli, EXIT_DONE);
-        }
-        if (err != HIF_OK)
-                return cli_fail(cli, err, &why);
-        if (cli->json)
-                return cli_print_json(cli, result);
-        warn_of(cli, result);
-        printf("Unmounted %s; session %s keeps its edits\n", path,
-               json_string_value(json_object_get(result, "session")));
         json_decref(result);
         return cli_finish(cli, EXIT_DONE);
 }

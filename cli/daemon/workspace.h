@@ -28,8 +28,8 @@ struct tie;
 /* What all workspaces of a daemon share. */
 struct daemon {
         struct cli *cli;
-        struct hold *hold; /* what outlives this process */
-        struct tie *tie;   /* to the supervisor */
+        struct hold *hold;  /* what outlives this process */
+        struct tie *tie;    /* to the supervisor */
         atomic_bool ending; /* the supervisor ends, too: nothing is kept */
         struct pool *pool;
         struct fetch *fetch;

@@ -9,6 +9,7 @@
 #include "base/map.h"
 #include "cli/cli.h"
 #include "cli/ignore.h"
+#include "cli/mounts.h"
 #include "land/land.h"
 
 #include <pthread.h>
@@ -137,14 +138,5 @@ HIF_MUST_USE enum hif_err import_state_renew(struct import_state *state, uint64_
                                              struct hif_why *why);
 /* done: nothing is left to resume. */
 void import_state_close(struct import_state *state, bool done);
-
-/* --- mounts.c --- */
-
-/* Is the canonical path in a mount of ours? The mount point is the caller's to free. */
-HIF_MUST_USE enum hif_err mounts_find(struct env *env, const char *path, bool *found,
-                                      char **mount_point);
-/* Is this source mounted at this very place, maybe below another mount? */
-HIF_MUST_USE enum hif_err mounts_hold(struct env *env, const char *source, const char *mount_point,
-                                      bool *found);
 
 #endif

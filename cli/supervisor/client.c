@@ -10,7 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define STATUS_TIMEOUT_S 15 /* it answers within HUNG_AFTER_MS */
+#define STATUS_TIMEOUT_S 8 /* it answers within HUNG_AFTER_MS */
 
 static bool connect_to(const struct sockaddr_un *address, int *out)
 {

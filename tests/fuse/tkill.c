@@ -8,6 +8,7 @@
 #include <linux/fuse.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
@@ -265,6 +266,11 @@ void tkill_arm(struct tkill *t, int replies, bool after)
 {
         t->shared->after = after;
         t->shared->replies_left = replies;
+}
+
+bool tkill_disarm(struct tkill *t)
+{
+        return atomic_exchange(&t->shared->replies_left, -1) == 0;
 }
 
 static struct ledger *look(const struct tkill *t)

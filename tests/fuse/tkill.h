@@ -38,6 +38,8 @@ enum hif_err tkill_start(struct tkill *t);
 void tkill_leave(struct tkill *t);
 /* The server dies at its so manieth reply from now on: before it, or after it. 0: it does not. */
 void tkill_arm(struct tkill *t, int replies, bool after);
+/* It does not die any more; true: it is just dying. */
+bool tkill_disarm(struct tkill *t);
 /* Requests of this kind (FUSE_READ; 0: of any), with these flags, that wait in the server, or for one; and files that
  * are open. */
 size_t tkill_waiting(const struct tkill *t, uint32_t opcode, uint32_t flags);

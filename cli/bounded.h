@@ -1,0 +1,17 @@
+/* bounded.h - what may hang in the kernel runs in a process of its own, for so long and no longer.
+ *
+ * A mount whose server hangs holds everyone who touches it, and not even SIGKILL always helps. So
+ * commands do not touch mounts themselves: a child does, and if it hangs it is left behind. */
+#ifndef HIF_CLI_BOUNDED_H
+#define HIF_CLI_BOUNDED_H
+
+#include "base/buf.h"
+#include "base/err.h"
+
+/* Run in a child: what it returns is returned here; what it writes to the descriptor `out` is
+ * appended to `said` (NULL: dropped). HIF_ETIMEDOUT: it was not done in time, and is killed, or
+ * hangs beyond that; HIF_EIO: it died. Only for programs with one thread. */
+HIF_MUST_USE enum hif_err bounded_run(uint64_t timeout_ms, enum hif_err (*run)(void *arg, int out),
+                                      void *arg, struct buf *said);
+
+#endif

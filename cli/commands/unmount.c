@@ -1,0 +1,263 @@
+/* hif unmount. With --force it ends within two seconds, whatever has become of the server. */
+#include "cli/commands/unmount.h"
+#include "base/cleanup.h"
+#include "cli/bounded.h"
+#include "cli/commands/commands.h"
+#include "cli/commands/session.h"
+#include "cli/control.h"
+#include "cli/daemon/workspace_impl.h"
+#include "cli/mounts.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define FORCE_PATIENCE_MS 500   /* with a server that says nothing */
+#define PING_TIMEOUT_MS   250   /* is it alive at all? */
+#define ALIVE_PATIENCE_MS 15000 /* with one that is, and writes back */
+#define DETACH_TIMEOUT_MS 800
+#define ASK_AGAIN_MS      50 /* a server that died is started again at once */
+#define ASK_AGAIN_MAX     10
+
+struct unmount_args {
+        const char *dir;
+        bool force;
+};
+
+static const struct argp_option unmount_options[] = {
+    {"force", 'f', NULL, 0, "Also when it is busy, or its server does not answer", 0}, {0}};
+
+static error_t parse_unmount(int key, char *arg, struct argp_state *state)
+{
+        struct unmount_args *args = state->input;
+
+        switch (key) {
+        case 'f':
+                args->force = true;
+                return 0;
+        case ARGP_KEY_ARG:
+                if (args->dir != NULL)
+                        return ARGP_ERR_UNKNOWN;
+                args->dir = arg;
+                return 0;
+        case ARGP_KEY_NO_ARGS:
+                argp_error(state, "which mount? Name its directory");
+                return 0;
+        default:
+                return ARGP_ERR_UNKNOWN;
+        }
+}
+
+static const struct argp unmount_argp = {
+    .options = unmount_options,
+    .parser = parse_unmount,
+    .args_doc = "DIR",
+    .doc = "Flush and unmount. The session stays, and can be mounted again with its edits. With "
+           "--force it is also detached when its server hangs, or is gone."};
+
+/* --- without a server's help --- */
+
+struct found {
+        const char *path;
+        bool there, fuse;
+        unsigned minor;
+};
+
+static bool find(void *arg, const struct mount *mount)
+{
+        struct found *found = arg;
+
+        if (strcmp(mount->path, found->path) == 0) { /* the last lies on top */
+                found->there = mount->ours;
+                found->fuse = mount->type.size >= 4 && memcmp(mount->type.data, "fuse", 4) == 0;
+                found->minor = mount->minor;
+        }
+        return true;
+}
+
+/* Whatever waits for the server gets an error at once. */
+static void abort_connection(unsigned minor)
+{
+        char path[64];
+        int fd;
+
+        snprintf(path, sizeof(path), "/sys/fs/fuse/connections/%u/abort", minor);
+        fd = open(path, O_WRONLY | O_CLOEXEC);
+        if (fd < 0)
+                return; /* not there in every container; root's unmounting does it, too */
+        (void)!write(fd, "1", 1);
+        close(fd);
+}
+
+static enum hif_err detach(void *arg, int out)
+{
+        const struct found *found = arg;
+        struct hif_why why = {0};
+        enum hif_err err;
+
+        if (found->fuse)
+                abort_connection(found->minor);
+        err = detach_mount(found->path, &why);
+        (void)!write(out, why.text, strlen(why.text));
+        return err;
+}
+
+/* The next server must not bring it back. */
+static void forget(struct cli *cli, const char *path)
+{
+        json_t *sessions = NULL, *session;
+        size_t index;
+
+        if (sessions_here(cli, &sessions) != HIF_OK)
+                cli_warn(cli,
+                         "the sessions of this machine could not be read; the daemon may mount "
+                         "it again");
+        json_array_foreach(sessions, index, session)
+        {
+                AUTO_FREE char *mark = NULL;
+
+                if (strcmp(json_text(session, "mount_point"), path) != 0)
+                        continue;
+                if (asprintf(&mark, "%s/mounted", json_text(session, "directory")) < 0)
+                        mark = NULL;
+                else
+                        (void)unlink(mark); /* it need not be there */
+        }
+        json_decref(sessions);
+}
+
+enum hif_err unmount_alone(struct cli *cli, const char *path, struct hif_why *why)
+{
+        struct found found = {.path = path};
+        AUTO_BUF struct buf said = {0};
+        enum hif_err err = mounts_each(&cli->env, find, &found);
+
+        if (err != HIF_OK)
+                return why_set(why, err, "the list of mounts could not be read: %s",
+                               hif_strerror(err));
+        if (!found.there)
+                return why_set(why, HIF_ENOENT,
+                               "'%s' is no mount of hif; `hif mount` shows what is mounted", path);
+        forget(cli, path);
+        err = bounded_run(DETACH_TIMEOUT_MS, detach, &found, &said);
+        if (err == HIF_ETIMEDOUT)
+                return why_set(
+                    why, err,
+                    "'%s' could not be detached in time; is it inside another mount that "
+                    "hangs? Detach that first",
+                    path);
+        if (err == HIF_OK)
+                return HIF_OK;
+        return why_set(why, err, "%.*s", (int)said.size, (const char *)said.data);
+}
+
+/* --- with it --- */
+
+static json_t *request(const char *path, bool force)
+{
+        return json_pack("{s:s, s:s, s:b}", "op", "unmount", "path", path, "force", force);
+}
+
+/* One that runs; none is started for this. */
+static enum hif_err ask(struct cli *cli, const char *path, uint64_t timeout_ms, json_t **result,
+                        struct hif_why *why)
+{
+        int fd;
+        enum hif_err err = control_connect(cli, false, &fd, why);
+
+        if (err != HIF_OK)
+                return err;
+        err = control_call(cli, fd, request(path, true), timeout_ms, NULL, NULL, result, why);
+        close(fd);
+        return err;
+}
+
+/* Does it answer, if only to its name? */
+static bool is_alive(struct cli *cli)
+{
+        struct hif_why ignored = {0};
+        json_t *pong = NULL;
+        int fd;
+        bool alive;
+
+        if (control_connect(cli, false, &fd, &ignored) != HIF_OK)
+                return false;
+        alive = control_call(cli, fd, json_pack("{s:s}", "op", "ping"), PING_TIMEOUT_MS, NULL, NULL,
+                             &pong, &ignored) == HIF_OK;
+        close(fd);
+        json_decref(pong);
+        return alive;
+}
+
+/* Whoever answers gets the time to write back; who does not is not waited for. */
+static enum hif_err ask_patiently(struct cli *cli, const char *path, json_t **result,
+                                  struct hif_why *why)
+{
+        const struct timespec pause = {.tv_nsec = ASK_AGAIN_MS * 1000000l};
+        uint64_t start = env_mono_ns(&cli->env);
+        enum hif_err err = HIF_EUNREACHABLE;
+
+        for (int tries = 0; tries < ASK_AGAIN_MAX; tries++) {
+                uint64_t spent = (env_mono_ns(&cli->env) - start) / 1000000;
+
+                if (spent >= FORCE_PATIENCE_MS)
+                        break;
+                why->text[0] = '\0';
+                err = ask(cli, path, FORCE_PATIENCE_MS - spent, result, why);
+                if (err != HIF_EUNREACHABLE)
+                        return err;
+                nanosleep(&pause, NULL);
+        }
+        return is_alive(cli) ? ask(cli, path, ALIVE_PATIENCE_MS, result, why) : err;
+}
+
+/* *alone: it was detached without a server. */
+static enum hif_err force(struct cli *cli, const char *path, json_t **result, bool *alone,
+                          struct hif_why *why)
+{
+        struct hif_why answer = {0};
+        enum hif_err err = ask_patiently(cli, path, result, &answer);
+
+        *alone = err == HIF_ENOENT || err == HIF_EUNREACHABLE;
+        if (!*alone) {
+                *why = answer;
+                return err;
+        }
+        return unmount_alone(cli, path, why);
+}
+
+int cmd_unmount(struct cli *cli, int argc, char **argv)
+{
+        struct unmount_args args = {0};
+        struct hif_why why = {0};
+        AUTO_FREE char *path = NULL;
+        json_t *result = NULL;
+        bool alone = false;
+        enum hif_err err;
+
+        cli_parse(cli, &unmount_argp, argc, argv, &args);
+        /* Not realpath: that would ask a server which may hang. */
+        err = cli_absolute(cli, args.dir, &path, &why);
+        if (err == HIF_OK)
+                err = args.force
+                          ? force(cli, path, &result, &alone, &why)
+                          : control_ask(cli, request(path, false), NULL, NULL, &result, &why);
+        if (err != HIF_OK)
+                return cli_fail(cli, err, &why);
+        if (cli->json && alone)
+                return cli_print_json(
+                    cli, json_pack("{s:s, s:b}", "mount_point", path, "detached", true));
+        if (cli->json)
+                return cli_print_json(cli, result);
+        if (alone) {
+                printf("Detached %s, which no daemon serves; its session keeps its edits\n", path);
+                return cli_finish(cli, EXIT_DONE);
+        }
+        warn_of(cli, result);
+        printf("Unmounted %s; session %s keeps its edits\n", path, json_text(result, "session"));
+        json_decref(result);
+        return cli_finish(cli, EXIT_DONE);
+}

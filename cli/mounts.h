@@ -1,0 +1,26 @@
+/* mounts.h - mounts of ours, as the kernel lists them (proc_pid_mountinfo(5)); none is touched. */
+#ifndef HIF_CLI_MOUNTS_H
+#define HIF_CLI_MOUNTS_H
+
+#include "base/buf.h"
+#include "base/env.h"
+
+struct mount {
+        const char *path;
+        struct span type, source;
+        unsigned minor; /* of the device: the number of a FUSE connection */
+        bool ours;      /* of hif: no one else's look so */
+};
+
+/* All mounts, oldest first, until each() returns false. Spans and path are good until it returns. */
+HIF_MUST_USE enum hif_err mounts_each(struct env *env,
+                                      bool (*each)(void *arg, const struct mount *mount),
+                                      void *arg);
+/* Is the canonical path in a mount of ours? The mount point is the caller's to free. */
+HIF_MUST_USE enum hif_err mounts_find(struct env *env, const char *path, bool *found,
+                                      char **mount_point);
+/* Is this source mounted at this very place, maybe below another mount? */
+HIF_MUST_USE enum hif_err mounts_hold(struct env *env, const char *source, const char *mount_point,
+                                      bool *found);
+
+#endif
