@@ -160,6 +160,8 @@ static enum hif_err set_defaults(struct cli *cli, struct hif_why *why)
         if (err == HIF_OK)
                 err = replace(&config->durability, strdup("process"), why);
         if (err == HIF_OK)
+                err = replace(&config->netns, strdup("auto"), why);
+        if (err == HIF_OK)
                 err = replace(&config->ahead, strdup("auto"), why);
         if (err == HIF_OK)
                 err = replace(&config->publish, strdup("auto"), why);
@@ -247,6 +249,7 @@ void cli_free(struct cli *cli)
         free(cli->config.author);
         free(cli->config.front_end);
         free(cli->config.durability);
+        free(cli->config.netns);
         free(cli->config.ahead);
         free(cli->config.publish);
         free(cli->config.land_mode);

@@ -47,6 +47,7 @@ struct cli_config {
         char *author;              /* "Name <mail>"; default from the user database and host name */
         char *front_end;           /* "auto", "nfs", "fuse" */
         char *durability;          /* "process", "power" */
+        char *netns;               /* "auto", "off": a network namespace for NFS mounts */
         char *publish;             /* "auto", "manual": open sessions, to the store */
         char *land_mode;           /* "solo", "epoch" */
         char *holder;              /* "user@machine"; not in the file */

@@ -61,6 +61,16 @@ static enum hif_err read_durability(const char *value, void *out, const char **e
         return strcmp(value, "process") == 0 || strcmp(value, "power") == 0 ? HIF_OK : HIF_EINVAL;
 }
 
+static enum hif_err read_netns(const char *value, void *out, const char **expected)
+{
+        enum hif_err err = read_text(value, out, expected);
+
+        *expected = "auto or off";
+        if (err != HIF_OK)
+                return err;
+        return strcmp(value, "auto") == 0 || strcmp(value, "off") == 0 ? HIF_OK : HIF_EINVAL;
+}
+
 static enum hif_err read_addressing(const char *value, void *out, const char **expected)
 {
         enum hif_err err = read_text(value, out, expected);
@@ -170,6 +180,7 @@ static const struct setting settings[] = {
     {"user", "author", read_text, offsetof(struct cli_config, author)},
     {"mount", "front-end", read_front_end, offsetof(struct cli_config, front_end)},
     {"mount", "durability", read_durability, offsetof(struct cli_config, durability)},
+    {"mount", "netns", read_netns, offsetof(struct cli_config, netns)},
     {"session", "publish", read_publish, offsetof(struct cli_config, publish)},
     {"land", "mode", read_land_mode, offsetof(struct cli_config, land_mode)},
     {"cache", "ram-max", read_size, offsetof(struct cli_config, ram_max)},

@@ -21,7 +21,7 @@
 
 struct mount_args {
         const char *project, *dir, *session, *at, *durability, *front, *goal;
-        bool read_only, allow_other;
+        bool read_only, allow_other, no_netns;
 };
 
 enum {
@@ -31,7 +31,8 @@ enum {
         OPTION_NFS,
         OPTION_FUSE,
         OPTION_DURABILITY,
-        OPTION_ALLOW_OTHER
+        OPTION_ALLOW_OTHER,
+        OPTION_NO_NETNS
 };
 
 static const struct argp_option mount_options[] = {
@@ -46,6 +47,10 @@ static const struct argp_option mount_options[] = {
      "\"power\": it survives both at once",
      0},
     {"allow-other", OPTION_ALLOW_OTHER, NULL, 0, "Serve other users too, by the files' modes", 0},
+    {"no-netns", OPTION_NO_NETNS, NULL, 0,
+     "As root: listen where every local user can connect (and is refused), not in a network "
+     "namespace of the daemon's own",
+     0},
     {0}};
 
 static error_t parse_mount(int key, char *arg, struct argp_state *state)
@@ -73,6 +78,9 @@ static error_t parse_mount(int key, char *arg, struct argp_state *state)
                 return 0;
         case OPTION_ALLOW_OTHER:
                 args->allow_other = true;
+                return 0;
+        case OPTION_NO_NETNS:
+                args->no_netns = true;
                 return 0;
         case ARGP_KEY_ARG:
                 if (args->project == NULL)
@@ -268,12 +276,12 @@ static enum hif_err ask_to_mount(struct cli *cli, const struct mount_args *args,
 
         if (err != HIF_OK)
                 return err;
-        request = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:b}", "op", "mount",
-                            "project", args->project, "session",
-                            args->session ? args->session : "default", "mount_point", dir, "store",
-                            store, "front_end", args->front ? args->front : cli->config.front_end,
-                            "read_only", args->read_only, "power", strcmp(durability, "power") == 0,
-                            "allow_other", args->allow_other);
+        request = json_pack(
+            "{s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:b, s:b}", "op", "mount", "project",
+            args->project, "session", args->session ? args->session : "default", "mount_point", dir,
+            "store", store, "front_end", args->front ? args->front : cli->config.front_end,
+            "read_only", args->read_only, "power", strcmp(durability, "power") == 0, "allow_other",
+            args->allow_other, "no_netns", args->no_netns || strcmp(cli->config.netns, "off") == 0);
         if (request == NULL ||
             (args->at != NULL &&
              json_object_set_new(request, "at", json_integer((json_int_t)position)) != 0) ||

@@ -263,6 +263,7 @@ static enum hif_err start_parts(struct frame *frame, struct hif_why *why)
         enum hif_err err;
 
         pthread_mutex_init(&daemon->lock, NULL);
+        pthread_mutex_init(&daemon->netns.lock, NULL);
         pthread_mutex_init(&daemon->resuming, NULL);
         sem_init(&daemon->uploads, 0, AHEAD_ROUNDS_MAX);
         pthread_mutex_init(&daemon->landing, NULL);
@@ -291,6 +292,7 @@ static void stop_parts(struct daemon *daemon)
         pthread_mutex_destroy(&daemon->resuming);
         pthread_mutex_destroy(&daemon->landing);
         pthread_mutex_destroy(&daemon->lock);
+        netns_close(daemon);
 }
 
 /* --- running --- */

@@ -38,6 +38,31 @@ static enum hif_err listen_on(uint16_t port, int *out, uint16_t *bound)
         return HIF_OK;
 }
 
+struct listening {
+        uint16_t port, bound;
+        int fd;
+        enum hif_err err;
+};
+
+static void listen_there(void *arg)
+{
+        struct listening *listening = arg;
+
+        listening->err = listen_on(listening->port, &listening->fd, &listening->bound);
+}
+
+static enum hif_err listen_in(int netns, uint16_t port, int *out, uint16_t *bound)
+{
+        struct listening listening = {.port = port};
+        enum hif_err err = netns_run(netns, listen_there, &listening);
+
+        if (err != HIF_OK || listening.err != HIF_OK)
+                return err != HIF_OK ? err : listening.err;
+        *out = listening.fd;
+        *bound = listening.bound;
+        return HIF_OK;
+}
+
 /* --- NFS: the port stays ours while there is no server --- */
 
 #define HELD_NAME_MAX 512
@@ -104,7 +129,8 @@ static void serve_nfs(void *arg)
         struct workspace *workspace = serving->workspace;
         struct nfs_server_config config = {.export_path = serving->export_path,
                                            .workspace_id = be64_get(workspace->key + 16),
-                                           .admit = peer_admitted};
+                                           .admit = peer_admitted,
+                                           .admit_arg = &workspace->peers};
 
         memcpy(config.handle_key, workspace->key, sizeof(config.handle_key));
         serving->err = nfs_server_new(workspace->vfs, serving->fd, &config, &workspace->nfs);
@@ -129,17 +155,59 @@ static void sweep_left(struct workspace *workspace)
                          workspace->mount_point, hif_strerror(serving.err));
 }
 
-static enum hif_err start_nfs(struct workspace *workspace, bool resume, struct hif_why *why)
+/* Into the namespace, where there can be one. Where not, the port lies open to this machine, and
+ * that is said; a mount that is in there already has to be served there. */
+static enum hif_err enter_netns(struct workspace *workspace, bool there, char **note,
+                                struct hif_why *why)
+{
+        struct hif_why reason = {.text =
+                                     "--no-netns, or `netns = off` in the config file, says so"};
+        struct log *log = workspace->daemon->cli->env.log;
+        const char *isolated = "in a network namespace of its own";
+        AUTO_FREE char *before = NULL;
+        enum hif_err err = HIF_ENOTSUP;
+
+        if (workspace->isolated)
+                err = netns_enter(workspace->daemon, &workspace->netns, &reason);
+        if (err != HIF_OK && workspace->isolated && there)
+                return why_set(why, err, "'%s' is mounted in a network namespace that is gone: %s",
+                               workspace->mount_point, reason.text);
+        workspace->isolated = err == HIF_OK;
+        if (err != HIF_OK)
+                log_line(
+                    log, LOG_WARN, "daemon",
+                    "the port of '%s' is in no network namespace of its own, because %s: local "
+                    "users can connect to it, and are refused",
+                    workspace->mount_point, reason.text);
+        if (note == NULL)
+                return HIF_OK;
+        before = *note;
+        if (err == HIF_OK
+                ? asprintf(note, "%s, %s", before, isolated) < 0
+                : asprintf(note, "%s, but not %s, because %s", before, isolated, reason.text) < 0)
+                *note = NULL;
+        return *note != NULL ? HIF_OK : HIF_ENOMEM;
+}
+
+static enum hif_err start_nfs(struct workspace *workspace, bool resume, char **note,
+                              struct hif_why *why)
 {
         struct serving serving = {.workspace = workspace};
         /* After a reboot, or an umount(8) while no daemon ran, there is nothing to come back to. */
         bool there = resume && mount_nfs_is_there(workspace);
-        enum hif_err err = HIF_OK;
+        enum hif_err err = enter_netns(workspace, there, note, why);
 
+        if (err != HIF_OK)
+                return err;
+        err = peer_table(workspace->netns, &workspace->peers);
+        if (err != HIF_OK)
+                return why_set(why, err, "the table of sockets in /proc cannot be read: %s",
+                               hif_strerror(err));
         if (resume && !there)
                 sweep_left(workspace);
         if (!there || !take_listener(workspace, &serving.fd))
-                err = listen_on(there ? workspace->port : 0, &serving.fd, &workspace->port);
+                err = listen_in(workspace->netns, there ? workspace->port : 0, &serving.fd,
+                                &workspace->port);
         if (err != HIF_OK)
                 return why_set(why, err, "port %u on loopback could not be opened: %s",
                                workspace->port, hif_strerror(err));
@@ -183,7 +251,7 @@ enum hif_err front_start(struct workspace *workspace, bool resume, char **note, 
         if (err == HIF_OK && !resume)
                 sweep_left(workspace);
         if (err == HIF_OK)
-                err = workspace->front == FRONT_NFS ? start_nfs(workspace, resume, why)
+                err = workspace->front == FRONT_NFS ? start_nfs(workspace, resume, note, why)
                                                     : front_fuse_start(workspace, resume, why);
         if (err == HIF_OK)
                 workspace->mounted = true;
@@ -226,4 +294,10 @@ void front_stop(struct workspace *workspace)
 {
         loop_call(workspace->loop, stop_nfs, workspace);
         front_fuse_stop(workspace);
+        if (workspace->peers >= 0)
+                close(workspace->peers);
+        /* What stays mounted is served there by the next daemon. */
+        if (workspace->netns >= 0 && !workspace->mounted)
+                netns_leave(workspace->daemon);
+        workspace->netns = workspace->peers = -1;
 }

@@ -57,20 +57,42 @@ bool mount_nfs_is_there(const struct workspace *workspace)
                there;
 }
 
+struct mounting {
+        const char *source, *mount_point, *options;
+        unsigned long flags;
+        int error; /* errno; 0: mounted */
+};
+
+static void do_mount(void *arg)
+{
+        struct mounting *m = arg;
+
+        m->error = mount(m->source, m->mount_point, "nfs", m->flags, m->options) == 0 ? 0 : errno;
+}
+
+/* The kernel's client connects from the namespace that the calling thread is in. */
 enum hif_err mount_nfs(const struct workspace *workspace, const char *export_path,
                        struct hif_why *why)
 {
-        unsigned long flags = MS_NOSUID | MS_NODEV | (workspace->read_only ? MS_RDONLY : 0);
         char source[SOURCE_MAX], options[512];
+        struct mounting m = {.source = source,
+                             .mount_point = workspace->mount_point,
+                             .options = options,
+                             .flags =
+                                 MS_NOSUID | MS_NODEV | (workspace->read_only ? MS_RDONLY : 0)};
+        enum hif_err err;
 
         source_of(export_path, source);
         snprintf(options, sizeof(options), "%s,port=%u,mountport=%u", NFS_OPTIONS, workspace->port,
                  workspace->port);
-        if (mount(source, workspace->mount_point, "nfs", flags, options) == 0)
+        err = netns_run(workspace->netns, do_mount, &m);
+        if (err == HIF_OK && m.error != 0)
+                err = hif_err_from_errno(m.error);
+        if (err == HIF_OK)
                 return HIF_OK;
-        return why_set(why, hif_err_from_errno(errno),
-                       "the kernel's NFS client could not mount '%s': %s; try `hif mount --fuse`",
-                       workspace->mount_point, strerror(errno));
+        return why_set(
+            why, err, "the kernel's NFS client could not mount '%s': %s; try `hif mount --fuse`",
+            workspace->mount_point, m.error != 0 ? strerror(m.error) : hif_strerror(err));
 }
 
 enum hif_err unmount_nfs(const char *mount_point, bool force, struct hif_why *why)

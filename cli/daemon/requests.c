@@ -124,6 +124,7 @@ static enum hif_err do_mount(struct request *request, json_t **result, struct hi
             .read_only = json_is_true(json_object_get(args, "read_only")),
             .power = json_is_true(json_object_get(args, "power")),
             .allow_other = json_is_true(json_object_get(args, "allow_other")),
+            .no_netns = json_is_true(json_object_get(args, "no_netns")),
         };
         struct workspace *workspace;
         AUTO_FREE char *note = NULL, *warning = NULL;

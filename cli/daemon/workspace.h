@@ -25,6 +25,13 @@ struct workspace;
 struct hold;
 struct tie;
 
+/* The network namespace of NFS mounts (netns.h); zeros are none yet. */
+struct netns {
+        pthread_mutex_t lock;
+        int fd;
+        size_t users;
+};
+
 /* What all workspaces of a daemon share. */
 struct daemon {
         struct cli *cli;
@@ -40,6 +47,7 @@ struct daemon {
         pthread_mutex_t resuming; /* one at a time; before lock */
         pthread_mutex_t lock;     /* of what is below */
         struct workspace *first;
+        struct netns netns;
         json_t *unresumed;       /* mount points that did not come back: why */
         sem_t uploads;           /* how many workspaces may still store ahead of landing */
         pthread_mutex_t landing; /* of: */
@@ -60,6 +68,7 @@ struct workspace_options {
         enum front_end front_end;
         bool power; /* durability */
         bool allow_other;
+        bool no_netns; /* the port lies open to this machine, also where it need not */
 };
 
 /* Open or resume the session and mount it. *note: a sentence on which front end was taken and why

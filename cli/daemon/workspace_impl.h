@@ -3,6 +3,7 @@
 #define HIF_CLI_DAEMON_WORKSPACE_IMPL_H
 
 #include "cli/daemon/landings.h"
+#include "cli/daemon/netns.h"
 #include "cli/daemon/workspace.h"
 #include "fuse/fuse_server.h"
 #include "nfs/server.h"
@@ -23,7 +24,7 @@
 #define VALUE_STORE     "store"
 #define VALUE_MOUNT     "mount.point"
 #define VALUE_FRONT     "mount.front" /* "nfs" or "fuse" */
-#define VALUE_FLAGS     "mount.flags" /* u8: 1 read-only, 2 power, 4 allow_other */
+#define VALUE_FLAGS     "mount.flags" /* u8: 1 read-only, 2 power, 4 allow_other, 8 isolated */
 #define VALUE_PORT      "mount.port"  /* u16 */
 #define VALUE_KEY       "mount.key"   /* 16 bytes: of handles; 8: workspace number; 16: export */
 #define VALUE_INTENT                                                                               \
@@ -38,6 +39,7 @@ struct workspace {
 
         char *project_name, *session_name, *dir, *mount_point, *store_url;
         bool read_only, power, allow_other;
+        bool isolated; /* wanted, or so: its port is in the daemon's network namespace */
         enum front_end front;
 
         struct store *store;
@@ -58,6 +60,8 @@ struct workspace {
         bool words_failed;
         bool conflicted; /* the last try to land */
         uint16_t port;
+        int netns; /* -1: the one that all are in */
+        int peers; /* the table of sockets there (peer.c); -1: not open */
         uint8_t key[40];
 };
 
@@ -133,8 +137,10 @@ HIF_MUST_USE enum hif_err detach_mount(const char *mount_point, struct hif_why *
 
 /* --- peer.c --- */
 
+/* The table of a namespace's sockets, in which peers are looked up; the caller's to close. */
+HIF_MUST_USE enum hif_err peer_table(int netns, int *out);
 /* May the process behind this loopback connection talk to us? The kernel's client (uid 0) or our
- * own user. */
+ * own user. arg: int *, the table. */
 bool peer_admitted(void *arg, int fd);
 
 /* --- kernel.c: what has to touch the mount, in a child process, with a timeout --- */

@@ -8,7 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum workspace_flags { FLAG_READ_ONLY = 1, FLAG_POWER = 2, FLAG_ALLOW_OTHER = 4 };
+enum workspace_flags {
+        FLAG_READ_ONLY = 1,
+        FLAG_POWER = 2,
+        FLAG_ALLOW_OTHER = 4,
+        FLAG_ISOLATED = 8
+};
 
 static uint64_t value_u64(const struct overlay *overlay, const char *name)
 {
@@ -48,7 +53,8 @@ enum hif_err records_store(struct workspace *workspace, bool first, const char *
         uint8_t origin[8], created[8], port[2];
         uint8_t flags = (uint8_t)((workspace->read_only ? FLAG_READ_ONLY : 0) |
                                   (workspace->power ? FLAG_POWER : 0) |
-                                  (workspace->allow_other ? FLAG_ALLOW_OTHER : 0));
+                                  (workspace->allow_other ? FLAG_ALLOW_OTHER : 0) |
+                                  (workspace->isolated ? FLAG_ISOLATED : 0));
         struct vfs_value values[] = {
             {VALUE_MOUNT, span_str(workspace->mount_point)},
             {VALUE_FRONT, span_str(workspace->front == FRONT_NFS ? "nfs" : "fuse")},
@@ -81,6 +87,7 @@ enum hif_err records_options(const struct overlay *overlay, struct workspace_opt
         out->read_only = (flags.data[0] & FLAG_READ_ONLY) != 0;
         out->power = (flags.data[0] & FLAG_POWER) != 0;
         out->allow_other = (flags.data[0] & FLAG_ALLOW_OTHER) != 0;
+        out->no_netns = (flags.data[0] & FLAG_ISOLATED) == 0;
         return HIF_OK;
 }
 
@@ -138,11 +145,12 @@ enum hif_err workspace_describe(struct workspace *workspace, json_t **out)
         struct vfs_base base = vfs_base(workspace->vfs);
 
         session_id_to_hex(&workspace->session, id);
-        *out = json_pack("{s:s, s:s, s:s, s:I, s:s, s:s, s:s, s:b}", "project",
-                         workspace->project_name, "session", workspace->session_name, "id", id,
-                         "base", (json_int_t)base.position, "mount_point", workspace->mount_point,
-                         "front_end", workspace->front == FRONT_NFS ? "nfs" : "fuse", "store",
-                         workspace->store_url, "read_only", workspace->read_only);
+        *out =
+            json_pack("{s:s, s:s, s:s, s:I, s:s, s:s, s:s, s:b, s:b}", "project",
+                      workspace->project_name, "session", workspace->session_name, "id", id, "base",
+                      (json_int_t)base.position, "mount_point", workspace->mount_point, "front_end",
+                      workspace->front == FRONT_NFS ? "nfs" : "fuse", "store", workspace->store_url,
+                      "read_only", workspace->read_only, "isolated", workspace->netns >= 0);
         if (*out == NULL)
                 return HIF_ENOMEM;
         loop_call(workspace->loop, describe_goal,

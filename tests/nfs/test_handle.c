@@ -45,6 +45,27 @@ static void any_flipped_bit_is_refused(void **state)
         assert_int_equal(id, 99);
 }
 
+/* Someone who guesses: of ten million handles that are right but for their MAC, none is taken. */
+static void ten_million_forged_handles_are_refused(void **state)
+{
+        struct handle_seal seal = handle_seal_make(key, 7);
+        uint64_t x = 88172645463325252u, id = 99;
+        uint8_t handle[HANDLE_SIZE];
+        unsigned accepted = 0;
+
+        (void)state;
+        handle_put(&seal, 5, handle);
+        for (int i = 0; i < 10000000; i++) {
+                x ^= x << 13; /* xorshift64, Marsaglia 2003 */
+                x ^= x >> 7;
+                x ^= x << 17;
+                be64_put(handle + 20, x);
+                accepted += handle_get(&seal, span_of(handle, sizeof(handle)), &id) == HIF_OK;
+        }
+        assert_int_equal(accepted, 0);
+        assert_int_equal(id, 99);
+}
+
 /* A handle of another workspace, or one made with another key, is refused. */
 static void foreign_handles_are_refused(void **state)
 {
@@ -86,6 +107,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
             cmocka_unit_test(handle_has_its_golden_bytes),
             cmocka_unit_test(any_flipped_bit_is_refused),
+            cmocka_unit_test(ten_million_forged_handles_are_refused),
             cmocka_unit_test(foreign_handles_are_refused),
             cmocka_unit_test(other_lengths_are_refused),
         };

@@ -1,0 +1,130 @@
+#!/bin/bash
+# Others on this machine: another user, a browser, someone who guesses handles. Nothing is served to them. Root's NFS
+# mounts have a network namespace of their own, in which nobody can even connect; it comes back after every kind of death.
+. "$(dirname "$0")/../lib.sh"
+
+neighbour=$(realpath "${NEIGHBOUR:?}") peer_test=$(realpath "${PEER_TEST:?}")
+nobody=65534
+netns=$HOME/.local/state/hif/netns
+
+at=$work/app
+port_of() { sed -n "s|^127.0.0.1:[^ ]* $at nfs .*[,=]port=\([0-9]*\),.*|\1|p" /proc/mounts; }
+export_of() { sed -n "s|^127.0.0.1:\([^ ]*\) $at nfs .*|\1|p" /proc/mounts; }
+# Nobody listens there, as far as one can see from here.
+closed() { # closed PORT
+	expect "$("$neighbour" "$1" 0 null)" refused
+	expect "$("$neighbour" "$1" $nobody null)" refused
+	! grep -qi ":$(printf %04X "$1") 00000000:0000 0A" /proc/net/tcp || fail "port $1 is listened on"
+}
+
+step 'set up'
+make_tree "$work/tree"
+hif project create acme/app
+hif import acme/app "$work/tree" -m import
+
+if [ "$front" = nfs ]; then
+	step 'a network namespace of its own'
+	expect_match "$(hif mount --nfs acme/app "$at")" 'in a network namespace of its own'
+	expect "$(hif mount --json | jq -r '.[0].front_end')" nfs
+	[ "$(stat -f -c %t "$netns")" = 6e736673 ] || fail "$netns is no namespace"
+	port=$(port_of)
+	closed "$port"
+	expect "$(cat "$at/README")" hello
+	echo new >"$at/new"
+
+	step 'through the deaths of server and supervisor'
+	kill -9 "$(daemon_pid)"
+	expect "$(timeout 60 cat "$at/new")" new
+	closed "$port"
+	supervisor=$(hif daemon status --json | jq -r '.supervisor.pid // .supervisor')
+	server=$(daemon_pid)
+	kill -9 "$supervisor" "$server"
+	expect_match "$(hif -C "$at" status)" 'A new'
+	expect "$(timeout 60 cat "$at/README")" hello
+	closed "$port"
+	hif daemon stop --suspend >/dev/null
+	expect_match "$(hif -C "$at" status)" 'A new'
+	expect "$(timeout 60 cat "$at/README")" hello
+	expect "$(port_of)" "$port"
+	closed "$port"
+
+	step 'it goes with the last mount'
+	hif mount --nfs acme/app "$work/two" --session two >/dev/null
+	hif unmount "$at" >/dev/null
+	[ -e "$netns" ] || fail 'gone too early'
+	expect "$(cat "$work/two/README")" hello
+	hif unmount "$work/two" >/dev/null
+	[ ! -e "$netns" ] || fail 'it is left'
+
+	step 'without one'
+	expect_match "$(hif mount --nfs --no-netns acme/app "$at")" 'but not in a network namespace of its own, because'
+	expect "$(cat "$at/new")" new
+	port=$(port_of)
+
+	step 'whose socket is it, under this kernel'
+	"$peer_test" >"$work/out" 2>&1 || fail "$(cat "$work/out")"
+
+	step 'another user is closed before anything is read'
+	for what in null post get tls zeros half; do
+		expect "$what: $("$neighbour" "$port" $nobody $what)" "$what: bytes 0"
+	done
+	for what in "mnt $(export_of)" dump export 'forged 1'; do
+		expect "$what: $("$neighbour" "$port" $nobody $what)" "$what: status -1"
+	done
+
+	step 'bytes that are no calls are closed without an answer'
+	("$neighbour" "$port" 0 half >"$work/half") & # closed when it has been silent for too long
+	half=$!
+	for what in post get tls huge zeros; do
+		expect "$what: $("$neighbour" "$port" 0 $what)" "$what: bytes 0"
+	done
+
+	step 'calls that know nothing'
+	expect "$("$neighbour" "$port" 0 mnt "$(export_of)")" 'status 0'
+	for path in / /s- "$(export_of)x" "$(export_of | tr 0-9 1-90)" "$(export_of | head -c 20)" '' "$(head -c 900 /dev/zero | tr '\0' x)"; do
+		expect "$("$neighbour" "$port" 0 mnt "$path")" 'status 13'
+	done
+	expect "$("$neighbour" "$port" 0 dump)" 'status 0'   # lists of nothing
+	expect "$("$neighbour" "$port" 0 export)" 'status 0'
+	expect "$("$neighbour" "$port" 0 forged 2000)" 'status 10001'
+
+	step 'a flood of connections'
+	for uid in 0 $nobody; do
+		"$neighbour" "$port" $uid flood 300 >"$work/flood" &
+		flood=$!
+		until grep -qs flood "$work/flood"; do sleep 0.1; done
+		expect "$(timeout 60 cat "$at/bin/tool" | head -n 1)" '#!/bin/sh'
+		echo more >"$at/more.$uid"
+		wait $flood
+	done
+	expect "$(changes "$at")" "A more.0
+A more.$nobody
+A new"
+	wait $half
+	expect "$(cat "$work/half")" 'bytes 0'
+else
+	hif mount --fuse acme/app "$at" >/dev/null
+fi
+
+step 'another user in the mount'
+expect "$(stat -c %a "$XDG_RUNTIME_DIR/hif" "$XDG_RUNTIME_DIR/hif/control.sock" | tr '\n' ' ')" '700 600 '
+chmod 755 "$work" "$HOME"
+! setpriv --reuid=$nobody --regid=$nobody --clear-groups cat "$at/README" 2>"$work/err" || fail 'it was read'
+expect_match "$(cat "$work/err")" 'Permission denied'
+
+step 'the control socket'
+socket=$XDG_RUNTIME_DIR/hif/control.sock
+pid=$(daemon_pid)
+expect_match "$("$neighbour" "$socket" 0 ping)" '^bytes [1-9]'
+for what in words huge; do
+	expect "$what: $("$neighbour" "$socket" 0 $what)" "$what: bytes 0"
+done
+# Even where its permissions were lost, what a second user sends is closed unread.
+chmod 777 "$XDG_RUNTIME_DIR" "$XDG_RUNTIME_DIR/hif" "$socket"
+for what in ping words huge; do
+	expect "$what: $("$neighbour" "$socket" $nobody $what)" "$what: bytes 0"
+done
+chmod 700 "$XDG_RUNTIME_DIR" "$XDG_RUNTIME_DIR/hif"
+chmod 600 "$socket"
+expect "$(daemon_pid)" "$pid"
+expect "$(cat "$at/README")" hello
