@@ -110,6 +110,17 @@ static void print_fetch(const json_t *fetch)
                count_of(fetch, "ssd_bytes"));
 }
 
+static void print_sandbox(const json_t *sandbox)
+{
+        if (json_is_true(json_object_get(sandbox, "filtered")))
+                printf(
+                    "sandboxed: %lld system calls are refused, %lld capabilities are left, no new "
+                    "privileges\n",
+                    count_of(sandbox, "calls_refused"), count_of(sandbox, "capabilities"));
+        else
+                printf("not sandboxed: %s\n", text_of(sandbox, "why"));
+}
+
 static void print_supervisor(struct cli *cli, const json_t *status, const char *state)
 {
         const json_t *supervisor = json_object_get(status, "supervisor");
@@ -158,6 +169,8 @@ static int cmd_daemon_status(struct cli *cli, int argc, char **argv)
         print_supervisor(cli, status, state);
         if (json_object_get(status, "fetch") != NULL)
                 print_fetch(json_object_get(status, "fetch"));
+        if (json_object_get(status, "sandbox") != NULL)
+                print_sandbox(json_object_get(status, "sandbox"));
         json_decref(status);
         return cli_finish(cli, code);
 }

@@ -295,6 +295,20 @@ static void stop_parts(struct daemon *daemon)
         netns_close(daemon);
 }
 
+/* A container's root may not be allowed to give things up: then it goes on with them, and says so. */
+static void enter_sandbox(struct frame *frame)
+{
+        struct sandbox *sandbox = &frame->daemon.sandbox;
+        struct hif_why why = {0};
+        enum hif_err err = sandbox_enter(frame->log_fd, sandbox, &why);
+
+        if (err == HIF_OK)
+                return;
+        why_set(&sandbox->why, err, "%s", why.text[0] != '\0' ? why.text : hif_strerror(err));
+        log_line(frame->log, LOG_WARN, "daemon", "the server is not sandboxed, because %s",
+                 sandbox->why.text);
+}
+
 /* --- running --- */
 
 static enum hif_err start(struct frame *frame, struct hif_why *why)
@@ -316,6 +330,8 @@ static enum hif_err start(struct frame *frame, struct hif_why *why)
                 setrlimit(RLIMIT_NOFILE, &files);
         }
         err = open_log(frame, why);
+        if (err == HIF_OK)
+                enter_sandbox(frame); /* before any thread starts, and anything is read */
         if (err == HIF_OK)
                 err = loop_new(&cli->env, &frame->loop);
         if (err == HIF_OK)

@@ -51,9 +51,19 @@ enum hif_err request_enter(struct request *request, struct workspace **out, stru
         return HIF_OK;
 }
 
+static json_t *describe_sandbox(const struct sandbox *sandbox)
+{
+        if (!sandbox->filtered)
+                return json_pack("{s:b, s:s}", "filtered", false, "why", sandbox->why.text);
+        return json_pack("{s:b, s:I, s:I}", "filtered", true, "calls_refused",
+                         (json_int_t)sandbox->refused, "capabilities",
+                         (json_int_t)sandbox->capabilities);
+}
+
 static enum hif_err do_ping(struct request *request, json_t **result, struct hif_why *why)
 {
         struct fetch_stats stats = fetch_stats(request->daemon->fetch);
+        const struct sandbox *sandbox = &request->daemon->sandbox;
 
         (void)why;
         *result = json_pack(
@@ -63,7 +73,9 @@ static enum hif_err do_ping(struct request *request, json_t **result, struct hif
             (json_int_t)stats.misses, "store_requests", (json_int_t)stats.store_requests,
             "store_bytes", (json_int_t)stats.store_bytes, "nodes", (json_int_t)stats.store_nodes,
             "blobs", (json_int_t)stats.store_blobs, "corrupt", (json_int_t)stats.corrupt);
-        return *result != NULL ? HIF_OK : HIF_ENOMEM;
+        if (*result == NULL || json_object_set_new(*result, "sandbox", describe_sandbox(sandbox)))
+                return HIF_ENOMEM;
+        return HIF_OK;
 }
 
 /* Leave a workspace, and close it where its mount was taken away. */

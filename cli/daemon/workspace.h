@@ -12,6 +12,7 @@
 #define HIF_CLI_DAEMON_WORKSPACE_H
 
 #include "cli/cli.h"
+#include "cli/daemon/sandbox.h"
 #include "fetch/fetch.h"
 #include "land/land.h"
 #include "vfs/move.h"
@@ -35,9 +36,10 @@ struct netns {
 /* What all workspaces of a daemon share. */
 struct daemon {
         struct cli *cli;
-        struct hold *hold;  /* what outlives this process */
-        struct tie *tie;    /* to the supervisor */
-        atomic_bool ending; /* the supervisor ends, too: nothing is kept */
+        struct hold *hold;      /* what outlives this process */
+        struct tie *tie;        /* to the supervisor */
+        atomic_bool ending;     /* the supervisor ends, too: nothing is kept */
+        struct sandbox sandbox; /* as it was entered */
         struct pool *pool;
         struct fetch *fetch;
         struct loop **loops;

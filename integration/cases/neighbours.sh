@@ -112,6 +112,14 @@ chmod 755 "$work" "$HOME"
 ! setpriv --reuid=$nobody --regid=$nobody --clear-groups cat "$at/README" 2>"$work/err" || fail 'it was read'
 expect_match "$(cat "$work/err")" 'Permission denied'
 
+step 'the server has given up what it does not need'
+expect_match "$(hif daemon status)" 'sandboxed: [0-9]+ system calls are refused, [0-9]+ capabilities are left'
+expect "$(hif daemon status --json | jq .sandbox.filtered)" true
+status_of() { awk -v field="$1:" '$1 == field { print $2 }' "/proc/$(daemon_pid)/status"; }
+expect "$(status_of NoNewPrivs)" 1
+expect "$(status_of Seccomp)" 2
+expect "$((16#$(status_of CapPrm) & 16#$(printf %x $((1 << 19 | 1 << 7 | 1 << 16))))) $((16#$(status_of CapBnd) & 1 << 19))" '0 0'
+
 step 'the control socket'
 socket=$XDG_RUNTIME_DIR/hif/control.sock
 pid=$(daemon_pid)

@@ -1,0 +1,32 @@
+/* sandbox.h - what the server gives up before it reads a byte of anyone's.
+ *
+ * As root on Linux: capabilities that it does not need (nor can any program that it starts get them),
+ * gaining privileges by starting programs (no_new_privs), and system calls that it never makes but
+ * whoever takes it over would (seccomp): debugging and reading other processes, kernel modules and
+ * kexec, bpf, keys, new user namespaces, sockets of other families, setting clocks. docs/security.md
+ * lists them.
+ *
+ * As a user it has no capabilities, and no filter: that needs no_new_privs, with which fusermount3
+ * could not mount. */
+#ifndef HIF_CLI_DAEMON_SANDBOX_H
+#define HIF_CLI_DAEMON_SANDBOX_H
+
+#include "base/err.h"
+
+#include <stdbool.h>
+
+struct log;
+
+struct sandbox {
+        bool filtered;         /* no_new_privs, and a filter of system calls */
+        unsigned refused;      /* how many of them it refuses */
+        unsigned capabilities; /* how many are left */
+        struct hif_why why;    /* why not, when it is not filtered */
+};
+
+/* Enter, before any thread starts: threads and children inherit it, and there is no way back. A call
+ * that is refused fails with EPERM, and is named on log_fd, which stays open. Errors leave the process
+ * as it was, or with less. */
+HIF_MUST_USE enum hif_err sandbox_enter(int log_fd, struct sandbox *out, struct hif_why *why);
+
+#endif

@@ -1,0 +1,171 @@
+/* What the server can no longer do, tried in children that have entered the sandbox. The tests run as
+ * root, as whom there is one. */
+#include "cli/daemon/sandbox.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+/* In a child of its own: 0 from attempt() is what holds. The log's bytes go to `said`. */
+static int in_sandbox(int (*attempt)(const struct sandbox *sandbox), char *said, size_t size)
+{
+        int log[2], status;
+        ssize_t count;
+        pid_t pid;
+
+        assert_int_equal(geteuid(), 0);
+        assert_int_equal(pipe(log), 0);
+        pid = fork();
+        if (pid == 0) {
+                struct sandbox sandbox;
+                struct hif_why why;
+
+                close(log[0]);
+                _exit(sandbox_enter(log[1], &sandbox, &why) == HIF_OK && sandbox.filtered
+                          ? attempt(&sandbox)
+                          : 100);
+        }
+        close(log[1]);
+        count = read(log[0], said, size - 1);
+        said[count > 0 ? count : 0] = '\0';
+        close(log[0]);
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_true(WIFEXITED(status));
+        return WEXITSTATUS(status);
+}
+
+#define EXPECT(name, text)                                                                         \
+        do {                                                                                       \
+                char said[512];                                                                    \
+                assert_int_equal(in_sandbox(name, said, sizeof(said)), 0);                         \
+                assert_string_equal(said, text);                                                   \
+        } while (0)
+
+static bool fails_with(long result, int error)
+{
+        return result == -1 && errno == error;
+}
+
+static int read_another_process(const struct sandbox *sandbox)
+{
+        (void)sandbox;
+        return !fails_with(syscall(SYS_process_vm_readv, getppid(), NULL, 0, NULL, 0, 0), EPERM);
+}
+
+/* The call fails, and the log names it. */
+static void other_processes_cannot_be_read(void **state)
+{
+        char said[512], number[16];
+
+        (void)state;
+        assert_int_equal(in_sandbox(read_another_process, said, sizeof(said)), 0);
+        snprintf(number, sizeof(number), " %d\n", (int)SYS_process_vm_readv);
+        assert_non_null(strstr(said, "sandbox: a system call was refused"));
+        assert_non_null(strstr(said, number));
+}
+
+static int use_the_kernel(const struct sandbox *sandbox)
+{
+        (void)sandbox;
+        return !fails_with(syscall(SYS_bpf, 0, NULL, 0), EPERM) ||
+               !fails_with(syscall(SYS_init_module, NULL, 0, ""), EPERM) ||
+               !fails_with(syscall(SYS_kexec_load, 0, 0, NULL, 0), EPERM) ||
+               !fails_with(unshare(CLONE_NEWUSER), EPERM) || !fails_with(chroot("/"), EPERM) ||
+               !fails_with(syscall(SYS_open_by_handle_at, -1, NULL, 0), EPERM);
+}
+
+static void the_kernel_cannot_be_changed(void **state)
+{
+        char said[2048];
+
+        (void)state;
+        assert_int_equal(in_sandbox(use_the_kernel, said, sizeof(said)), 0);
+}
+
+static int other_sockets(const struct sandbox *sandbox)
+{
+        static const int refused[] = {AF_PACKET, AF_ALG, AF_VSOCK, AF_BLUETOOTH, AF_X25, AF_UNSPEC};
+        static const int fine[] = {AF_UNIX, AF_INET, AF_NETLINK};
+
+        (void)sandbox;
+        for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++)
+                if (!fails_with(socket(refused[i], SOCK_RAW, 0), EAFNOSUPPORT))
+                        return 1;
+        for (size_t i = 0; i < sizeof(fine) / sizeof(fine[0]); i++)
+                if (socket(fine[i], SOCK_DGRAM, 0) < 0)
+                        return 2;
+        return 0;
+}
+
+static void sockets_are_of_few_families(void **state)
+{
+        (void)state;
+        EXPECT(other_sockets, "");
+}
+
+static int look_at_privileges(const struct sandbox *sandbox)
+{
+        return prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1 || prctl(PR_GET_SECCOMP) != 2 ||
+               prctl(PR_CAPBSET_READ, 19 /* CAP_SYS_PTRACE */) != 0 ||
+               prctl(PR_CAPBSET_READ, 7 /* CAP_SETUID */) != 0 || setuid(1) == 0 ||
+               sandbox->capabilities > 9 || sandbox->refused < 40;
+}
+
+static void privileges_are_given_up(void **state)
+{
+        (void)state;
+        EXPECT(look_at_privileges, "");
+}
+
+static void *run_thread(void *arg)
+{
+        *(int *)arg = 1;
+        return NULL;
+}
+
+/* What the server does do: threads, children, programs, namespaces, mounts. */
+static int do_the_work(const struct sandbox *sandbox)
+{
+        pthread_t thread;
+        int ran = 0;
+
+        (void)sandbox;
+        return pthread_create(&thread, NULL, run_thread, &ran) != 0 ||
+               pthread_join(thread, NULL) != 0 || ran != 1 || system("true") != 0 ||
+               unshare(CLONE_NEWNET | CLONE_NEWNS) != 0 ||
+               mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+               mount("none", "/tmp", "tmpfs", 0, NULL) != 0 || umount("/tmp") != 0;
+}
+
+static void its_work_goes_on(void **state)
+{
+        (void)state;
+        EXPECT(do_the_work, "");
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+            cmocka_unit_test(other_processes_cannot_be_read),
+            cmocka_unit_test(the_kernel_cannot_be_changed),
+            cmocka_unit_test(sockets_are_of_few_families),
+            cmocka_unit_test(privileges_are_given_up),
+            cmocka_unit_test(its_work_goes_on),
+        };
+
+        return cmocka_run_group_tests_name("sandbox", tests, NULL, NULL);
+}
