@@ -36,9 +36,8 @@ E
 
 # Between operations, with no file open.
 random_between=(--between "$work/remount" --between "$work/killed" --between "$work/land")
-# While there are operations. Through NFS the mount goes on, with all that is open.
-random_during=(--during "$work/land")
-[ "$front" != nfs ] || random_during+=(--during "$work/killed")
+# While there are operations: the mount goes on, with all that is open.
+random_during=(--during "$work/land" --during "$work/killed")
 
 # A base for so many workers, mounted.
 random_mount() { # random_mount WORKERS

@@ -11,7 +11,6 @@ if [ ${#topics[@]} = 0 ]; then
 	# In a guest each program takes ten times as long to start.
 	[ "$front" = nfs ] && [ -n "$short" ] || topics+=(basics copies packages)
 fi
-# Both leave us where we are.
 remount() {
 	local at=$PWD
 	cd /
@@ -20,10 +19,8 @@ remount() {
 	cd "$at"
 }
 server_dies() {
-	local at=$PWD
 	kill -9 "$(daemon_pid)"
 	hif -C "$m" status >/dev/null
-	[ "$front" = nfs ] || cd / && cd "$at"
 }
 
 hif project create acme/tools

@@ -32,6 +32,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
@@ -163,6 +164,7 @@ static void work(const struct options *options, unsigned number, int socket)
                                 .run = ask};
 
         worker.run_every = options->between.count > 0 ? options->every : 0;
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
         snprintf(dir, sizeof(dir), "%s/w%u", options->dir, number);
         prepare(&worker, options);
         for (uint32_t i = 1; options->replay == NULL && i <= options->operations; i++) {
