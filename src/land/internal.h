@@ -37,16 +37,19 @@ enum land_mutation {
 };
 
 /* Bounds on what is in flight or in memory at once. */
-#define SLOTS_BATCH      32u                 /* slots read together by a scan */
-#define SCAN_NEAR        (WINDOW_FANOUT / 2) /* a scan of so many slots asks no rollups */
-#define PUTS_BATCH       64u                 /* objects written together */
-#define PUTS_BYTES       (8u << 20)          /* ... or as many bytes */
-#define PUTS_FLYING      4u                  /* such batches in flight */
-#define PUTS_REPEAT_NS   10000000000u        /* after so long a store has had its own patience */
-#define PUT_REPEATS      6u           /* of one object or slot, before the outcome is "unknown" */
-#define LIST_SIZE_MAX    (1ull << 30) /* a path or object list that a slot names */
-#define NODE_CACHE_BYTES (64u << 20)  /* nodes kept by one landing */
-#define NODES_BATCH      64u          /* nodes read together */
+#define SLOTS_BATCH 32u                 /* slots read together by a scan */
+#define SCAN_NEAR   (WINDOW_FANOUT / 2) /* a scan of so many slots asks no rollups */
+#define PUTS_BATCH  64u                 /* objects written together */
+#define PUTS_BYTES  (8u << 20)          /* ... or as many bytes */
+#define PUTS_FLYING 4u                  /* such batches in flight */
+/* Of one object or slot, before the outcome is "unknown". How long it is waited for an answer is the
+ * store's affair alone: one that is far away has tried for 15 s before it says that it was not
+ * reached, and is not asked again after so much time; a near one says so at once. */
+#define PUT_REPEATS       6u
+#define STORE_PATIENCE_NS 10000000000u
+#define LIST_SIZE_MAX     (1ull << 30) /* a path or object list that a slot names */
+#define NODE_CACHE_BYTES  (64u << 20)  /* nodes kept by one landing */
+#define NODES_BATCH       64u          /* nodes read together */
 
 /* --- objects.c: requests in batches --- */
 
@@ -73,6 +76,8 @@ enum hif_err object_why(const struct project *project, enum hif_err err, const c
 HIF_MUST_USE enum hif_err object_put_own(const struct project *project, const char *key,
                                          struct span body, struct hif_why *why);
 
+/* Has the store had its patience since then (env_mono_ns)? */
+bool store_was_patient(struct env *env, uint64_t since_ns);
 void land_sleep(struct land_hooks *hooks, uint64_t ns);
 void land_pause(struct env *env, struct land_hooks *hooks, bool local, uint32_t attempt);
 

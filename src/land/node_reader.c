@@ -4,27 +4,17 @@
  * the next one when a walk arrives at its first leaf. */
 #include "core/layout.h"
 #include "land/internal.h"
+#include "land/node_cache.h"
 
 #include <assert.h>
 #include <stdlib.h>
-
-struct cached {
-        struct hif_hash hash;
-        struct buf bytes;
-        uint32_t pins;
-        bool dropped;               /* out of the map, freed with its last pin */
-        struct cached *prev, *next; /* by last use; [0] of the ring is the newest */
-};
 
 struct node_reader {
         struct tree_source source;
         const struct project *project;
         struct tree_source *upstream;
         struct body_codec *codec;
-        struct map map;
-        struct cached ring;
-        size_t bytes, bytes_max;
-        uint64_t bytes_arrived;
+        struct node_cache cache;
         bool gathering; /* get() remembers what is missing instead of reading it */
         size_t gathered;
         struct hif_hash *missing;
@@ -34,100 +24,6 @@ struct node_reader {
         struct hif_hash ahead_root;
         struct buf ahead_from, ahead_to;
 };
-
-static void unlink_cached(struct cached *node)
-{
-        node->prev->next = node->next;
-        node->next->prev = node->prev;
-}
-
-static void link_newest(struct node_reader *reader, struct cached *node)
-{
-        node->next = reader->ring.next;
-        node->prev = &reader->ring;
-        node->next->prev = node;
-        node->prev->next = node;
-}
-
-static void free_cached(struct cached *node)
-{
-        buf_free(&node->bytes);
-        free(node);
-}
-
-static void drop(struct node_reader *reader, struct cached *node)
-{
-        (void)map_del(&reader->map, hash_prefix(&node->hash));
-        unlink_cached(node);
-        reader->bytes -= node->bytes.size;
-        node->dropped = true;
-        if (node->pins == 0)
-                free_cached(node);
-}
-
-static void make_room(struct node_reader *reader)
-{
-        struct cached *node = reader->ring.prev;
-
-        while (reader->bytes > reader->bytes_max && node != &reader->ring) {
-                struct cached *older = node->prev;
-
-                if (node->pins == 0)
-                        drop(reader, node);
-                node = older;
-        }
-}
-
-static struct cached *find(struct node_reader *reader, const struct hif_hash *hash)
-{
-        struct cached *node = map_get(&reader->map, hash_prefix(hash));
-
-        return node && hash_eq(&node->hash, hash) ? node : NULL;
-}
-
-/* Take verified bytes into the cache. */
-static enum hif_err insert(struct node_reader *reader, const struct hif_hash *hash,
-                           struct buf *bytes, struct cached **out)
-{
-        struct cached *node = calloc(1, sizeof(*node));
-        struct cached *other = map_get(&reader->map, hash_prefix(hash));
-
-        if (!node)
-                return HIF_ENOMEM;
-        if (other)
-                drop(reader, other);
-        if (map_put(&reader->map, hash_prefix(hash), node) != HIF_OK) {
-                free(node);
-                return HIF_ENOMEM;
-        }
-        node->hash = *hash;
-        node->bytes = *bytes;
-        *bytes = (struct buf){0};
-        reader->bytes += node->bytes.size;
-        reader->bytes_arrived += node->bytes.size;
-        link_newest(reader, node);
-        *out = node;
-        return HIF_OK;
-}
-
-/* Check a stored node all the way: expansion, hash, structure. */
-static enum hif_err accept(struct node_reader *reader, const struct hif_hash *hash,
-                           struct span stored, struct cached **out)
-{
-        AUTO_BUF struct buf bytes = {0};
-        struct hif_hash actual;
-        enum hif_err err = body_get(reader->codec, BODY_NODE, stored, &bytes);
-
-        if (err != HIF_OK)
-                return err;
-        actual = hash_of(HASH_NODE, buf_span(&bytes));
-        if (!hash_eq(&actual, hash))
-                return HIF_ECORRUPT;
-        err = tree_node_check(buf_span(&bytes));
-        if (err != HIF_OK)
-                return err;
-        return insert(reader, hash, &bytes, out);
-}
 
 /* Read up to NODES_BATCH nodes in one trip. What arrives damaged is fetched once more. */
 static enum hif_err read_batch(struct node_reader *reader, const struct hif_hash *hashes,
@@ -147,11 +43,11 @@ static enum hif_err read_batch(struct node_reader *reader, const struct hif_hash
         }
         store_run(reader->project->store, reqs, count);
         for (size_t i = 0; i < count; i++) {
-                struct cached *node;
                 enum hif_err one = reqs[i].result;
 
                 if (one == HIF_OK)
-                        one = accept(reader, &hashes[i], buf_span(&reqs[i].data), &node);
+                        one = node_cache_accept(&reader->cache, reader->codec, &hashes[i],
+                                                buf_span(&reqs[i].data));
                 if (one == HIF_ECORRUPT && again)
                         damaged[damaged_count++] = hashes[i];
                 else if (one != HIF_OK && err == HIF_OK)
@@ -172,7 +68,7 @@ enum hif_err node_reader_prefetch(struct node_reader *reader, const struct hif_h
         enum hif_err err = HIF_OK;
 
         for (size_t i = 0; i < count && err == HIF_OK; i++) {
-                if (!find(reader, &hashes[i]))
+                if (!node_cache_find(&reader->cache, &hashes[i]))
                         wanted[n++] = hashes[i];
                 if (n == NODES_BATCH || (i + 1 == count && n > 0)) {
                         err = read_batch(reader, wanted, n, true);
@@ -203,13 +99,8 @@ static enum hif_err miss(struct node_reader *reader, const struct hif_hash *hash
 
 static void put(struct tree_source *source, struct tree_node *view)
 {
-        struct cached *node = view->pin;
-
         (void)source;
-        assert(node && node->pins > 0);
-        node->pins--;
-        if (node->pins == 0 && node->dropped)
-                free_cached(node);
+        node_cache_close(view);
 }
 
 /* Read what a gathering walk missed; *any: there was something, walk again. */
@@ -235,7 +126,7 @@ static enum hif_err read_missing_piece(struct node_reader *reader, uint64_t arri
                 size_t left = reader->missing_count - at;
                 size_t count = left < NODES_BATCH ? left : NODES_BATCH;
 
-                *full = reader->bytes_arrived >= arrived_max;
+                *full = reader->cache.bytes_arrived >= arrived_max;
                 if (!*full)
                         err = node_reader_prefetch(reader, reader->missing + at, count);
                 at += count;
@@ -247,8 +138,8 @@ static enum hif_err read_missing_piece(struct node_reader *reader, uint64_t arri
 /* Read [from, ahead_to), a level a turn, as much of it as fits half the cache. */
 static enum hif_err read_piece(struct node_reader *reader, struct span from)
 {
-        uint64_t arrived_max = reader->bytes_arrived + reader->bytes_max / 2;
-        size_t nodes_max = reader->bytes_max / 16384;
+        uint64_t arrived_max = reader->cache.bytes_arrived + reader->cache.bytes_max / 2;
+        size_t nodes_max = reader->cache.bytes_max / 16384;
         bool any = true, full = false;
         enum hif_err err = HIF_OK;
 
@@ -292,7 +183,7 @@ static enum hif_err get(struct tree_source *source, const struct hif_hash *hash,
                         struct tree_node *out)
 {
         struct node_reader *reader = (struct node_reader *)source;
-        struct cached *node = find(reader, hash);
+        struct cached_node *node = node_cache_find(&reader->cache, hash);
         bool missed = false;
 
         reader->gathered += reader->gathering;
@@ -306,7 +197,9 @@ static enum hif_err get(struct tree_source *source, const struct hif_hash *hash,
 
                         buf_put_span(&bytes, theirs.bytes);
                         reader->upstream->put(reader->upstream, &theirs);
-                        err = buf_failed(&bytes) ? HIF_ENOMEM : insert(reader, hash, &bytes, &node);
+                        err = buf_failed(&bytes) ? HIF_ENOMEM
+                                                 : node_cache_insert(&reader->cache, hash, &bytes);
+                        node = node_cache_find(&reader->cache, hash);
                 }
                 if (err != HIF_OK && err != HIF_EMISS)
                         return err;
@@ -318,16 +211,11 @@ static enum hif_err get(struct tree_source *source, const struct hif_hash *hash,
 
                 if (err != HIF_OK)
                         return err;
-                node = find(reader, hash);
+                node = node_cache_find(&reader->cache, hash);
                 assert(node);
                 missed = true;
         }
-        unlink_cached(node);
-        link_newest(reader, node);
-        node->pins++;
-        tree_node_open(buf_span(&node->bytes), out);
-        out->pin = node;
-        make_room(reader);
+        node_cache_open(&reader->cache, node, out);
         return missed ? read_on(reader, out) : HIF_OK;
 }
 
@@ -346,8 +234,7 @@ enum hif_err node_reader_over(const struct project *project, size_t cache_bytes,
         reader->source = (struct tree_source){.get = get, .put = put};
         reader->project = project;
         reader->upstream = upstream;
-        reader->bytes_max = cache_bytes;
-        reader->ring.prev = reader->ring.next = &reader->ring;
+        node_cache_init(&reader->cache, cache_bytes);
         *out = reader;
         return HIF_OK;
 }
@@ -362,11 +249,7 @@ void node_reader_free(struct node_reader *reader)
 {
         if (!reader)
                 return;
-        while (reader->ring.next != &reader->ring) {
-                assert(reader->ring.next->pins == 0);
-                drop(reader, reader->ring.next);
-        }
-        map_free(&reader->map);
+        node_cache_free(&reader->cache);
         free(reader->missing);
         buf_free(&reader->ahead_from);
         buf_free(&reader->ahead_to);
@@ -421,11 +304,10 @@ enum hif_err node_reader_touch_range(struct node_reader *reader, const struct hi
 void node_reader_keep(struct node_reader *reader, const struct hif_hash *hash, struct span bytes)
 {
         AUTO_BUF struct buf copy = {0};
-        struct cached *node;
 
-        if (find(reader, hash))
+        if (node_cache_find(&reader->cache, hash))
                 return;
         buf_put_span(&copy, bytes);
-        if (!buf_failed(&copy) && insert(reader, hash, &copy, &node) == HIF_OK)
-                make_room(reader);
+        if (!buf_failed(&copy) && node_cache_insert(&reader->cache, hash, &copy) == HIF_OK)
+                node_cache_make_room(&reader->cache);
 }

@@ -76,6 +76,7 @@ enum hif_err object_get_named(const struct project *project, const char *key, ui
 enum hif_err object_put_own(const struct project *project, const char *key, struct span body,
                             struct hif_why *why)
 {
+        uint64_t start = env_mono_ns(project->env);
         enum hif_err err = HIF_EUNKNOWN;
 
         for (uint32_t i = 0; i < PUT_REPEATS; i++) {
@@ -99,10 +100,16 @@ enum hif_err object_put_own(const struct project *project, const char *key, stru
                         return HIF_OK;
                 if (there)
                         return HIF_ELOST;
-                if (err != HIF_ELOST && err != HIF_EUNKNOWN)
+                if ((err != HIF_ELOST && err != HIF_EUNKNOWN) ||
+                    store_was_patient(project->env, start))
                         break;
         }
         return object_why(project, err == HIF_ELOST ? HIF_EUNREACHABLE : err, "write", key, why);
+}
+
+bool store_was_patient(struct env *env, uint64_t since_ns)
+{
+        return env_mono_ns(env) - since_ns > STORE_PATIENCE_NS;
 }
 
 void land_sleep(struct land_hooks *hooks, uint64_t ns)

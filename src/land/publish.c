@@ -76,9 +76,11 @@ enum hif_err publish_end(struct publish *publish, struct land_hooks *hooks,
                          struct slot_read *winner, bool *won, struct hif_why *why)
 {
         const struct project *project = publish->project;
+        uint64_t start = env_mono_ns(project->env);
         enum hif_err put = HIF_EUNKNOWN, err;
 
-        for (uint32_t i = 0; i < PUT_REPEATS; i++) {
+        for (uint32_t i = 0; i < PUT_REPEATS && !(i > 0 && store_was_patient(project->env, start));
+             i++) {
                 enum shown shown;
 
                 if (i > 0) {

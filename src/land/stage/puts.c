@@ -150,12 +150,6 @@ static struct puts_batch *come_down(struct puts *puts)
         return batch;
 }
 
-/* A store that is far away tries for some time itself before it says that it was not reached. */
-static bool tried_enough(const struct puts *puts, const struct puts_batch *batch)
-{
-        return env_mono_ns(puts->project->env) - batch->sent_ns > PUTS_REPEAT_NS;
-}
-
 static bool cancelled(const struct puts *puts)
 {
         return puts->hooks && puts->hooks->cancelled && puts->hooks->cancelled(puts->hooks);
@@ -167,7 +161,7 @@ static enum hif_err settle_oldest(struct puts *puts, struct hif_why *why)
         enum hif_err err = verdict(puts, batch, why);
 
         for (uint32_t i = 1; i < PUT_REPEATS && err == HIF_EUNREACHABLE && !cancelled(puts) &&
-                             !tried_enough(puts, batch);
+                             !store_was_patient(puts->project->env, batch->sent_ns);
              i++) {
                 land_pause(puts->project->env, puts->hooks, puts->project->store->local, i);
                 repeat(puts, batch);
