@@ -482,6 +482,11 @@ enum overlay_durability overlay_durability(const struct overlay *overlay)
         return overlay->config.durability;
 }
 
+void overlay_set_durability(struct overlay *overlay, enum overlay_durability durability)
+{
+        overlay->config.durability = durability;
+}
+
 struct overlay_stats overlay_stats(const struct overlay *overlay)
 {
         pthread_mutex_t *lock = (pthread_mutex_t *)(uintptr_t)&overlay->lock;

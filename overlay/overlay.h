@@ -287,6 +287,8 @@ void overlay_kick(struct overlay *overlay);
 uint64_t overlay_verifier(const struct overlay *overlay);
 /* For OVERLAY_POWER: what namespace replies have to wait for. */
 enum overlay_durability overlay_durability(const struct overlay *overlay);
+/* Before the first change: for who learns it from the overlay's own values. */
+void overlay_set_durability(struct overlay *overlay, enum overlay_durability durability);
 
 /* Content written from now on goes to new places: what pieces named up to now stays as it is until
  * overlay_thaw, so that a job can hash it while the mount goes on. Returns the frozen seq. */

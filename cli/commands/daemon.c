@@ -1,27 +1,57 @@
-/* hif daemon run, serve, status, stop, restart. */
+/* hif daemon run, serve, status, stop, restart, upgrade. */
 #include "cli/daemon/daemon.h"
 #include "base/cleanup.h"
 #include "cli/commands/commands.h"
 #include "cli/supervisor/supervisor.h"
 #include "cli/supervisor/wire.h"
 
+#include <errno.h>
+#include <limits.h>
 #include <poll.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #define PING_TIMEOUT_MS 5000
 #define STOP_TIMEOUT_MS 60000
 
+/* --- run, serve --- */
+
+#define OPTION_STATE_FD 0x100
+
+static const struct argp_option run_options[] = {
+    {"state-fd", OPTION_STATE_FD, "FD", OPTION_HIDDEN, "What a supervisor before this one left", 0},
+    {0}};
+
+static error_t parse_run(int key, char *arg, struct argp_state *state)
+{
+        char *end;
+        long fd;
+
+        if (key != OPTION_STATE_FD)
+                return ARGP_ERR_UNKNOWN;
+        fd = strtol(arg, &end, 10);
+        if (*arg == '\0' || *end != '\0' || fd < 3 || fd > INT_MAX)
+                argp_error(state, "a descriptor is a number from 3 on");
+        else
+                *(int *)state->input = (int)fd;
+        return 0;
+}
+
 static const struct argp run_argp = {
+    .options = run_options,
+    .parser = parse_run,
     .doc = "Serve this user's mounts in the foreground. `hif mount` starts it when it is needed."};
 
 static int cmd_run(struct cli *cli, int argc, char **argv)
 {
         struct hif_why why = {0};
+        int state_fd = -1;
         enum hif_err err;
 
-        cli_parse(cli, &run_argp, argc, argv, NULL);
-        err = supervisor_run(cli, -1, &why);
+        cli_parse(cli, &run_argp, argc, argv, &state_fd);
+        err = supervisor_run(cli, state_fd, &why);
         return err == HIF_OK ? EXIT_DONE : cli_fail(cli, err, &why);
 }
 
@@ -273,11 +303,76 @@ static int cmd_restart(struct cli *cli, int argc, char **argv)
         return cli_finish(cli, EXIT_DONE);
 }
 
+/* --- upgrade --- */
+
+static error_t parse_upgrade(int key, char *arg, struct argp_state *state)
+{
+        const char **program = state->input;
+
+        if (key != ARGP_KEY_ARG)
+                return ARGP_ERR_UNKNOWN;
+        if (state->arg_num > 0)
+                argp_error(state, "one program at a time");
+        *program = arg;
+        return 0;
+}
+
+static const struct argp upgrade_argp = {
+    .parser = parse_upgrade,
+    .args_doc = "[PROGRAM]",
+    .doc = "Have another version of hif take over, PROGRAM or the one that this command is of. "
+           "Mounts stay, and programs in them wait for a moment. If it does not answer within 5 s, "
+           "the old version goes on."};
+
+/* NULL: our own. */
+static enum hif_err path_of_program(struct cli *cli, const char *program, char **out,
+                                    struct hif_why *why)
+{
+        AUTO_FREE char *named = NULL;
+        char *path;
+        enum hif_err err;
+
+        if (program == NULL)
+                program = "/proc/self/exe";
+        err = cli_path(cli, program, &named);
+        if (err != HIF_OK)
+                return err;
+        path = realpath(named, NULL);
+        if (path == NULL)
+                return why_set(why, hif_err_from_errno(errno),
+                               "'%s' is no program that can be run: %s", program, strerror(errno));
+        *out = path;
+        return HIF_OK;
+}
+
+static int cmd_upgrade(struct cli *cli, int argc, char **argv)
+{
+        const char *program = NULL;
+        AUTO_FREE char *path = NULL;
+        struct hif_why why = {0};
+        json_t *result = NULL;
+        enum hif_err err;
+
+        cli_parse(cli, &upgrade_argp, argc, argv, &program);
+        err = path_of_program(cli, program, &path, &why);
+        if (err == HIF_OK)
+                err = supervisor_ask(cli, WIRE_UPGRADE, path, &result, &why);
+        if (err != HIF_OK)
+                return cli_fail(cli, err, &why);
+        if (cli->json)
+                return cli_print_json(cli, result);
+        printf("Version %s has taken over from %s\n", text_of(result, "version"),
+               text_of(result, "from"));
+        json_decref(result);
+        return cli_finish(cli, EXIT_DONE);
+}
+
 static const struct command subcommands[] = {
     {"run", "serve in the foreground", cmd_run},
     {"status", "show whether it runs, and its counters", cmd_daemon_status},
     {"stop", "unmount everything and end it", cmd_stop},
     {"restart", "start its server anew; mounts stay", cmd_restart},
+    {"upgrade", "have another version take over; mounts stay", cmd_upgrade},
     {"serve", "what run starts", cmd_serve},
     {0}};
 

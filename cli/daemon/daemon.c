@@ -252,13 +252,10 @@ static void stop_loops(struct daemon *daemon)
         free(daemon->threads);
 }
 
-static enum hif_err start_parts(struct frame *frame, struct hif_why *why)
+static enum hif_err start_parts(struct frame *frame)
 {
         struct daemon *daemon = &frame->daemon;
         const struct cli_config *config = &daemon->cli->config;
-        struct fetch_config fetch = {.ram_max = config->ram_max,
-                                     .ssd_max = config->ssd_max,
-                                     .ssd_dir = daemon->cli->paths.cache_dir};
         long cpus = sysconf(_SC_NPROCESSORS_ONLN);
         enum hif_err err;
 
@@ -271,11 +268,17 @@ static enum hif_err start_parts(struct frame *frame, struct hif_why *why)
                        : cpus > 0          ? (size_t)cpus
                                            : 1,
                        "hif-job", &daemon->pool);
-        if (err == HIF_OK)
-                err = fetch_new(&daemon->cli->env, daemon->pool, &fetch, &daemon->fetch, why);
-        if (err == HIF_OK)
-                err = start_loops(daemon);
-        return err;
+        return err == HIF_OK ? start_loops(daemon) : err;
+}
+
+/* Needs the cache directory, which the last server may have still. */
+static enum hif_err start_fetch(struct daemon *daemon, struct hif_why *why)
+{
+        struct fetch_config config = {.ram_max = daemon->cli->config.ram_max,
+                                      .ssd_max = daemon->cli->config.ssd_max,
+                                      .ssd_dir = daemon->cli->paths.cache_dir};
+
+        return fetch_new(&daemon->cli->env, daemon->pool, &config, &daemon->fetch, why);
 }
 
 static void stop_parts(struct daemon *daemon)
@@ -311,24 +314,34 @@ static void enter_sandbox(struct frame *frame)
 
 /* --- running --- */
 
-static enum hif_err start(struct frame *frame, struct hif_why *why)
+/* This server is one that the kernel waits for when it is short of memory: it may not wait for the
+ * kernel to write its mounts' pages back then. Only root may say so. */
+static void set_up_process(void)
 {
-        struct cli *cli = frame->daemon.cli;
         struct rlimit files = {.rlim_cur = FILES_MAX, .rlim_max = FILES_MAX};
-        enum hif_err err = env_mkdirs(&cli->env, cli->paths.state_dir, 0700);
 
-        if (err != HIF_OK)
-                return why_set(why, err, "'%s' could not be made: %s", cli->paths.state_dir,
-                               hif_strerror(err));
         umask(077);
         prctl(PR_SET_NAME, "hif"); /* else it is called after /proc/self/exe */
-        if (chdir("/") != 0)
-                return hif_err_from_errno(errno);
+        (void)prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0);
         if (setrlimit(RLIMIT_NOFILE, &files) != 0) {
                 getrlimit(RLIMIT_NOFILE, &files);
                 files.rlim_cur = files.rlim_max;
                 setrlimit(RLIMIT_NOFILE, &files);
         }
+}
+
+/* All that needs nothing of the last server's: a spare has it behind itself when that one dies. */
+static enum hif_err warm_up(struct frame *frame, struct hif_why *why)
+{
+        struct cli *cli = frame->daemon.cli;
+        enum hif_err err = env_mkdirs(&cli->env, cli->paths.state_dir, 0700);
+
+        if (err != HIF_OK)
+                return why_set(why, err, "'%s' could not be made: %s", cli->paths.state_dir,
+                               hif_strerror(err));
+        if (chdir("/") != 0)
+                return hif_err_from_errno(errno);
+        set_up_process();
         err = open_log(frame, why);
         if (err == HIF_OK)
                 enter_sandbox(frame); /* before any thread starts, and anything is read */
@@ -337,12 +350,23 @@ static enum hif_err start(struct frame *frame, struct hif_why *why)
         if (err == HIF_OK)
                 err = watch_signals(frame); /* before any thread starts: they inherit the mask */
         if (err == HIF_OK)
-                err = start_parts(frame, why);
+                err = start_parts(frame);
         if (err == HIF_OK)
                 err = tie_new(&frame->daemon, frame->loop, stop_frame, frame, &frame->daemon.tie,
                               why);
+        return err;
+}
+
+static enum hif_err start(struct frame *frame, struct hif_why *why)
+{
+        enum hif_err err = warm_up(frame, why);
+
+        if (err == HIF_OK)
+                err = tie_wait(frame->daemon.tie);
         if (err == HIF_OK)
                 err = take_lock(frame, why);
+        if (err == HIF_OK)
+                err = start_fetch(&frame->daemon, why);
         if (err != HIF_OK)
                 return err;
         /* Mounts come back before commands are answered, so that none sees a half-woken daemon. */
@@ -421,6 +445,8 @@ enum hif_err daemon_serve(struct cli *cli, struct hif_why *why)
                 tie_ready(frame.daemon.tie);
                 loop_run(frame.loop);
                 log_line(frame.log, LOG_INFO, "daemon", "stopping");
+        } else if (err == HIF_ECANCELED) {
+                err = HIF_OK; /* a spare that is not needed */
         } else {
                 log_line(frame.log, LOG_ERROR, "daemon", "could not start: %s", why->text);
                 if (frame.daemon.tie != NULL)

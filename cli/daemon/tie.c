@@ -26,6 +26,7 @@ struct tie {
         void (*suspend)(void *arg);
         void *suspend_arg;
         pthread_mutex_t lock; /* of events.fd, for those who send */
+        bool waiting, go;     /* as a spare; to serve */
         struct beat *beats;   /* one a loop */
         struct loop_msg all_turned;
         atomic_size_t not_turned; /* loops; 0: no question is under way */
@@ -53,6 +54,17 @@ void tie_ready(struct tie *tie)
                                      .fd = -1};
 
         send_word(tie, &msg);
+}
+
+enum hif_err tie_wait(struct tie *tie)
+{
+        const struct wire_msg msg = {.kind = WIRE_WARM, .name = span_str(HIF_VERSION), .fd = -1};
+
+        send_word(tie, &msg);
+        tie->waiting = true;
+        loop_run(tie->loop);
+        tie->waiting = false;
+        return tie->go ? HIF_OK : HIF_ECANCELED;
 }
 
 void tie_failed(struct tie *tie, enum hif_err err, const struct hif_why *why)
@@ -123,6 +135,10 @@ static void on_event(struct loop_io *io, uint32_t events)
                 return;
         if (err != HIF_OK) {
                 lose(tie);
+                if (tie->waiting) {
+                        loop_stop(tie->loop);
+                        return;
+                }
                 log_line(tie->daemon->cli->env.log, LOG_WARN, "daemon",
                          "the supervisor has ended (%s); mounts are served as before, and the next "
                          "command starts another",
@@ -131,7 +147,10 @@ static void on_event(struct loop_io *io, uint32_t events)
         }
         if (msg.fd >= 0)
                 close(msg.fd);
-        if (msg.kind == WIRE_PROBE)
+        if (msg.kind == WIRE_GO) {
+                tie->go = true;
+                loop_stop(tie->loop);
+        } else if (msg.kind == WIRE_PROBE)
                 probe(tie);
         else if (msg.kind == WIRE_SUSPEND)
                 tie->suspend(tie->suspend_arg);

@@ -21,6 +21,10 @@ HIF_MUST_USE enum hif_err tie_new(struct daemon *daemon, struct loop *loop,
 void tie_close(struct tie *tie);
 void tie_free(struct tie *tie); /* closed, and after the loop */
 
+/* Run the loop until the supervisor says that this server is the one. HIF_ECANCELED: it never will.
+ */
+HIF_MUST_USE enum hif_err tie_wait(struct tie *tie);
+
 /* What the supervisor is told; from any thread. Nothing happens where there is none. */
 void tie_ready(struct tie *tie);
 void tie_failed(struct tie *tie, enum hif_err err, const struct hif_why *why);

@@ -28,14 +28,29 @@ void workspace_free(struct workspace *workspace)
         free(workspace);
 }
 
+/* A workspace that comes back waits for no store: what it has to know of the project is with its
+ * records. */
+static enum hif_err open_project(struct workspace *workspace, struct hif_why *why)
+{
+        struct env *env = &workspace->daemon->cli->env;
+        struct span known = workspace->overlay != NULL
+                                ? overlay_value(workspace->overlay, VALUE_FORMAT)
+                                : (struct span){0};
+
+        if (known.size > 0 && project_open_known(env, workspace->store, workspace->project_name,
+                                                 known, &workspace->project, why) == HIF_OK)
+                return HIF_OK;
+        return project_open(env, workspace->store, workspace->project_name, &workspace->project,
+                            why);
+}
+
 static enum hif_err open_store(struct workspace *workspace, struct hif_why *why)
 {
         struct cli *cli = workspace->daemon->cli;
         enum hif_err err = cli_store_open(cli, workspace->store_url, false, &workspace->store, why);
 
         if (err == HIF_OK)
-                err = project_open(&cli->env, workspace->store, workspace->project_name,
-                                   &workspace->project, why);
+                err = open_project(workspace, why);
         if (err == HIF_OK)
                 err = fetch_origin_new(workspace->daemon->fetch, workspace->store,
                                        &workspace->project.layout, &workspace->origin);
@@ -163,7 +178,7 @@ static enum hif_err open_parts(struct workspace *workspace, const struct workspa
         struct vfs_base base;
         enum hif_err err = open_store(workspace, why);
 
-        if (err == HIF_OK)
+        if (err == HIF_OK && workspace->overlay == NULL)
                 err = open_overlay(workspace, why);
         if (err != HIF_OK)
                 return err;
@@ -320,7 +335,6 @@ enum hif_err workspace_resume(struct daemon *daemon, const char *dir, char **mou
         bool first;
         enum hif_err err = resume_options(daemon, dir, &options, &project, &overlay, why);
 
-        overlay_close(overlay); /* opened again with its durability, once that is known */
         if (err == HIF_OK) {
                 workspace = workspace_new(daemon, &options);
                 err = workspace != NULL ? workspace_enlist(workspace, why) : HIF_ENOMEM;
@@ -329,9 +343,12 @@ enum hif_err workspace_resume(struct daemon *daemon, const char *dir, char **mou
         free((void *)(uintptr_t)options.store_url);
         free(project);
         if (err != HIF_OK) {
+                overlay_close(overlay);
                 workspace_free(workspace);
                 return err;
         }
+        overlay_set_durability(overlay, options.power ? OVERLAY_POWER : OVERLAY_PROCESS);
+        workspace->overlay = overlay;
         err = open_parts(workspace, &options, &first, why);
         if (err == HIF_OK)
                 err = records_resume(workspace, why);

@@ -22,6 +22,7 @@
 #define VALUE_LAST      "session.last" /* the position that landed last, u64 */
 #define VALUE_PROJECT   "project"
 #define VALUE_STORE     "store"
+#define VALUE_FORMAT    "project.format" /* the project's, so that a restart needs no store */
 #define VALUE_MOUNT     "mount.point"
 #define VALUE_FRONT     "mount.front" /* "nfs" or "fuse" */
 #define VALUE_FLAGS     "mount.flags" /* u8: 1 read-only, 2 power, 4 allow_other, 8 isolated */

@@ -50,6 +50,7 @@ enum hif_err records_load(struct workspace *workspace, struct hif_why *why)
 /* A session's first values, and those of this mount. */
 enum hif_err records_store(struct workspace *workspace, bool first, const char *goal)
 {
+        AUTO_BUF struct buf format = {0};
         uint8_t origin[8], created[8], port[2];
         uint8_t flags = (uint8_t)((workspace->read_only ? FLAG_READ_ONLY : 0) |
                                   (workspace->power ? FLAG_POWER : 0) |
@@ -61,6 +62,7 @@ enum hif_err records_store(struct workspace *workspace, bool first, const char *
             {VALUE_FLAGS, span_of(&flags, 1)},
             {VALUE_PORT, span_of(port, sizeof(port))},
             {VALUE_STORE, span_str(workspace->store_url)},
+            {VALUE_FORMAT, (struct span){0}},
             {VALUE_SESSION_ID, span_of(workspace->session.bytes, SESSION_ID_SIZE)},
             {VALUE_ORIGIN, span_of(origin, sizeof(origin))},
             {VALUE_CREATED, span_of(created, sizeof(created))},
@@ -70,10 +72,14 @@ enum hif_err records_store(struct workspace *workspace, bool first, const char *
         };
         struct env *env = &workspace->daemon->cli->env;
 
+        format_put(&format, &workspace->project.format);
+        if (buf_failed(&format))
+                return HIF_ENOMEM;
+        values[5].value = buf_span(&format);
         be16_put(port, workspace->port);
         be64_put(origin, workspace->origin_position);
         be64_put(created, hlc_next(0, env_wall_ns(env) / 1000000));
-        return workspace_set(workspace, values, first ? sizeof(values) / sizeof(values[0]) : 5);
+        return workspace_set(workspace, values, first ? sizeof(values) / sizeof(values[0]) : 6);
 }
 
 /* --- opening --- */

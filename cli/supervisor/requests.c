@@ -2,11 +2,9 @@
 #include "cli/supervisor/supervisor_impl.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -114,13 +112,13 @@ static void answer_status(struct supervisor *supervisor, struct client *client)
                             ? supervisor->start_at_ms - now
                             : 0;
         json_t *status = json_pack(
-            "{s:s, s:i, s:s, s:I, s:I, s:I, s:I, s:s, s:s, s:o}", "state", state_of(supervisor),
-            "pid", (int)getpid(), "version", HIF_VERSION, "uptime_ms",
+            "{s:s, s:i, s:s, s:I, s:I, s:I, s:I, s:s, s:s, s:i, s:o}", "state",
+            state_of(supervisor), "pid", (int)getpid(), "version", HIF_VERSION, "uptime_ms",
             (json_int_t)(now - supervisor->began_ms), "restarts", (json_int_t)supervisor->restarts,
             "crashes", (json_int_t)supervisor->crash_count, "next_start_ms", (json_int_t)next,
             "last_death", supervisor->last_death, "program",
-            supervisor->program != NULL ? supervisor->program : "", "server",
-            describe_server(supervisor, now));
+            supervisor->program != NULL ? supervisor->program : "", "spare_pid",
+            (int)supervisor->spare.pid, "server", describe_server(supervisor, now));
         char *text = status != NULL ? json_dumps(status, JSON_COMPACT) : NULL;
 
         answer(client, text != NULL ? HIF_OK : HIF_ENOMEM, text != NULL ? text : "");
@@ -169,35 +167,6 @@ static void adopt(struct supervisor *supervisor, struct client *client, uint16_t
                          strerror(errno));
 }
 
-/* --- upgrade --- */
-
-static enum hif_err begin_upgrade(struct supervisor *supervisor, struct span name,
-                                  struct hif_why *why)
-{
-        char *path = strndup((const char *)name.data, name.size);
-        struct stat st;
-        int fd;
-
-        if (path == NULL)
-                return HIF_ENOMEM;
-        fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-        if (fd < 0 || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || access(path, X_OK) != 0) {
-                enum hif_err err = fd < 0 ? hif_err_from_errno(errno) : HIF_EACCES;
-
-                why_set(why, err, "'%s' is no program that can be run: %s", path,
-                        hif_strerror(err));
-                if (fd >= 0)
-                        close(fd);
-                free(path);
-                return err;
-        }
-        supervisor->old_program_fd = supervisor->program_fd;
-        supervisor->old_program = supervisor->program;
-        supervisor->program_fd = fd;
-        supervisor->program = path;
-        return HIF_OK;
-}
-
 /* --- dispatch --- */
 
 static void begin(struct supervisor *supervisor, struct client *client, struct span name)
@@ -211,7 +180,7 @@ static void begin(struct supervisor *supervisor, struct client *client, struct s
                 return;
         }
         if (client->wants == WIRE_UPGRADE)
-                err = begin_upgrade(supervisor, name, &why);
+                err = upgrade_begin(supervisor, name, &why);
         if (err != HIF_OK) {
                 answer(client, err, why.text);
                 return;
@@ -239,7 +208,7 @@ void client_ready(struct supervisor *supervisor, struct client *client)
                 client->wants = msg.kind;
                 if (supervisor->life == LIFE_RUNNING && supervisor->server.probed_ms == 0) {
                         supervisor->server.probed_ms = supervisor_now_ms();
-                        server_tell(supervisor, WIRE_PROBE);
+                        server_tell(supervisor, &supervisor->server, WIRE_PROBE);
                 }
                 return; /* clients_status answers, at the end of the turn at the earliest */
         case WIRE_STOP:

@@ -66,9 +66,8 @@ static enum hif_err make_pairs(int calls[2], int events[2])
         return HIF_OK;
 }
 
-enum hif_err server_start(struct supervisor *supervisor, struct hif_why *why)
+enum hif_err server_start(struct supervisor *supervisor, struct server *server, struct hif_why *why)
 {
-        struct server *server = &supervisor->server;
         int calls[2], events[2];
         enum hif_err err = make_pairs(calls, events);
         pid_t pid;
@@ -135,10 +134,8 @@ static void send_signal(const struct server *server, int number)
                 (void)syscall(SYS_pidfd_send_signal, server->pidfd, number, NULL, 0);
 }
 
-void server_kill(struct supervisor *supervisor)
+void server_kill(struct server *server)
 {
-        struct server *server = &supervisor->server;
-
         if (server->kill_at_ms == 0) {
                 send_signal(server, SIGABRT);
                 server->kill_at_ms = supervisor_now_ms() + ABORT_WAIT_MS;
@@ -155,14 +152,24 @@ bool server_hung(const struct supervisor *supervisor)
                server->probed_ms > 0 && supervisor_now_ms() - server->probed_ms >= HUNG_AFTER_MS;
 }
 
-void server_tell(struct supervisor *supervisor, uint16_t kind)
+void server_discard(struct server *server)
+{
+        char ignored[128];
+
+        if (server->pid == 0)
+                return;
+        send_signal(server, SIGKILL);
+        (void)server_reap(server, ignored, sizeof(ignored));
+}
+
+void server_tell(struct supervisor *supervisor, const struct server *server, uint16_t kind)
 {
         const struct wire_msg msg = {.kind = kind, .fd = -1};
         enum hif_err err;
 
-        if (supervisor->server.events < 0)
+        if (server->events < 0)
                 return;
-        err = wire_send(supervisor->server.events, &msg);
+        err = wire_send(server->events, &msg);
         if (err != HIF_OK && err != HIF_ENOENT)
                 log_line(supervisor->log, LOG_WARN, "supervisor",
                          "the server could not be told: %s", hif_strerror(err));

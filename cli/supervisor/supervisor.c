@@ -29,19 +29,37 @@ uint64_t supervisor_now_ms(void)
 
 /* --- starting servers --- */
 
+/* The spare serves from now on, or a new one as soon as it can. */
 static void start_server(struct supervisor *supervisor)
 {
         struct hif_why why = {0};
-        enum hif_err err = server_start(supervisor, &why);
+        enum hif_err err = HIF_OK;
 
+        if (supervisor->spare.pid == 0)
+                err = server_start(supervisor, &supervisor->spare, &why);
         supervisor->aim = supervisor->aim == AIM_RESTART ? AIM_SERVE : supervisor->aim;
-        if (err == HIF_OK) {
-                supervisor->life = LIFE_STARTING;
+        if (err != HIF_OK) {
+                log_line(supervisor->log, LOG_ERROR, "supervisor", "%s", why.text);
+                supervisor->life = LIFE_WAITING;
+                supervisor->start_at_ms = supervisor_now_ms() + BACKOFF_MIN_MS;
                 return;
         }
-        log_line(supervisor->log, LOG_ERROR, "supervisor", "%s", why.text);
-        supervisor->life = LIFE_WAITING;
-        supervisor->start_at_ms = supervisor_now_ms() + BACKOFF_MIN_MS;
+        supervisor->server = supervisor->spare;
+        supervisor->server.started_ms = supervisor_now_ms();
+        server_init(&supervisor->spare);
+        supervisor->life = LIFE_STARTING;
+        server_tell(supervisor, &supervisor->server, WIRE_GO);
+}
+
+/* So that a restart does not wait for a program to be loaded. */
+static void make_spare(struct supervisor *supervisor)
+{
+        struct hif_why why = {0};
+
+        if (server_start(supervisor, &supervisor->spare, &why) == HIF_OK)
+                return;
+        log_line(supervisor->log, LOG_WARN, "supervisor", "no spare: %s", why.text);
+        supervisor->spare_at_ms = supervisor_now_ms() + SPARE_AGAIN_MS;
 }
 
 /* The n-th last of a ring; 0: there were fewer. */
@@ -73,43 +91,13 @@ static void note_death(struct supervisor *supervisor, bool fault)
         supervisor->start_at_ms = now + supervisor->backoff_ms;
 }
 
-/* --- upgrades --- */
-
-static void forget_old_program(struct supervisor *supervisor)
-{
-        close(supervisor->old_program_fd);
-        free(supervisor->old_program);
-        supervisor->old_program_fd = -1;
-        supervisor->old_program = NULL;
-}
-
-/* The new program's server is no good: the old one goes on. */
-static void roll_back(struct supervisor *supervisor, const char *reason)
-{
-        char text[sizeof(supervisor->why.text) + 256];
-
-        snprintf(text, sizeof(text), "'%s' did not take over: %s; version %s goes on",
-                 supervisor->program, reason, HIF_VERSION);
-        log_line(supervisor->log, LOG_ERROR, "supervisor", "%s", text);
-        close(supervisor->program_fd);
-        free(supervisor->program);
-        supervisor->program_fd = supervisor->old_program_fd;
-        supervisor->program = supervisor->old_program;
-        supervisor->old_program_fd = -1;
-        supervisor->old_program = NULL;
-        supervisor->aim = AIM_SERVE;
-        clients_answer(supervisor, WIRE_UPGRADE, HIF_EIO, text);
-}
-
 /* --- what the server tells --- */
 
-static void on_ready(struct supervisor *supervisor, const struct wire_msg *msg)
+static void on_ready(struct supervisor *supervisor)
 {
         struct server *server = &supervisor->server;
         uint64_t now = supervisor_now_ms();
 
-        snprintf(server->version, sizeof(server->version), "%.*s", (int)msg->name.size,
-                 (const char *)msg->name.data);
         server->ready_ms = server->beat_ms = now;
         server->probed_ms = 0;
         if (supervisor->life == LIFE_STARTING)
@@ -120,23 +108,31 @@ static void on_ready(struct supervisor *supervisor, const struct wire_msg *msg)
         supervisor->life = LIFE_RUNNING;
         supervisor->ever_ready = true;
         clients_answer(supervisor, WIRE_RESTART, HIF_OK, "{}");
-        if (supervisor->old_program_fd >= 0) {
-                forget_old_program(supervisor);
-                supervisor->aim = AIM_SERVE;
-                supervisor->upgraded = true;
-                clients_answer(supervisor, WIRE_UPGRADE, HIF_OK, "{}");
-        }
+        if (supervisor->old_program_fd >= 0)
+                upgrade_done(supervisor);
         if (supervisor->aim == AIM_STOP)
                 supervisor_aim(supervisor, AIM_STOP);
 }
 
-static void on_event(struct supervisor *supervisor, const struct wire_msg *msg)
+static void set_version(struct server *server, const struct wire_msg *msg)
 {
-        struct server *server = &supervisor->server;
+        snprintf(server->version, sizeof(server->version), "%.*s", (int)msg->name.size,
+                 (const char *)msg->name.data);
+}
 
+static void on_event(struct supervisor *supervisor, struct server *server,
+                     const struct wire_msg *msg)
+{
         switch (msg->kind) {
+        case WIRE_WARM:
+                set_version(server, msg);
+                server->warm = true;
+                upgrade_step(supervisor);
+                break;
         case WIRE_READY:
-                on_ready(supervisor, msg);
+                set_version(server, msg);
+                if (server == &supervisor->server)
+                        on_ready(supervisor);
                 break;
         case WIRE_BEAT:
                 server->beat_ms = supervisor_now_ms();
@@ -157,24 +153,24 @@ static void on_event(struct supervisor *supervisor, const struct wire_msg *msg)
 }
 
 /* Both return false when there is no more for now. */
-static bool read_event(struct supervisor *supervisor)
+static bool read_event(struct supervisor *supervisor, struct server *server)
 {
         struct wire_msg msg;
         enum hif_err err;
 
-        if (supervisor->server.events < 0)
+        if (server->events < 0)
                 return false;
-        err = wire_receive(supervisor->server.events, supervisor->buffer, &msg);
+        err = wire_receive(server->events, supervisor->buffer, &msg);
         if (err == HIF_ENOENT) {
                 /* Its end is near, and is seen by the process. */
-                close(supervisor->server.events);
-                supervisor->server.events = -1;
+                close(server->events);
+                server->events = -1;
         }
         if (err != HIF_OK)
                 return false;
         if (msg.fd >= 0)
                 close(msg.fd);
-        on_event(supervisor, &msg);
+        on_event(supervisor, server, &msg);
         return true;
 }
 
@@ -220,8 +216,9 @@ static void on_gone(struct supervisor *supervisor)
 {
         struct server *server = &supervisor->server;
         bool asked = supervisor->life == LIFE_LEAVING, said, fault;
+        bool started = supervisor->life == LIFE_STARTING;
 
-        while (read_call(supervisor) || read_event(supervisor))
+        while (read_call(supervisor) || read_event(supervisor, server))
                 ; /* what it said last; bounded by the sockets' buffers */
         said = server->failed;
         fault = server_reap(server, supervisor->last_death, sizeof(supervisor->last_death));
@@ -239,8 +236,8 @@ static void on_gone(struct supervisor *supervisor)
                 supervisor->done = true;
                 return;
         }
-        if (supervisor->old_program_fd >= 0 && !asked)
-                roll_back(supervisor, said ? supervisor->why.text : supervisor->last_death);
+        if (supervisor->old_program_fd >= 0 && started)
+                upgrade_back(supervisor, said ? supervisor->why.text : supervisor->last_death);
         supervisor->failure = HIF_OK;
         supervisor->restarts++;
         if (asked) {
@@ -256,6 +253,43 @@ static void on_gone(struct supervisor *supervisor)
                 start_server(supervisor);
 }
 
+static void on_spare_gone(struct supervisor *supervisor)
+{
+        struct server *spare = &supervisor->spare;
+        char text[sizeof(supervisor->last_death)];
+        bool said;
+
+        while (read_event(supervisor, spare))
+                ;
+        said = spare->failed;
+        (void)server_reap(spare, text, sizeof(text));
+        log_line(supervisor->log, LOG_WARN, "supervisor", "the spare: %s",
+                 said ? supervisor->why.text : text);
+        if (supervisor->old_program_fd >= 0)
+                upgrade_back(supervisor, said ? supervisor->why.text : text);
+        if (supervisor->aim == AIM_RESTART) {
+                supervisor->aim = AIM_SERVE;
+                clients_answer(supervisor, WIRE_RESTART, HIF_EIO,
+                               "another server could not be started, so the old one goes on; "
+                               "`hif daemon status` says where the log is");
+        }
+        supervisor->failure = HIF_OK;
+        supervisor->spare_at_ms = supervisor_now_ms() + SPARE_AGAIN_MS;
+}
+
+/* Its mounts stay for the next one. */
+void supervisor_suspend(struct supervisor *supervisor)
+{
+        struct server *server = &supervisor->server;
+
+        server_tell(supervisor, server, WIRE_SUSPEND);
+        supervisor->life = LIFE_LEAVING;
+        server->leaving_ms = supervisor_now_ms();
+        if (server->probed_ms == 0)
+                server->probed_ms = server->leaving_ms;
+        server_tell(supervisor, server, WIRE_PROBE);
+}
+
 void supervisor_aim(struct supervisor *supervisor, enum aim aim)
 {
         supervisor->aim = aim;
@@ -267,12 +301,13 @@ void supervisor_aim(struct supervisor *supervisor, enum aim aim)
                         start_server(supervisor);
                 break;
         case LIFE_RUNNING:
-                server_tell(supervisor, WIRE_SUSPEND);
-                supervisor->life = LIFE_LEAVING;
-                supervisor->server.leaving_ms = supervisor_now_ms();
-                if (supervisor->server.probed_ms == 0)
-                        supervisor->server.probed_ms = supervisor_now_ms();
-                server_tell(supervisor, WIRE_PROBE);
+                if (aim == AIM_RESTART && !server_hung(supervisor)) {
+                        /* One that reads the configuration as it is now. */
+                        server_discard(&supervisor->spare);
+                        make_spare(supervisor);
+                } else if (aim != AIM_UPGRADE) {
+                        supervisor_suspend(supervisor);
+                }
                 break;
         case LIFE_ADOPTING:
                 if (aim == AIM_STOP)
@@ -301,8 +336,10 @@ static int until_next(const struct supervisor *supervisor)
                 due(&next, supervisor->start_at_ms);
         if (supervisor->life == LIFE_ADOPTING)
                 due(&next, supervisor->start_at_ms);
-        if (supervisor->life == LIFE_STARTING && supervisor->old_program_fd >= 0)
-                due(&next, server->started_ms + UPGRADE_WAIT_MS);
+        if (supervisor->old_program_fd >= 0)
+                due(&next, upgrade_due_ms(supervisor));
+        if (supervisor->life == LIFE_RUNNING && supervisor->spare.pid == 0)
+                due(&next, supervisor->spare_at_ms);
         if ((supervisor->life == LIFE_RUNNING || supervisor->life == LIFE_LEAVING) &&
             server->probed_ms == 0)
                 due(&next, server->beat_ms + PROBE_EVERY_MS);
@@ -330,27 +367,33 @@ static void on_time(struct supervisor *supervisor)
                     supervisor->cli->paths.state_dir);
                 supervisor->done = true;
         }
-        if (supervisor->life == LIFE_STARTING && supervisor->old_program_fd >= 0 &&
-            now >= server->started_ms + UPGRADE_WAIT_MS) {
-                roll_back(supervisor, "its server did not answer in time");
-                server_kill(supervisor);
+        if (supervisor->old_program_fd >= 0 && now >= upgrade_due_ms(supervisor)) {
+                upgrade_back(supervisor, "its server did not answer in time");
+                if (supervisor->life == LIFE_STARTING)
+                        server_kill(server);
         }
+        if (supervisor->life == LIFE_RUNNING && supervisor->spare.pid == 0 &&
+            now >= supervisor->spare_at_ms)
+                make_spare(supervisor);
         if (supervisor->life == LIFE_RUNNING && server->probed_ms == 0 &&
             now >= server->beat_ms + PROBE_EVERY_MS) {
                 server->probed_ms = now;
-                server_tell(supervisor, WIRE_PROBE);
+                server_tell(supervisor, &supervisor->server, WIRE_PROBE);
         }
+        if (supervisor->life == LIFE_RUNNING && supervisor->aim == AIM_RESTART &&
+            server_hung(supervisor))
+                supervisor_suspend(supervisor);
         if (supervisor->life == LIFE_LEAVING && server_hung(supervisor)) {
-                server_kill(supervisor);
+                server_kill(server);
         } else if (server->kill_at_ms > 0 || (supervisor->life == LIFE_LEAVING &&
                                               now >= server->leaving_ms + LEAVE_WAIT_MS)) {
-                server_kill(supervisor);
+                server_kill(server);
         }
         /* As long as it answers, it is asked again: a hang shows while it leaves, too. */
         if (supervisor->life == LIFE_LEAVING && server->probed_ms == 0 &&
             now >= server->beat_ms + PROBE_EVERY_MS) {
                 server->probed_ms = now;
-                server_tell(supervisor, WIRE_PROBE);
+                server_tell(supervisor, &supervisor->server, WIRE_PROBE);
         }
 }
 
@@ -364,7 +407,16 @@ static void on_signal(struct supervisor *supervisor)
                 supervisor_aim(supervisor, AIM_STOP);
 }
 
-enum watched { ON_SIGNAL, ON_LISTENER, ON_END, ON_EVENTS, ON_CALLS, ON_CLIENTS };
+enum watched {
+        ON_SIGNAL,
+        ON_LISTENER,
+        ON_END,
+        ON_EVENTS,
+        ON_CALLS,
+        ON_SPARE,
+        ON_SPARE_END,
+        ON_CLIENTS
+};
 
 static void turn(struct supervisor *supervisor)
 {
@@ -375,6 +427,8 @@ static void turn(struct supervisor *supervisor)
             [ON_END] = {server->pidfd, POLLIN, 0},
             [ON_EVENTS] = {server->events, POLLIN, 0},
             [ON_CALLS] = {server->calls, POLLIN, 0},
+            [ON_SPARE] = {supervisor->spare.events, POLLIN, 0},
+            [ON_SPARE_END] = {supervisor->spare.pidfd, POLLIN, 0},
         };
 
         for (size_t i = 0; i < CLIENTS_MAX; i++)
@@ -386,10 +440,14 @@ static void turn(struct supervisor *supervisor)
         if (fds[ON_CALLS].revents)
                 read_call(supervisor);
         if (fds[ON_EVENTS].revents)
-                read_event(supervisor);
+                read_event(supervisor, &supervisor->server);
+        if (fds[ON_SPARE].revents)
+                read_event(supervisor, &supervisor->spare);
         for (size_t i = 0; i < CLIENTS_MAX; i++)
                 if (fds[ON_CLIENTS + i].revents && supervisor->clients[i].fd >= 0)
                         client_ready(supervisor, &supervisor->clients[i]);
+        if (fds[ON_SPARE_END].revents)
+                on_spare_gone(supervisor);
         if (fds[ON_END].revents)
                 on_gone(supervisor);
         if (fds[ON_LISTENER].revents)
@@ -398,6 +456,10 @@ static void turn(struct supervisor *supervisor)
                 return;
         on_time(supervisor);
         clients_status(supervisor);
+        if (supervisor->upgraded) {
+                supervisor->upgraded = false;
+                supervisor_become(supervisor);
+        }
 }
 
 /* What could end this process by chance is not for it. */
@@ -463,13 +525,32 @@ static enum hif_err set_up(struct supervisor *supervisor, struct hif_why *why)
         return HIF_OK;
 }
 
-static enum hif_err start(struct supervisor *supervisor, struct hif_why *why)
+static void say_hello(struct supervisor *supervisor)
 {
-        enum hif_err err = set_up(supervisor, why);
-        bool asked = false;
+        supervisor->cli->env = env_system(supervisor->log);
+        log_line(supervisor->log, LOG_INFO, "supervisor", "version %s, process %d", HIF_VERSION,
+                 (int)getpid());
+        hold_out();
+}
+
+/* In the place of a supervisor of another program, in the same process. */
+static enum hif_err start_again(struct supervisor *supervisor, int state_fd, struct hif_why *why)
+{
+        enum hif_err err = supervisor_log(supervisor, why);
 
         if (err == HIF_OK)
-                err = supervisor_lock(supervisor, why);
+                err = watch_signals(supervisor);
+        if (err == HIF_OK)
+                err = supervisor_resume(supervisor, state_fd, why);
+        say_hello(supervisor);
+        return err;
+}
+
+static enum hif_err start_first(struct supervisor *supervisor, struct hif_why *why)
+{
+        enum hif_err err = supervisor_lock(supervisor, why);
+        bool asked = false;
+
         if (err == HIF_OK)
                 err = supervisor_log(supervisor, why);
         if (err == HIF_OK)
@@ -478,10 +559,7 @@ static enum hif_err start(struct supervisor *supervisor, struct hif_why *why)
                 err = supervisor_adopt(supervisor, &asked, why);
         if (err != HIF_OK)
                 return err;
-        supervisor->cli->env = env_system(supervisor->log);
-        log_line(supervisor->log, LOG_INFO, "supervisor", "version %s, process %d", HIF_VERSION,
-                 (int)getpid());
-        hold_out();
+        say_hello(supervisor);
         if (asked) {
                 supervisor->life = LIFE_ADOPTING;
                 supervisor->start_at_ms = supervisor_now_ms() + ADOPT_WAIT_MS;
@@ -493,6 +571,16 @@ static enum hif_err start(struct supervisor *supervisor, struct hif_why *why)
         return err;
 }
 
+static enum hif_err start(struct supervisor *supervisor, int state_fd, struct hif_why *why)
+{
+        enum hif_err err = set_up(supervisor, why);
+
+        if (err != HIF_OK)
+                return err;
+        return state_fd >= 0 ? start_again(supervisor, state_fd, why)
+                             : start_first(supervisor, why);
+}
+
 static void stop(struct supervisor *supervisor, enum hif_err err)
 {
         /* No server of ours may be there without us when we end in order. */
@@ -501,6 +589,7 @@ static void stop(struct supervisor *supervisor, enum hif_err err)
                 unlink(supervisor->own.sun_path);
                 close(supervisor->listen_fd);
         }
+        server_discard(&supervisor->spare);
         clients_answer(supervisor, WIRE_STOP, HIF_OK, "{}");
         for (size_t i = 0; i < CLIENTS_MAX; i++)
                 if (supervisor->clients[i].fd >= 0)
@@ -525,7 +614,6 @@ enum hif_err supervisor_run(struct cli *cli, int state_fd, struct hif_why *why)
         struct supervisor *supervisor = calloc(1, sizeof(*supervisor));
         enum hif_err err;
 
-        (void)state_fd;
         if (supervisor == NULL)
                 return HIF_ENOMEM;
         supervisor->cli = cli;
@@ -533,9 +621,10 @@ enum hif_err supervisor_run(struct cli *cli, int state_fd, struct hif_why *why)
         supervisor->listen_fd = supervisor->program_fd = supervisor->old_program_fd = -1;
         supervisor->adopt_fd = -1;
         server_init(&supervisor->server);
+        server_init(&supervisor->spare);
         for (size_t i = 0; i < CLIENTS_MAX; i++)
                 supervisor->clients[i].fd = -1;
-        err = start(supervisor, why);
+        err = start(supervisor, state_fd, why);
         while (err == HIF_OK && !supervisor->done)
                 turn(supervisor);
         if (err == HIF_OK) {

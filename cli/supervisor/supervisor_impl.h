@@ -19,7 +19,8 @@
 #define PROBE_EVERY_MS  5000
 #define HUNG_AFTER_MS   5000  /* a probe that is not answered for so long */
 #define ABORT_WAIT_MS   1000  /* from SIGABRT to SIGKILL */
-#define UPGRADE_WAIT_MS 5000  /* for the first word of the new server */
+#define UPGRADE_WAIT_MS 5000  /* for a new program's server to be warm, and then to answer */
+#define SPARE_AGAIN_MS  5000  /* one that died is not made anew at once */
 #define LEAVE_WAIT_MS   60000 /* for commands that run, and for the disk */
 #define ADOPT_WAIT_MS   10000
 #define VERSION_SIZE    64
@@ -44,7 +45,8 @@ struct server {
         pid_t pid;
         int pidfd, calls, events; /* -1: none */
         bool child;               /* of this process: its status can be had */
-        bool failed;              /* it has said why it could not start */
+        bool warm;
+        bool failed; /* it has said why it could not start */
         uint64_t started_ms, ready_ms;
         uint64_t leaving_ms; /* told to suspend */
         uint64_t probed_ms;  /* a probe that waits for its answer; 0: none does */
@@ -72,6 +74,8 @@ struct supervisor {
         enum life life;
         enum aim aim;
         struct server server;
+        struct server spare;  /* the next one, set up as far as it can be */
+        uint64_t spare_at_ms; /* not before */
         uint64_t began_ms, start_at_ms, backoff_ms;
         uint64_t deaths_ms[DEATHS_MAX], crashes_ms[CRASHES_MAX]; /* rings */
         uint64_t death_count, crash_count, restarts;
@@ -82,7 +86,8 @@ struct supervisor {
         /* An upgrade: what to go back to. */
         int old_program_fd; /* -1: no upgrade under way */
         char *old_program;
-        bool upgraded; /* the server is the new one: the supervisor is next */
+        uint64_t upgrade_ms; /* since when */
+        bool upgraded;       /* the server is the new one: the supervisor is next */
 
         struct client clients[CLIENTS_MAX];
         enum hif_err failure; /* why it ends, when it does so by itself */
@@ -109,15 +114,18 @@ HIF_MUST_USE enum hif_err supervisor_address(const char *dir, struct sockaddr_un
 /* --- server.c: the server's process --- */
 
 void server_init(struct server *server);
-/* Start one; what it needs is in the shelf. */
-HIF_MUST_USE enum hif_err server_start(struct supervisor *supervisor, struct hif_why *why);
+/* Start the process of one. It sets itself up, and then waits for WIRE_GO. */
+HIF_MUST_USE enum hif_err server_start(struct supervisor *supervisor, struct server *server,
+                                       struct hif_why *why);
 /* After its end: what it died of, for people; true: by its own fault. Closes all of it. */
 bool server_reap(struct server *server, char *text, size_t size);
 /* SIGABRT, and a second later SIGKILL. */
-void server_kill(struct supervisor *supervisor);
+void server_kill(struct server *server);
+/* End a spare, and wait for that. */
+void server_discard(struct server *server);
 bool server_hung(const struct supervisor *supervisor);
 /* Send it a word. A server that is gone is noticed by its end. */
-void server_tell(struct supervisor *supervisor, uint16_t kind);
+void server_tell(struct supervisor *supervisor, const struct server *server, uint16_t kind);
 
 /* --- requests.c: commands --- */
 
@@ -129,7 +137,30 @@ void clients_answer(struct supervisor *supervisor, uint16_t wants, enum hif_err 
 /* Those who asked how the server does: when it is known. */
 void clients_status(struct supervisor *supervisor);
 
+/* --- upgrade.c: another program in place of this one --- */
+
+/* Make a spare of the program at that path, and have it take over. */
+HIF_MUST_USE enum hif_err upgrade_begin(struct supervisor *supervisor, struct span path,
+                                        struct hif_why *why);
+/* When the spare is warm, the server goes; also for a restart. */
+void upgrade_step(struct supervisor *supervisor);
+void upgrade_done(struct supervisor *supervisor); /* the new server answers */
+/* The new program is no good: the old one goes on. */
+void upgrade_back(struct supervisor *supervisor, const char *reason);
+/* When patience with the new program ends. */
+uint64_t upgrade_due_ms(const struct supervisor *supervisor);
+
+/* --- become.c --- */
+
+/* Turn into the program of the server; returns only if that failed, and then all is as before. */
+void supervisor_become(struct supervisor *supervisor);
+/* The other side of it. HIF_ECORRUPT, HIF_EUNSUPPORTED. */
+HIF_MUST_USE enum hif_err supervisor_resume(struct supervisor *supervisor, int state_fd,
+                                            struct hif_why *why);
+
 /* --- supervisor.c --- */
+
+void supervisor_suspend(struct supervisor *supervisor);
 
 /* Have the server go, for this aim. */
 void supervisor_aim(struct supervisor *supervisor, enum aim aim);

@@ -35,10 +35,12 @@ enum wire_kind {
         WIRE_BEAT = 17,   /* all its loops have turned since WIRE_PROBE */
         WIRE_FAILED = 18, /* it could not start; value: errno; note: the sentence */
         WIRE_ENDING = 19, /* it was told to stop, and so shall the supervisor */
+        WIRE_WARM = 20,   /* all is set up that needs nothing of the last server's; it waits for: */
 
         /* What the server is told. */
         WIRE_PROBE = 32,
         WIRE_SUSPEND = 33, /* flush, close, end; mounts stay for the next one */
+        WIRE_GO = 34,      /* serve */
 
         /* Commands, on the supervisor's own socket. Answers: WIRE_DONE, note: JSON or a sentence */
         WIRE_STATUS = 48,

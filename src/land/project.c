@@ -53,6 +53,19 @@ enum hif_err project_open(struct env *env, struct store *store, const char *name
         return err;
 }
 
+enum hif_err project_open_known(struct env *env, struct store *store, const char *name,
+                                struct span format, struct project *out, struct hif_why *why)
+{
+        struct project project;
+        enum hif_err err = project_init(env, store, name, &project, why);
+
+        if (err == HIF_OK)
+                err = format_get(format, &project.format);
+        if (err == HIF_OK)
+                *out = project;
+        return err;
+}
+
 /* --- creating --- */
 
 static enum hif_err create_format(struct project *project, bool *created, struct hif_why *why)

@@ -26,6 +26,12 @@ HIF_MUST_USE enum hif_err project_create(struct env *env, struct store *store, c
 HIF_MUST_USE enum hif_err project_open(struct env *env, struct store *store, const char *name,
                                        struct project *out, struct hif_why *why);
 
+/* The same without a look at the store: with the format as project_open saw it, from its stored form
+ * (format_put). HIF_ECORRUPT, HIF_EUNSUPPORTED: look. */
+HIF_MUST_USE enum hif_err project_open_known(struct env *env, struct store *store, const char *name,
+                                             struct span format, struct project *out,
+                                             struct hif_why *why);
+
 /* Call each with "org/name" for every project of a store, sorted. */
 HIF_MUST_USE enum hif_err project_list(struct env *env, struct store *store,
                                        enum hif_err (*each)(void *arg, const char *name), void *arg,
