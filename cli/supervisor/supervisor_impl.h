@@ -87,6 +87,7 @@ struct supervisor {
         int old_program_fd; /* -1: no upgrade under way */
         char *old_program;
         uint64_t upgrade_ms; /* since when */
+        bool rolled_back;    /* the server that ends next is of the program that is no good */
         bool upgraded;       /* the server is the new one: the supervisor is next */
 
         struct client clients[CLIENTS_MAX];
@@ -158,10 +159,20 @@ void supervisor_become(struct supervisor *supervisor);
 HIF_MUST_USE enum hif_err supervisor_resume(struct supervisor *supervisor, int state_fd,
                                             struct hif_why *why);
 
-/* --- supervisor.c --- */
+/* --- life.c --- */
 
+/* The spare serves from now on, or a new one as soon as it can. */
+void supervisor_start_server(struct supervisor *supervisor);
+/* So that a restart does not wait for a program to be loaded. */
+void supervisor_make_spare(struct supervisor *supervisor);
+/* Take one word of the server's or the spare's, or one call of the server's. False: there is none. */
+bool supervisor_event(struct supervisor *supervisor, struct server *server);
+bool supervisor_call(struct supervisor *supervisor);
+/* The process has ended. */
+void supervisor_gone(struct supervisor *supervisor);
+void supervisor_spare_gone(struct supervisor *supervisor);
+/* Have the server flush and end. Its mounts stay for the next one. */
 void supervisor_suspend(struct supervisor *supervisor);
-
 /* Have the server go, for this aim. */
 void supervisor_aim(struct supervisor *supervisor, enum aim aim);
 

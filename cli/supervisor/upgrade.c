@@ -91,6 +91,7 @@ void upgrade_back(struct supervisor *supervisor, const char *reason)
                  supervisor->program, reason, HIF_VERSION);
         log_line(supervisor->log, LOG_ERROR, "supervisor", "%s", text);
         server_discard(&supervisor->spare); /* it is of the new program, if it is there */
+        supervisor->rolled_back = supervisor->life == LIFE_STARTING || supervisor->server.pid == 0;
         close(supervisor->program_fd);
         free(supervisor->program);
         supervisor->program_fd = supervisor->old_program_fd;

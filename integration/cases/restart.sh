@@ -1,6 +1,18 @@
 #!/bin/bash
-# The daemon dies with the mount in use. Only for NFS: the kernel's client waits for the next one.
+# The server dies with the mount in use, hangs, loses its supervisor, is replaced by another version: programs wait
+# for a moment, and nothing is lost. KILL_LOAD, BAD_SERVER: programs of tests/restart.
+# HIF_KILLS, HIF_UPGRADES, HIF_SEED: how often, and which run.
 . "$(dirname "$0")/../lib.sh"
+
+state_of() { hif daemon status --json | jq -r .state; } # also when it ends with a 7
+becomes() { # becomes STATE
+	local i
+	for i in $(seq 100); do
+		[ "$(state_of)" != "$1" ] || return 0
+		sleep 0.2
+	done
+	fail "it is $(state_of), not $1"
+}
 
 step 'set up'
 make_tree "$work/tree"
@@ -9,25 +21,23 @@ hif import acme/app "$work/tree" -m import
 hif mount "--$front" acme/app "$work/app"
 cd "$work/app"
 mkdir build
-for i in $(seq 1 80); do echo "int f$i(void) { return $i; }" >build/f$i.c; done
+for i in $(seq 1 40); do echo "int f$i(void) { return $i; }" >build/f$i.c; done
 
 step 'a build goes on through kill -9'
 (
 	cd build
-	for i in $(seq 1 80); do cc -c f$i.c -o f$i.o || exit 1; done
+	for i in $(seq 1 40); do cc -c f$i.c -o f$i.o || exit 1; done
 	echo done >"$work/built"
 ) &
 builder=$!
 for round in 1 2 3; do
-	sleep 1
+	sleep 0.5
 	kill -9 "$(daemon_pid)"
-	hif mount >/dev/null # lists mounts, which starts no daemon
-	hif status >/dev/null # starts one
 done
 wait $builder || fail 'the build failed'
 expect "$(cat "$work/built")" done
-expect "$(ls build/*.o | wc -l)" 80
-for i in 1 40 80; do nm build/f$i.o | grep -q " f$i$" || fail "f$i.o is damaged"; done
+expect "$(ls build/*.o | wc -l)" 40
+for i in 1 20 40; do nm build/f$i.o | grep -q " f$i$" || fail "f$i.o is damaged"; done
 
 step 'a shell that stands in a directory, and open files, through land and restart'
 mkdir -p here/below && cd here/below
@@ -39,7 +49,6 @@ expect "$(cat open)" kept
 expect "$(stat -c %i .)" "$inode"
 pwd -P >/dev/null && ls >/dev/null
 kill -9 "$(daemon_pid)"
-(cd / && hif -C "$work/app" status)
 expect "$(stat -c %i .)" "$inode"
 expect "$(cat <&8)" kept
 echo after >>open && expect "$(cat open)" 'kept
@@ -48,5 +57,83 @@ exec 8>&-
 cd "$work/app/renamed/er" && expect "$(cat leaf)" x
 cd "$work/app"
 expect "$(hif status)" 'M here/below/open'
+
+step 'killed at random points of a mixed load'
+mkdir load
+"${KILL_LOAD:?}" --kills "${HIF_KILLS:-8}" --seed "${HIF_SEED:-1}" load || fail 'something was lost'
+
+step 'another version takes over, under load'
+other=$work/hif
+sed 's/0\.1\.0/0.1.9/g' "$hif" >"$other" && chmod +x "$other" # a version that differs in its name
+expect "$(hif daemon upgrade --json "$other" | jq -r '.version + " " + .from')" '0.1.9 0.1.0'
+expect "$(hif daemon status --json | jq -r '.version + " " + .supervisor.version')" '0.1.9 0.1.9'
+mkdir load/up
+"$KILL_LOAD" --kills "${HIF_UPGRADES:-3}" --upgrade "$hif" --upgrade "$other" load/up || fail 'something was lost'
+hif daemon upgrade >/dev/null
+expect "$(hif daemon status --json | jq -r '.version + " " + .supervisor.version')" '0.1.0 0.1.0'
+
+step 'one that is no good does not'
+pid=$(daemon_pid)
+for bad in exits refuses silent; do
+	cp "${BAD_SERVER:?}" "$work/$bad"
+	fails_with 1 "'$work/$bad' did not take over: .*; version 0.1.0 goes on" hif daemon upgrade "$work/$bad"
+	expect "$(daemon_pid)" "$pid"
+done
+fails_with 1 'it is Sunday' hif daemon upgrade "$work/refuses"
+for bad in dies hangs; do
+	cp "$BAD_SERVER" "$work/$bad"
+	fails_with 1 "'$work/$bad' did not take over: .*; version 0.1.0 goes on" hif daemon upgrade "$work/$bad"
+	expect "$(cat README)" hello
+done
+fails_with 6 "'$work/none' is no program" hif daemon upgrade "$work/none"
+fails_with 1 "'$work' is no program" hif daemon upgrade "$work"
+becomes running
+
+step 'a server that hangs is told, and replaced'
+pid=$(daemon_pid)
+kill -STOP "$pid"
+becomes hung
+fails_with 7 "process $pid. hangs; .hif daemon restart." hif -C "$work/app" status
+fails_with 7 'hung' hif daemon status
+expect "$(hif daemon restart)" 'Another server runs'
+[ ! -e "/proc/$pid" ] || fail 'it is still there'
+expect "$(cat README)" hello
+expect "$(hif daemon restart)" 'Another server runs'
+expect "$(cat README)" hello
+
+step 'the supervisor is killed: the server serves on, and gets another'
+pid=$(daemon_pid)
+kill -9 "$(supervisor_pid)"
+becomes orphan
+expect "$(cat README)" hello
+echo more >more
+hif -C "$work/app" status >/dev/null
+becomes running
+expect "$(daemon_pid)" "$pid"
+kill -9 "$pid"
+expect "$(cat more)" more
+[ "$(daemon_pid)" != "$pid" ] || fail 'it is the same'
+
+step 'a server that crashes again and again is started more slowly'
+said=
+for round in 1 2 3 4 5 6; do
+	becomes running
+	kill -SEGV "$(daemon_pid)"
+	said=$(hif daemon status 2>&1) || true
+	[[ ! $said =~ 'dies again and again' ]] || break
+done
+expect_match "$said" 'dies again and again; the next one starts in .*daemon.log'
+becomes running
+expect "$(cat README)" hello
 cd /
+hif daemon stop
+expect "$(grep -c " $work/" /proc/mounts || true)" 0
+
+step 'a server that hangs does not keep the daemon from being stopped'
+hif mount "--$front" acme/app "$work/app"
+kill -STOP "$(daemon_pid)"
+becomes hung
+expect_match "$(hif daemon stop)" 'was killed; its mounts are still there'
+fails_with 7 'no daemon is running' hif daemon status
+hif -C "$work/app" status >/dev/null
 hif unmount "$work/app"
