@@ -7,7 +7,10 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
+
+#define PATIENCE_S 10
 
 struct hold {
         pthread_mutex_t lock; /* of all below; kept over a call, so that answers find their calls */
@@ -15,6 +18,17 @@ struct hold {
         struct shelf own;     /* what this server has put or taken, for the next supervisor */
         uint8_t buffer[WIRE_SIZE_MAX];
 };
+
+/* A supervisor that does not answer is as good as none. */
+static void set_patience(int socket)
+{
+        const struct timeval patience = {.tv_sec = PATIENCE_S};
+
+        if (socket < 0)
+                return;
+        (void)setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+        (void)setsockopt(socket, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+}
 
 enum hif_err hold_new(int socket, struct hold **out)
 {
@@ -24,6 +38,7 @@ enum hif_err hold_new(int socket, struct hold **out)
                 return HIF_ENOMEM;
         pthread_mutex_init(&hold->lock, NULL);
         hold->socket = socket;
+        set_patience(socket);
         *out = hold;
         return HIF_OK;
 }
@@ -160,6 +175,7 @@ enum hif_err hold_move(struct hold *hold, int socket)
         pthread_mutex_lock(&hold->lock);
         lose_supervisor(hold);
         hold->socket = socket;
+        set_patience(socket);
         for (size_t i = 0; err == HIF_OK && i < hold->own.count; i++)
                 err = tell_put(hold, &hold->own.items[i]);
         if (err != HIF_OK)

@@ -166,9 +166,11 @@ bool supervisor_call(struct supervisor *supervisor)
                 close(server->calls);
                 server->calls = -1;
         }
-        if (err != HIF_OK)
+        if (err == HIF_ENOENT || err == HIF_EAGAIN)
                 return false;
-        if (msg.kind == WIRE_PUT && msg.fd >= 0) {
+        if (err != HIF_OK) {
+                msg = (struct wire_msg){.fd = -1}; /* it cannot be read, and is answered */
+        } else if (msg.kind == WIRE_PUT && msg.fd >= 0) {
                 err = shelf_put(&supervisor->shelf, msg.name, msg.fd, msg.note);
                 msg.fd = -1;
         } else if (msg.kind == WIRE_TAKE) {
