@@ -197,11 +197,14 @@ void supervisor_gone(struct supervisor *supervisor)
         struct server *server = &supervisor->server;
         bool asked = supervisor->life == LIFE_LEAVING, said, fault;
         bool started = supervisor->life == LIFE_STARTING;
+        char death[sizeof(supervisor->last_death)];
 
         while (supervisor_call(supervisor) || supervisor_event(supervisor, server))
                 ; /* what it said last; bounded by the sockets' buffers */
         said = server->failed;
-        fault = server_reap(server, supervisor->last_death, sizeof(supervisor->last_death));
+        fault = server_reap(server, death, sizeof(death));
+        if (!asked || fault)
+                memcpy(supervisor->last_death, death, sizeof(death));
         supervisor->life = LIFE_WAITING;
         if (supervisor->aim == AIM_STOP || (!supervisor->ever_ready && !said && !fault)) {
                 supervisor->done = true;
