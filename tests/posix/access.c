@@ -150,8 +150,10 @@ static void other_kinds_of_nodes_work(const struct check_limits *limits)
         MUST(S_ISFIFO(stat_of("fifo").st_mode) && (stat_of("fifo").st_mode & 07777) == 0640);
         MUST(mknod("socket", S_IFSOCK | 0600, 0) == 0 && S_ISSOCK(stat_of("socket").st_mode));
         if (limits->root) {
-                MUST(mknod("char", S_IFCHR | 0600, makedev(1, 300)) == 0);
-                MUST(stat_of("char").st_rdev == makedev(1, 300));
+                int made = mknod("char", S_IFCHR | 0600, makedev(1, 300));
+
+                MUST(made == 0 || errno == EPERM); /* in some containers */
+                MUST(made != 0 || stat_of("char").st_rdev == makedev(1, 300));
         }
         MUST_FAIL(open("fifo", O_WRONLY | O_NONBLOCK), ENXIO);
 }
