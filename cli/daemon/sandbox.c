@@ -29,9 +29,13 @@
 
 /* mount and setns; a new namespace's loopback device; files of users for whom root mounts; locked
  * memory and limits; the kernel's client binds a port below 1024. */
-static const int kept[] = {CAP_SYS_ADMIN,    CAP_NET_ADMIN,       CAP_NET_BIND_SERVICE,
-                           CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER,
-                           CAP_CHOWN,        CAP_IPC_LOCK,        CAP_SYS_RESOURCE};
+static const int kept[] = {
+    CAP_SYS_ADMIN,  CAP_NET_ADMIN, CAP_NET_BIND_SERVICE, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH,
+    CAP_FOWNER,     CAP_CHOWN,     CAP_IPC_LOCK,         CAP_SYS_RESOURCE,
+#ifdef OWN_DEBUGGER
+    CAP_SYS_PTRACE,
+#endif
+};
 
 static uint64_t kept_mask(void)
 {
