@@ -141,22 +141,24 @@ static int add_all(scmp_filter_ctx filter, uint32_t action, const int *calls, si
         return 0;
 }
 
+/* Refuse a call by its first argument. */
+static int add_when(scmp_filter_ctx filter, uint32_t action, int call, enum scmp_compare compare,
+                    scmp_datum_t a, scmp_datum_t b)
+{
+        const struct scmp_arg_cmp first = {.arg = 0, .op = compare, .datum_a = a, .datum_b = b};
+
+        return seccomp_rule_add_array(filter, action, call, 1, &first);
+}
+
 /* Sockets of the machine and of the internet alone; netlink is what names are looked up with. */
 static int add_families(scmp_filter_ctx filter)
 {
         const uint32_t action = SCMP_ACT_ERRNO(EAFNOSUPPORT);
-        int error = 0;
+        int error = add_when(filter, action, SCMP_SYS(socket), SCMP_CMP_GT, AF_NETLINK, 0);
 
-        for (int family = 0; family <= AF_NETLINK && error == 0; family++) {
-                if (family == AF_UNIX || family == AF_INET || family == AF_INET6 ||
-                    family == AF_NETLINK)
-                        continue;
-                error = seccomp_rule_add(filter, action, SCMP_SYS(socket), 1,
-                                         SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)family));
-        }
-        if (error == 0)
-                error = seccomp_rule_add(filter, action, SCMP_SYS(socket), 1,
-                                         SCMP_A0(SCMP_CMP_GT, AF_NETLINK));
+        for (unsigned family = 0; family < AF_NETLINK && error == 0; family++)
+                if (family != AF_UNIX && family != AF_INET && family != AF_INET6)
+                        error = add_when(filter, action, SCMP_SYS(socket), SCMP_CMP_EQ, family, 0);
         return error;
 }
 
@@ -164,13 +166,15 @@ static int add_families(scmp_filter_ctx filter)
  * memory: where it is not there, the C library takes clone. */
 static int add_namespaces(scmp_filter_ctx filter)
 {
-        const struct scmp_arg_cmp user = SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_NEWUSER, CLONE_NEWUSER);
-        int error = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(clone), 1, user);
+        int error = add_when(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(clone), SCMP_CMP_MASKED_EQ,
+                             CLONE_NEWUSER, CLONE_NEWUSER);
 
         if (error == 0)
-                error = seccomp_rule_add(filter, SCMP_ACT_TRAP, SCMP_SYS(unshare), 1, user);
+                error = add_when(filter, SCMP_ACT_TRAP, SCMP_SYS(unshare), SCMP_CMP_MASKED_EQ,
+                                 CLONE_NEWUSER, CLONE_NEWUSER);
         if (error == 0)
-                error = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
+                error = seccomp_rule_add_array(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0,
+                                               NULL);
         return error;
 }
 
