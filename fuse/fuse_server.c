@@ -105,7 +105,8 @@ static enum hif_err start_reading(struct fuse_server *server, int fd)
 
         if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0)
                 return hif_err_from_errno(errno);
-        err = notifier_new(server->session, server->loop, server->mount_point, &server->notifier);
+        err = notifier_new(server->session, server->loop, server->mounter, server->mount_point,
+                           &server->notifier);
         if (err != HIF_OK)
                 return err;
         server->io = (struct loop_io){.ready = ready, .fd = fd};
@@ -124,6 +125,7 @@ static enum hif_err make(struct vfs *vfs, const struct fuse_server_config *confi
         server->watch.run = op_watch;
         server->vfs = vfs;
         server->loop = vfs_loop(vfs);
+        server->mounter = config->mounter;
         server->mount_point = strdup(config->mount_point);
         server->scratch = malloc(IO_SIZE_MAX);
         if (server->mount_point == NULL || server->scratch == NULL) {
@@ -313,7 +315,7 @@ void fuse_server_free(struct fuse_server *server)
                 notifier_free(server->notifier);
         }
         if (mounted && !(server->session != NULL && is_gone(fuse_session_fd(server->session))))
-                mount_detach(server->mount_point);
+                mount_detach(server->mounter, server->mount_point);
         release(server);
 }
 

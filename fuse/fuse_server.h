@@ -16,12 +16,27 @@
 struct fuse_server;
 struct ledger;
 
+struct fuse_server_config;
+/* Who mounts and unmounts for a process that may not start fusermount3. From any thread. */
+struct fuse_mounter {
+        enum hif_err (*mount)(void *arg, const struct fuse_server_config *config, int *fd,
+                              struct hif_why *why);
+        bool (*unmount)(void *arg, const char *mount_point, bool detach);
+        void *arg;
+};
+
 struct fuse_server_config {
-        const char *mount_point; /* absolute */
-        const char *name;        /* "hif:acme/app": what mount(8) shows */
+        const struct fuse_mounter *mounter; /* outlives the server; NULL: this process does it */
+        const char *mount_point;            /* absolute */
+        const char *name;                   /* "hif:acme/app": what mount(8) shows */
         bool allow_other;
         bool read_only;
 };
+
+/* What a mounter does, in a process that may: /dev/fuse of a new mount, and taking one away. */
+HIF_MUST_USE enum hif_err fuse_mount_here(const struct fuse_server_config *config, int *fd,
+                                          struct hif_why *why);
+bool fuse_unmount_here(const char *mount_point, bool detach);
 
 /* Mounts (through fusermount3 where we are not root) and serves on the vfs's loop. With a sentence:
  * HIF_ENOTSUP (/dev/fuse, fusermount3 or user_allow_other is missing), HIF_EACCES, HIF_ENOENT,

@@ -31,6 +31,7 @@ struct fuse_server {
         } now;                            /* the request that is being run */
         uint8_t *scratch;                 /* IO_SIZE_MAX: of the reply that is being made */
         struct notifier *notifier;
+        const struct fuse_mounter *mounter; /* NULL: we ourselves */
         char *mount_point;
         struct op *ops; /* those that wait */
         struct loop_timer watch;
@@ -178,7 +179,8 @@ void on_readdirplus(fuse_req_t req, fuse_ino_t id, size_t size, off_t offset,
 /* --- notify.c: a thread that may wait for the kernel --- */
 
 HIF_MUST_USE enum hif_err notifier_new(struct fuse_session *session, struct loop *loop,
-                                       const char *mount_point, struct notifier **out);
+                                       const struct fuse_mounter *mounter, const char *mount_point,
+                                       struct notifier **out);
 /* Drop what is queued; then, on the thread: unmount if asked to. */
 void notifier_finish(struct notifier *notifier, bool unmount);
 bool notifier_finished(struct notifier *notifier);
@@ -197,8 +199,8 @@ HIF_MUST_USE enum hif_err mount_open(const struct fuse_server_config *config, in
 /* The -o argument; NULL when out of memory. The caller frees it. */
 char *mount_options(const struct fuse_server_config *config);
 /* Not lazily; waits for write-back. False: busy, or gone already. */
-bool mount_undo(const char *mount_point);
+bool mount_undo(const struct fuse_mounter *mounter, const char *mount_point);
 /* Lazily: it is out of the way at once, and ends when nobody uses it any more. */
-void mount_detach(const char *mount_point);
+void mount_detach(const struct fuse_mounter *mounter, const char *mount_point);
 
 #endif

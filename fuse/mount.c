@@ -207,7 +207,7 @@ char *mount_options(const struct fuse_server_config *config)
         return text;
 }
 
-enum hif_err mount_open(const struct fuse_server_config *config, int *fd, struct hif_why *why)
+enum hif_err fuse_mount_here(const struct fuse_server_config *config, int *fd, struct hif_why *why)
 {
         static const struct fuse_lowlevel_ops none = {0};
         AUTO_FREE char *options = mount_options(config);
@@ -257,16 +257,31 @@ static bool fusermount(const char *flags, const char *mount_point)
         return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
-bool mount_undo(const char *mount_point)
-{
-        return geteuid() == 0 ? umount2(mount_point, UMOUNT_NOFOLLOW) == 0
-                              : fusermount("-u", mount_point);
-}
-
-void mount_detach(const char *mount_point)
+bool fuse_unmount_here(const char *mount_point, bool detach)
 {
         if (geteuid() == 0)
-                (void)!umount2(mount_point, MNT_DETACH | UMOUNT_NOFOLLOW);
+                return umount2(mount_point, UMOUNT_NOFOLLOW | (detach ? MNT_DETACH : 0)) == 0;
+        return fusermount(detach ? "-uz" : "-u", mount_point);
+}
+
+enum hif_err mount_open(const struct fuse_server_config *config, int *fd, struct hif_why *why)
+{
+        const struct fuse_mounter *mounter = config->mounter;
+
+        return mounter != NULL ? mounter->mount(mounter->arg, config, fd, why)
+                               : fuse_mount_here(config, fd, why);
+}
+
+bool mount_undo(const struct fuse_mounter *mounter, const char *mount_point)
+{
+        return mounter != NULL ? mounter->unmount(mounter->arg, mount_point, false)
+                               : fuse_unmount_here(mount_point, false);
+}
+
+void mount_detach(const struct fuse_mounter *mounter, const char *mount_point)
+{
+        if (mounter != NULL)
+                (void)!mounter->unmount(mounter->arg, mount_point, true);
         else
-                (void)!fusermount("-uz", mount_point);
+                (void)!fuse_unmount_here(mount_point, true);
 }

@@ -23,6 +23,7 @@ struct notice {
 struct notifier {
         struct fuse_session *session;
         struct loop *loop;
+        const struct fuse_mounter *mounter;
         const char *mount_point;
         pthread_t thread;
         pthread_mutex_t lock;
@@ -97,13 +98,14 @@ static void *run(void *arg)
                 tell(notifier, notice);
                 free(notice);
         }
-        if (notifier->unmount && !mount_undo(notifier->mount_point))
+        if (notifier->unmount && !mount_undo(notifier->mounter, notifier->mount_point))
                 write_back(notifier->mount_point);
         atomic_store(&notifier->finished, true);
         return NULL;
 }
 
-enum hif_err notifier_new(struct fuse_session *session, struct loop *loop, const char *mount_point,
+enum hif_err notifier_new(struct fuse_session *session, struct loop *loop,
+                          const struct fuse_mounter *mounter, const char *mount_point,
                           struct notifier **out)
 {
         struct notifier *notifier = calloc(1, sizeof(*notifier));
@@ -114,6 +116,7 @@ enum hif_err notifier_new(struct fuse_session *session, struct loop *loop, const
                 return HIF_ENOMEM;
         notifier->session = session;
         notifier->loop = loop;
+        notifier->mounter = mounter;
         notifier->mount_point = mount_point;
         pthread_mutex_init(&notifier->lock, NULL);
         pthread_cond_init(&notifier->news, NULL);

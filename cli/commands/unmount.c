@@ -100,7 +100,7 @@ static enum hif_err detach(void *arg, int out)
 
         if (found->fuse)
                 abort_connection(found->minor);
-        err = detach_mount(found->path, &why);
+        err = detach_mount(NULL, found->path, &why);
         (void)!write(out, why.text, strlen(why.text));
         return err;
 }

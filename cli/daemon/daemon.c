@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "base/loop.h"
+#include "cli/daemon/helper.h"
 #include "cli/daemon/tie.h"
 #include "cli/daemon/workspace_ahead.h"
 
@@ -303,8 +304,13 @@ static void enter_sandbox(struct frame *frame)
 {
         struct sandbox *sandbox = &frame->daemon.sandbox;
         struct hif_why why = {0};
-        enum hif_err err = sandbox_enter(frame->log_fd, sandbox, &why);
+        enum hif_err err = HIF_OK;
 
+        /* Once inside, it could not mount any more. */
+        if (geteuid() != 0)
+                err = helper_start(&frame->daemon.helper);
+        if (err == HIF_OK)
+                err = sandbox_enter(frame->log_fd, sandbox, &why);
         if (err == HIF_OK)
                 return;
         why_set(&sandbox->why, err, "%s", why.text[0] != '\0' ? why.text : hif_strerror(err));
@@ -432,6 +438,7 @@ static void stop(struct frame *frame)
                 loop_free(frame->loop);
         tie_free(frame->daemon.tie);
         hold_free(frame->daemon.hold);
+        helper_free(frame->daemon.helper);
 }
 
 enum hif_err daemon_serve(struct cli *cli, struct hif_why *why)

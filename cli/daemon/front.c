@@ -267,7 +267,7 @@ enum hif_err front_unmount(struct workspace *workspace, bool force, struct hif_w
         else if (workspace->front == FRONT_NFS)
                 err = unmount_nfs(workspace->mount_point, force, why);
         else if (!force)
-                err = unmount_fuse(workspace->mount_point, why);
+                err = unmount_fuse(workspace->daemon->helper, workspace->mount_point, why);
         if (err == HIF_OK)
                 workspace->mounted = false;
         if (err == HIF_OK && workspace->front == FRONT_NFS)

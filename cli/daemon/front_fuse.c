@@ -4,6 +4,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "cli/daemon/helper.h"
 #include "cli/daemon/tie.h"
 #include "cli/supervisor/hold.h"
 
@@ -89,7 +90,8 @@ static void serve(void *arg)
         struct serving *serving = arg;
         struct workspace *workspace = serving->workspace;
         AUTO_FREE char *name = NULL;
-        struct fuse_server_config config = {.mount_point = workspace->mount_point,
+        struct fuse_server_config config = {.mounter = helper_mounter(workspace->daemon->helper),
+                                            .mount_point = workspace->mount_point,
                                             .allow_other = workspace->allow_other,
                                             .read_only = workspace->read_only};
 
@@ -142,7 +144,7 @@ enum hif_err front_fuse_start(struct workspace *workspace, bool resume, struct h
         if (resume && follow(workspace))
                 return HIF_OK;
         if (resume)
-                err = detach_mount(workspace->mount_point, why);
+                err = detach_mount(workspace->daemon->helper, workspace->mount_point, why);
         if (err != HIF_OK)
                 return err;
         loop_call(workspace->loop, serve, &serving);

@@ -1,22 +1,27 @@
 /* mount_fuse.c - unmounting a FUSE mount, so that "busy" is seen before the server goes. */
+#include "cli/daemon/helper.h"
 #include "cli/daemon/workspace_impl.h"
 
 #include <errno.h>
 #include <spawn.h>
+#include <string.h>
 #include <sys/mount.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 extern char **environ;
 
-/* fusermount3 with these flags, for who may not umount(2). */
-static enum hif_err run_fusermount(const char *flags, const char *mount_point, struct hif_why *why)
+/* fusermount3 with these flags, for who may not umount(2); through the helper, where there is one. */
+static enum hif_err run_fusermount(struct helper *helper, const char *flags,
+                                   const char *mount_point, struct hif_why *why)
 {
         char *argv[] = {"fusermount3", (char *)(uintptr_t)flags, "--",
                         (char *)(uintptr_t)mount_point, NULL};
         int status = 0;
         pid_t pid;
 
+        if (helper != NULL)
+                return helper_unmount(helper, mount_point, strcmp(flags, "-uz") == 0);
         if (posix_spawnp(&pid, argv[0], NULL, NULL, argv, environ) != 0)
                 return why_set(why, HIF_ENOTSUP,
                                "fusermount3 is missing; install the package fuse3");
@@ -33,7 +38,7 @@ static enum hif_err not_unmounted(const char *mount_point, enum hif_err err, str
                        mount_point, hif_strerror(err), mount_point);
 }
 
-enum hif_err unmount_fuse(const char *mount_point, struct hif_why *why)
+enum hif_err unmount_fuse(struct helper *helper, const char *mount_point, struct hif_why *why)
 {
         enum hif_err err;
 
@@ -41,11 +46,11 @@ enum hif_err unmount_fuse(const char *mount_point, struct hif_why *why)
                 return HIF_OK;
         err = hif_err_from_errno(errno);
         if (err == HIF_EPERM)
-                err = run_fusermount("-u", mount_point, why);
+                err = run_fusermount(helper, "-u", mount_point, why);
         return err == HIF_EBUSY ? not_unmounted(mount_point, err, why) : err;
 }
 
-enum hif_err detach_mount(const char *mount_point, struct hif_why *why)
+enum hif_err detach_mount(struct helper *helper, const char *mount_point, struct hif_why *why)
 {
         enum hif_err err;
 
@@ -55,6 +60,6 @@ enum hif_err detach_mount(const char *mount_point, struct hif_why *why)
                 return HIF_OK;
         err = hif_err_from_errno(errno);
         if (err == HIF_EPERM)
-                err = run_fusermount("-uz", mount_point, why);
+                err = run_fusermount(helper, "-uz", mount_point, why);
         return err == HIF_OK ? HIF_OK : not_unmounted(mount_point, err, why);
 }

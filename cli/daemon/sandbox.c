@@ -252,12 +252,7 @@ static bool name_refused(int log_fd)
 enum hif_err sandbox_enter(int log_fd, struct sandbox *out, struct hif_why *why)
 {
         *out = (struct sandbox){0};
-        if (geteuid() != 0) {
-                (void)why_set(&out->why, HIF_EPERM,
-                              "fusermount3 needs the privileges that a filter would take from it");
-                return HIF_OK;
-        }
-        if (!drop_capabilities(out))
+        if (geteuid() == 0 && !drop_capabilities(out))
                 return why_set(why, hif_err_from_errno(errno),
                                "capabilities could not be given up: %s", strerror(errno));
         if (!name_refused(log_fd))

@@ -1,13 +1,10 @@
 /* sandbox.h - what the server gives up before it reads a byte of anyone's.
  *
- * As root on Linux: capabilities that it does not need (nor can any program that it starts get them),
- * gaining privileges by starting programs (no_new_privs), and system calls that it never makes but
+ * Gaining privileges by starting programs (no_new_privs), and system calls that it never makes but
  * whoever takes it over would (seccomp): debugging and reading other processes, kernel modules and
- * kexec, bpf, keys, new user namespaces, sockets of other families, setting clocks. docs/security.md
- * lists them.
- *
- * As a user it has no capabilities, and no filter: that needs no_new_privs, with which fusermount3
- * could not mount. */
+ * kexec, bpf, keys, new user namespaces, sockets of other families, setting clocks. As root, also
+ * capabilities that it does not need, which no program that it starts can get, either.
+ * docs/security.md lists them all. What mounts for a user is helper.h. */
 #ifndef HIF_CLI_DAEMON_SANDBOX_H
 #define HIF_CLI_DAEMON_SANDBOX_H
 

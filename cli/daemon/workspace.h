@@ -23,6 +23,7 @@
 #include <stdatomic.h>
 
 struct workspace;
+struct helper;
 struct hold;
 struct tie;
 
@@ -40,6 +41,7 @@ struct daemon {
         struct tie *tie;        /* to the supervisor */
         atomic_bool ending;     /* the supervisor ends, too: nothing is kept */
         struct sandbox sandbox; /* as it was entered */
+        struct helper *helper;  /* mounts for us; NULL: we may ourselves */
         struct pool *pool;
         struct fetch *fetch;
         struct loop **loops;

@@ -132,9 +132,11 @@ bool mount_nfs_is_there(const struct workspace *workspace);
 /* --- mount_fuse.c --- */
 
 /* umount(8) for FUSE, as root by umount2, else through fusermount3. HIF_EBUSY. */
-HIF_MUST_USE enum hif_err unmount_fuse(const char *mount_point, struct hif_why *why);
+HIF_MUST_USE enum hif_err unmount_fuse(struct helper *helper, const char *mount_point,
+                                       struct hif_why *why);
 /* Take a mount whose server may be gone out of the way, of either kind. Not mounted: fine. */
-HIF_MUST_USE enum hif_err detach_mount(const char *mount_point, struct hif_why *why);
+HIF_MUST_USE enum hif_err detach_mount(struct helper *helper, const char *mount_point,
+                                       struct hif_why *why);
 
 /* --- peer.c --- */
 

@@ -103,6 +103,42 @@ A new"
 	wait $half
 	expect "$(cat "$work/half")" 'bytes 0'
 else
+	step 'a server that is not root is in a sandbox, too, and mounts'
+	chmod 711 "$work"
+	cp "$hif" "$work/hif"
+	mkdir "$work/user" && chown 1000:1000 "$work/user"
+	cat >"$work/user.sh" <<-'USER'
+		set -eux
+		cd "$1"
+		export HOME=$PWD XDG_RUNTIME_DIR=$PWD/run
+		hif=$2
+		mkdir run tree
+		echo hello >tree/file
+		"$hif" project create a/b
+		"$hif" import a/b tree
+		"$hif" mount --fuse a/b m
+		[ "$(cat m/file)" = hello ]
+		"$hif" daemon status | grep 'sandboxed: .* 0 capabilities are left'
+		pid=$("$hif" daemon status --json | jq .pid)
+		grep -P 'NoNewPrivs:\t1' "/proc/$pid/status"
+		echo new >m/new
+		kill -9 "$pid"
+		[ "$(cat m/new)" = new ]
+		(cd m && exec sleep 30) &
+		until [ "$(readlink /proc/$!/cwd)" = "$PWD/m" ]; do sleep 0.1; done
+		! "$hif" unmount m
+		kill $!
+		wait || true
+		"$hif" unmount m
+		[ ! -e m/new ]
+		"$hif" mount --fuse a/b m
+		"$hif" unmount --force m
+		"$hif" daemon stop
+	USER
+	# Its /dev/fuse may be used by anyone, as on any machine of its own.
+	unshare -m bash -c 'mknod -m 666 "$1/fuse" c 10 229 && mount --bind "$1/fuse" /dev/fuse &&
+		exec setpriv --reuid=1000 --regid=1000 --clear-groups bash "$1/user.sh" "$1/user" "$1/hif"' _ "$work" \
+		>"$work/out" 2>&1 || fail "$(tail -n 30 "$work/out")"
 	hif mount --fuse acme/app "$at" >/dev/null
 fi
 
