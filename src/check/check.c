@@ -29,6 +29,8 @@ static enum hif_err run(struct check *c)
         if (err == HIF_OK)
                 err = open_sessions_check(c);
         if (err == HIF_OK)
+                err = proposals_check(c);
+        if (err == HIF_OK)
                 err = contents_check(c);
         if (err == HIF_OK)
                 err = derived_check(c);
@@ -69,7 +71,8 @@ static void check_free(struct check *c)
         map_free(&c->wrong_locations);
         free(c->others);
         free(c->due);
-        free(c->open_sessions);
+        free(c->open_sessions.items);
+        free(c->proposals.items);
         free(c);
 }
 

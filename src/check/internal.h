@@ -18,7 +18,7 @@
 #define OBJECTS_MAX     (1u << 25)   /* remembered by name, 48 bytes each and room to grow */
 #define SESSIONS_MAX    (1u << 24)   /* landings whose ids are compared */
 #define FILE_LISTS_MAX  100000u      /* chunk lists of one file that are walked */
-#define OPEN_MAX        (1u << 20)   /* open sessions */
+#define OPEN_MAX        (1u << 20)   /* open sessions, or proposals */
 #define RANGES_MAX      1000u        /* of positions without a gap */
 #define BROKEN_MAX      100000u      /* objects that are missing or damaged */
 #define OTHERS_MAX      10000u       /* slots, lists, sessions that are, kept for a repair */
@@ -80,6 +80,12 @@ struct nodes;
 struct repair_state;
 struct due_sessions;
 
+/* Ids of 16 bytes: of sessions, of landings. */
+struct id_list {
+        struct session_id *items;
+        size_t count, capacity;
+};
+
 struct check {
         struct project project;
         struct env *env;
@@ -92,8 +98,7 @@ struct check {
         struct inventory inventory;
         struct range *ranges; /* of positions that are there */
         size_t range_count;
-        struct session_id *open_sessions;
-        size_t open_count, open_capacity;
+        struct id_list open_sessions, proposals; /* that lie in the store */
         uint64_t unknown_count, unknown_bytes;
         char unknown[UNKNOWN_MAX][STORE_KEY_MAX + 1];
 
@@ -343,6 +348,7 @@ HIF_MUST_USE enum hif_err format_check(struct check *c, bool *go_on);
 HIF_MUST_USE enum hif_err inventory_take(struct check *c);
 HIF_MUST_USE enum hif_err history_check(struct check *c);
 HIF_MUST_USE enum hif_err open_sessions_check(struct check *c);
+HIF_MUST_USE enum hif_err proposals_check(struct check *c);
 HIF_MUST_USE enum hif_err contents_check(struct check *c);
 HIF_MUST_USE enum hif_err derived_check(struct check *c);
 HIF_MUST_USE enum hif_err leftovers_check(struct check *c);

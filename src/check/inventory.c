@@ -8,14 +8,15 @@
 
 #include <assert.h>
 
-#define SHARDS      64u
-#define SCANS_MAX   ((SHARDS * OBJECT_KINDS) + 64u)
-#define OBJECTS_MIN 1024u
-#define GAP_PAGE    16u
-#define LOG         "landing-log."
-#define LOG_FOLDER  "landing-log/"
-#define OPEN_FOLDER "open-sessions/"
-#define LOG_END     "landing-log/~"
+#define SHARDS           64u
+#define SCANS_MAX        ((SHARDS * OBJECT_KINDS) + 64u)
+#define OBJECTS_MIN      1024u
+#define GAP_PAGE         16u
+#define LOG              "landing-log."
+#define LOG_FOLDER       "landing-log/"
+#define OPEN_FOLDER      "open-sessions/"
+#define PROPOSALS_FOLDER "proposals/"
+#define LOG_END          "landing-log/~"
 
 /* --- the table --- */
 
@@ -109,7 +110,7 @@ static const struct {
                     {"trees/", OBJECT_NODE, ".bin"}};
 
 /* Mutable or derived: looked into by their own stages, if at all. */
-static const char *const other_folders[] = {"bloom-index/", "hash-index/", "proposals/",
+static const char *const other_folders[] = {"bloom-index/", "hash-index/", PROPOSALS_FOLDER,
                                             "segments/"};
 
 static bool starts(const char *text, const char *with)
@@ -166,29 +167,29 @@ static enum hif_err take_object(struct check *c, const char *key, uint64_t size)
         return err;
 }
 
-/* "open-sessions/{id}" */
-static enum hif_err take_open(struct check *c, const char *key, bool *taken)
+/* FOLDER{id} */
+static enum hif_err take_id(struct check *c, const char *folder, struct id_list *list,
+                            const char *key, bool *taken)
 {
         struct session_id id;
-        const char *rest = key + strlen(OPEN_FOLDER);
 
-        *taken = starts(key, OPEN_FOLDER) && session_id_from_hex(span_str(rest), &id);
+        *taken = starts(key, folder) && session_id_from_hex(span_str(key + strlen(folder)), &id);
         if (!*taken)
                 return HIF_OK;
-        if (c->open_count == OPEN_MAX) {
+        if (list->count == OPEN_MAX) {
                 c->inventory.full = true;
                 return HIF_OK;
         }
-        if (c->open_count == c->open_capacity) {
-                size_t capacity = c->open_capacity ? c->open_capacity * 2 : 64;
-                struct session_id *grown = realloc(c->open_sessions, capacity * sizeof(*grown));
+        if (list->count == list->capacity) {
+                size_t capacity = list->capacity ? list->capacity * 2 : 64;
+                struct session_id *grown = realloc(list->items, capacity * sizeof(*grown));
 
                 if (!grown)
                         return HIF_ENOMEM;
-                c->open_sessions = grown;
-                c->open_capacity = capacity;
+                list->items = grown;
+                list->capacity = capacity;
         }
-        c->open_sessions[c->open_count++] = id;
+        list->items[list->count++] = id;
         return HIF_OK;
 }
 
@@ -255,7 +256,9 @@ static enum hif_err take(struct check *c, const struct store_listed *item)
         err = take_object(c, key, item->size);
         if (err != HIF_EINVAL)
                 return err;
-        err = take_open(c, key, &taken);
+        err = take_id(c, OPEN_FOLDER, &c->open_sessions, key, &taken);
+        if (err == HIF_OK && !taken)
+                err = take_id(c, PROPOSALS_FOLDER, &c->proposals, key, &taken);
         if (err != HIF_OK || taken)
                 return err;
         if (starts(key, "segments/") || starts(key, "bloom-index/") || starts(key, "hash-index/"))

@@ -72,14 +72,15 @@ static enum hif_err check_batch(struct check *c, size_t first, size_t count)
         if (!keys || !reqs)
                 return HIF_ENOMEM;
         for (size_t i = 0; i < count; i++) {
-                keys[i] = layout_open_session(&c->project.layout, &c->open_sessions[first + i]);
+                keys[i] =
+                    layout_open_session(&c->project.layout, &c->open_sessions.items[first + i]);
                 reqs[i].op = STORE_GET;
                 reqs[i].key = keys[i].text;
         }
         err = run_requests(c, reqs, count);
         for (size_t i = 0; i < count; i++) {
                 if (err == HIF_OK)
-                        err = check_record(c, &reqs[i], &c->open_sessions[first + i]);
+                        err = check_record(c, &reqs[i], &c->open_sessions.items[first + i]);
                 store_req_free(&reqs[i]);
         }
         return err;
@@ -89,8 +90,8 @@ enum hif_err open_sessions_check(struct check *c)
 {
         enum hif_err err = HIF_OK;
 
-        for (size_t i = 0; i < c->open_count && err == HIF_OK; i += BATCH) {
-                size_t left = c->open_count - i;
+        for (size_t i = 0; i < c->open_sessions.count && err == HIF_OK; i += BATCH) {
+                size_t left = c->open_sessions.count - i;
 
                 err = check_batch(c, i, left < BATCH ? left : BATCH);
         }

@@ -114,6 +114,45 @@ static void its_own_record_that_is_gone(void **state)
         tcheck_expect(tc, CHECK_SESSION_MISSING);
 }
 
+/* Proposed, and no slot can be written meanwhile: it lies in the store, and so does what it names. */
+static void a_proposal_is_nothing_to_find(void **state)
+{
+        struct tcheck *tc = *state;
+        struct tsession *ts = calloc(1, sizeof(*ts));
+        struct store *real = tc->tp.project.store, *faulty;
+        const struct tfinding *left;
+        struct store_fault_rule rule = {.op = STORE_PUT_NEW,
+                                        .key_contains = "landing-log",
+                                        .count = 10000,
+                                        .fault = STORE_FAULT_FAIL,
+                                        .err = HIF_EUNREACHABLE};
+
+        assert_non_null(ts);
+        assert_int_equal(store_fault_new(&tc->tp.env, real, &faulty), HIF_OK);
+        assert_int_equal(store_fault_add(faulty, &rule), HIF_OK);
+        tsession_open(ts, &tc->tp, tproject_tail(&tc->tp));
+        tsession_put(ts, "dir/four", "4");
+        tc->tp.project.store = faulty;
+        assert_int_equal(
+            land_begin(&tc->tp.project, &ts->session, NULL, NULL, &ts->hooks, NULL, &ts->land),
+            HIF_OK);
+        assert_int_equal(land_stage(ts->land, ts->changes, ts->count, &ts->reader, &ts->why),
+                         HIF_OK);
+        assert_int_equal(
+            land_propose(ts->land, NULL, ts->changes, ts->count, &ts->result, &ts->why),
+            HIF_EUNKNOWN);
+        tsession_close(ts);
+        free(ts);
+        tc->tp.project.store = real;
+        store_close(faulty);
+        assert_int_equal(tproject_count(&tc->tp, "/proposals/"), 1);
+        /* Nodes that its owner made in vain are left over; the proposal names the rest. */
+        left = tcheck_expect(tc, CHECK_UNREFERENCED);
+        assert_non_null(strstr(left->detail, "tree node"));
+        assert_null(strstr(left->detail, "pack"));
+        assert_null(strstr(left->detail, "session"));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, tcheck_setup, tcheck_teardown)
 
 int main(void)
@@ -124,6 +163,7 @@ int main(void)
             TEST(a_record_that_is_changed),
             TEST(what_it_needs_that_is_gone),
             TEST(its_own_record_that_is_gone),
+            TEST(a_proposal_is_nothing_to_find),
         };
 
         return cmocka_run_group_tests_name("check: open sessions", tests, NULL, NULL);

@@ -456,6 +456,34 @@ static void tree_is_read_through_faults(void **state)
         texpect(t, store_blobs, 0);
 }
 
+/* Nodes that were made here are there for everyone, and nobody asks the store for them. */
+static void nodes_made_here_are_not_fetched(void **state)
+{
+        struct tfetch *t = *state;
+        struct hif_hash root = tput_tree(t, "", 3, 100, NULL);
+        struct fetch_want want = {.kind = FETCH_NODE, .hash = root};
+        struct fetch_nodes_made made;
+        struct fetch_ref *ref;
+        AUTO_BUF struct buf bytes = {0};
+        uint64_t gets;
+
+        assert_int_equal(tget(t, &want), HIF_OK);
+        assert_int_equal(fetch_peek(t->fetch, FETCH_NODE, &root, &ref), HIF_OK);
+        buf_put_span(&bytes, fetch_ref_bytes(ref));
+        fetch_unref(ref);
+        tfetch_restart(t);
+        assert_false(tresident(t, &want));
+        gets = tgets(t);
+        fetch_nodes_made_init(&made, t->origin);
+        for (int i = 0; i < 2; i++) /* and again, which changes nothing */
+                assert_int_equal(made.sink.put(&made.sink, &root, buf_span(&bytes)), HIF_OK);
+        assert_true(tresident(t, &want));
+        assert_int_equal(tget(t, &want), HIF_OK);
+        assert_int_equal(tgets(t), gets);
+        texpect(t, ram_objects, 1);
+        texpect(t, pinned_bytes, 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -482,6 +510,7 @@ int main(void)
             TEST(requests_in_flight_are_bounded),
             TEST(freeing_an_origin_cancels),
             TEST(tree_is_read_through_faults),
+            TEST(nodes_made_here_are_not_fetched),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
