@@ -22,31 +22,31 @@ files_max=200 bytes_max=102400
 targets='
 nfs/fuzz_nfs_calls          nfs/corpus/calls          100
 nfs/fuzz_nfs_rpc            nfs/corpus/rpc            200
-overlay/fuzz_overlay_items  overlay/corpus/items      800
-overlay/fuzz_overlay_open   overlay/corpus/open       50
-vfs/fuzz_vfs_values         vfs/corpus/values         600
-core/fuzz_core_session      core/corpus/session       600
+overlay/fuzz_overlay_items  overlay/corpus/items      500
+overlay/fuzz_overlay_open   overlay/corpus/open       30
+vfs/fuzz_vfs_values         vfs/corpus/values         500
+core/fuzz_core_session      core/corpus/session       800
 core/fuzz_core_slot         core/corpus/slot          600
-core/fuzz_core_proposal     core/corpus/proposal      500
-core/fuzz_core_format       core/corpus/format        500
-core/fuzz_core_body         core/corpus/body          400
-core/fuzz_core_chunk_list   core/corpus/chunk_list    400
-core/fuzz_core_pack         core/corpus/pack          400
-core/fuzz_core_tree_node    core/corpus/tree_node     700
-core/fuzz_core_segment      core/corpus/segment       250
-core/fuzz_core_rollup       core/corpus/rollup        250
-core/fuzz_core_hash_index   core/corpus/hash_index    300
-core/fuzz_core_open_session core/corpus/open_session  500
-land/fuzz_land_journal      land/corpus/journal       250
+core/fuzz_core_proposal     core/corpus/proposal      600
+core/fuzz_core_format       core/corpus/format        700
+core/fuzz_core_body         core/corpus/body          700
+core/fuzz_core_chunk_list   core/corpus/chunk_list    700
+core/fuzz_core_pack         core/corpus/pack          750
+core/fuzz_core_tree_node    core/corpus/tree_node     800
+core/fuzz_core_segment      core/corpus/segment       10
+core/fuzz_core_rollup       core/corpus/rollup        15
+core/fuzz_core_hash_index   core/corpus/hash_index    40
+core/fuzz_core_open_session core/corpus/open_session  600
+land/fuzz_land_journal      land/corpus/journal       150
 store/fuzz_s3_xml           store/corpus/s3_xml       400
 store/fuzz_s3_answer        store/corpus/s3_answer    400
 store/fuzz_s3_url           store/corpus/s3_url       400
 store/fuzz_aws              store/corpus/aws          400
-cli/fuzz_cli_args           cli/corpus/args           300
-cli/fuzz_cli_config         cli/corpus/config         300
-cli/fuzz_cli_control        cli/corpus/control        150
-cli/fuzz_cli_ignore         cli/corpus/ignore         250
-cli/fuzz_cli_supervisor_wire cli/corpus/supervisor_wire 100
+cli/fuzz_cli_args           cli/corpus/args           155
+cli/fuzz_cli_config         cli/corpus/config         150
+cli/fuzz_cli_control        cli/corpus/control        100
+cli/fuzz_cli_ignore         cli/corpus/ignore         150
+cli/fuzz_cli_supervisor_wire cli/corpus/supervisor_wire 50
 '
 targets=$(awk -v only="$only" 'NF && $1 ~ only' <<<"$targets")
 [ -n "$targets" ] || { echo "no target matches '$only'" >&2; exit 2; }

@@ -249,7 +249,7 @@ static void check_tree(struct tmount *m)
         loop_check(tmount_attr(m, "dir/a").mode == 0600);
 }
 
-static struct tmount *new_mount(enum overlay_durability durability)
+static struct tmount *new_mount(enum overlay_durability durability, bool ssd)
 {
         struct tmount_options options = {.nfs = true,
                                          .seed = 1,
@@ -259,6 +259,11 @@ static struct tmount *new_mount(enum overlay_durability durability)
         struct tmount *m = tmount_new(&options);
         AUTO_FREE uint8_t *big = tmount_bytes(3, BIG);
 
+        if (ssd) {
+                m->options.fetch.ssd_max = 64u << 20;
+                m->options.fetch.ssd_dir = "/home/agent/cache";
+                m->options.fetch.ssd_for_local = true;
+        }
         quiet_env(m->env);
         tmount_add_text(m, "file", "content\n");
         tmount_add_file(m, "run.sh", "#!/bin/sh\n", 10, true);
@@ -267,12 +272,16 @@ static struct tmount *new_mount(enum overlay_durability durability)
         tmount_add_text(m, "dir/sub/b", "b");
         tmount_add_file(m, "big", big, BIG, false);
         tmount_open(m);
+        if (ssd) { /* some of it is there then, and some is not */
+                loop_check(tmount_holds(m, "dir/sub/b", "b") && tmount_holds(m, "dir/a", "a"));
+                tmount_restart(m);
+        }
         return m;
 }
 
-static void session(struct loop_run *run, enum overlay_durability durability)
+static void session(struct loop_run *run, enum overlay_durability durability, bool ssd)
 {
-        struct rig rig = {.run = run, .m = new_mount(durability)};
+        struct rig rig = {.run = run, .m = new_mount(durability, ssd)};
 
         tclient_open(&rig.c, rig.m);
         loop_arm(run, rig.m->sim);
@@ -292,12 +301,18 @@ static void session(struct loop_run *run, enum overlay_durability durability)
 
 static void session_process(struct loop_run *run)
 {
-        session(run, OVERLAY_PROCESS);
+        session(run, OVERLAY_PROCESS, false);
 }
 
 static void session_power(struct loop_run *run)
 {
-        session(run, OVERLAY_POWER);
+        session(run, OVERLAY_POWER, false);
+}
+
+/* What the base holds comes through the SSD tier. */
+static void session_ssd(struct loop_run *run)
+{
+        session(run, OVERLAY_PROCESS, true);
 }
 
 #define KINDS (1u << FAULT_MALLOC | 1u << FAULT_CALL | 1u << LOOP_FROM_ENV)
@@ -307,6 +322,7 @@ int main(int argc, char **argv)
         static const struct loop_scenario scenarios[] = {
             {"session", KINDS, session_process, NULL},
             {"session-power", KINDS, session_power, NULL},
+            {"session-ssd", KINDS, session_ssd, NULL},
             {NULL, 0, NULL, NULL},
         };
 
