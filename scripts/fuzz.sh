@@ -15,7 +15,7 @@ while [ $# -gt 0 ]; do
 	*) sed -n '2,6s/^# \{0,1\}//p' "$0" && exit 2 ;;
 	esac
 done
-files_max=200 bytes_max=102400
+files_max=80 bytes_max=65536
 
 # Target, corpus, and its weight, so that none takes much longer than the others: a whole server
 # takes a millisecond for an input, a decoder microseconds.

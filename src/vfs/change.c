@@ -96,11 +96,13 @@ enum hif_err place(struct vfs *vfs, struct vfs_call *call, uint64_t id, struct b
                 if (depth == PATH_DEPTH_MAX)
                         return HIF_ENAMETOOLONG;
                 err = parent_of(vfs, call, id, &parent, &vfs->place_names);
+                if (err == HIF_OK && buf_failed(&vfs->place_names))
+                        err = HIF_ENOMEM;
                 if (err != HIF_OK)
                         return err;
                 buf_put(&names, vfs->place_names.data + name_at, vfs->place_names.size - name_at);
                 ends[depth++] = names.size;
-                if (buf_failed(&names) || buf_failed(&vfs->place_names))
+                if (buf_failed(&names))
                         return HIF_ENOMEM;
                 if (placed || noted(vfs, id)) {
                         vfs->place_names.size = name_at;
