@@ -8,8 +8,9 @@
  * caches. A prober asks the server for attributes without a pause; the time from the kill to the
  * answer of the first question that was asked after it is the pause.
  *
- * --upgrade: instead of a kill, every second time, `hif daemon upgrade` in turn to one of these.
- * Prints one line of JSON, and with --each one for each kill, too. Exit 1: something was lost, or an operation failed. */
+ * --upgrade: instead of a kill, `hif daemon upgrade`, in turn to each of these; the pause is the
+ * longest that the prober waited meanwhile. --each: a line for each round, on standard error.
+ * Prints one line of JSON. Exit 1: something was lost, or an operation failed. */
 #include "cli/supervisor/supervisor.h"
 #include "cli/supervisor/wire.h"
 #include "kill_model.h"
@@ -150,6 +151,22 @@ static uint64_t first_answer(const struct shared *shared, unsigned from, uint64_
         return 0;
 }
 
+/* The longest that any answer took since then. */
+static uint64_t longest_answer(const struct shared *shared, unsigned from)
+{
+        unsigned to = atomic_load(&shared->probes);
+        uint64_t longest = 0;
+
+        for (unsigned i = from; i < to; i++) {
+                uint64_t took =
+                    shared->answered_ns[i % PROBES_KEPT] - shared->asked_ns[i % PROBES_KEPT];
+
+                if (took > longest)
+                        longest = took;
+        }
+        return longest;
+}
+
 static bool all_checked(const struct shared *shared, const struct options *options)
 {
         for (unsigned i = 0; i < options->workers; i++)
@@ -222,7 +239,9 @@ static bool round_of(struct cli *cli, struct shared *shared, const struct option
                 if (answered == 0)
                         answered = first_answer(shared, from, began);
         }
-        *pause_ns = answered > began ? answered - began : 0;
+        *pause_ns = options->upgrade_count > 0 ? longest_answer(shared, from)
+                    : answered > began         ? answered - began
+                                               : 0;
         if (options->each)
                 fprintf(stderr, "%u: process %d, %.1f ms; all checked after %.1f ms\n", round,
                         (int)pid, (double)*pause_ns / 1e6, (double)(now_ns() - began) / 1e6);
