@@ -49,7 +49,7 @@ static unsigned below(struct model *model, unsigned limit)
         return (unsigned)(next_random(model) % limit);
 }
 
-static bool failed(char why[256], const char *format, ...)
+static bool __attribute__((format(printf, 2, 3))) failed(char why[256], const char *format, ...)
 {
         va_list args;
 
