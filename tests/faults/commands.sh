@@ -87,7 +87,8 @@ one() { # before, after, command ...
 	HIF_FAULT=$kind:$n HIF_FAULT_REPORT=$work/report "$HIF_FAULTY" "$@" >"$work/out" 2>"$work/err" </dev/null
 	status=$?
 	what='no report'
-	[ -e "$work/report" ] && read -r _ points what <"$work/report"
+	[ -s "$work/report" ] && read -r _ points what <"$work/report"
+	[ "$what" != 'no report' ] || fail 'it ended without a word of how many points there were'
 	case $status in
 	0) ;;
 	1 | 4 | 6 | 7 | 8 | 9)

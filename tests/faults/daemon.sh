@@ -109,7 +109,8 @@ one() {
 	"$HIF" daemon stop >"$work/out" 2>"$work/err"
 	wait
 	what='no report'
-	[ -e "$work/report" ] && read -r _ points what <"$work/report"
+	[ -s "$work/report" ] && read -r _ points what <"$work/report"
+	[ "$what" != 'no report' ] || fail 'it ended without a word of how many points there were'
 	! grep -qE 'Assertion|Sanitizer|runtime error|signal' "$HOME/.local/state/hif/daemon.log" "$work/daemon" ||
 		fail "the server died"
 	check
