@@ -74,6 +74,7 @@ static enum hif_err read_line(struct span line, bool (*each)(void *arg, const st
         mount.path = (const char *)point.data;
         mount.type = next_field(&line);
         mount.source = next_field(&line);
+        mount.options = line;
         mount.ours = is_ours(mount.type, mount.source);
         for (size_t i = 0; i < device.size; i++) {
                 if (device.data[i] == ':')

@@ -7,9 +7,9 @@
 
 struct mount {
         const char *path;
-        struct span type, source;
-        unsigned minor; /* of the device: the number of a FUSE connection */
-        bool ours;      /* of hif: no one else's look so */
+        struct span type, source, options; /* options: of the file system */
+        unsigned minor;                    /* of the device: the number of a FUSE connection */
+        bool ours;                         /* of hif: no one else's look so */
 };
 
 /* All mounts, oldest first, until each() returns false. Spans and path are good until it returns. */

@@ -219,6 +219,13 @@ enum hif_err cli_store_probe(struct cli *cli, struct store *store, struct probe_
         return found;
 }
 
+bool cli_store_is_known(struct cli *cli, struct store *store)
+{
+        CLEANUP(known_free) struct known known = {0};
+
+        return known_find(cli, store, &known, NULL) == HIF_OK && known_good(cli, &known);
+}
+
 enum hif_err cli_store_trusted(struct cli *cli, struct store *store, struct hif_why *why)
 {
         CLEANUP(known_free) struct known known = {0};

@@ -34,6 +34,8 @@ bool cli_own_key(const char *url, char out[CLI_KEY_SIZE]);
 /* Before landing in an open store: is it known, or passes it the probe now? */
 HIF_MUST_USE enum hif_err cli_store_trusted(struct cli *cli, struct store *store,
                                             struct hif_why *why);
+/* Has it passed the probe, as far as this machine remembers? */
+bool cli_store_is_known(struct cli *cli, struct store *store);
 /* Probe anew, whatever is known, and remember the result. */
 HIF_MUST_USE enum hif_err cli_store_probe(struct cli *cli, struct store *store,
                                           struct probe_report *report, struct hif_why *why);

@@ -48,7 +48,7 @@ HIF_MUST_USE enum hif_err fuse_server_new(struct vfs *vfs, const struct fuse_ser
  *
  * As long as someone keeps the two descriptors of struct fuse_kept, the kernel keeps the mount: open
  * files, directories that programs stand in, and requests wait for the next server, which finds
- * them where the last one was. docs/restart.md, "FUSE". */
+ * them where the last one was. docs/fuse.md. */
 
 struct fuse_kept {
         int fd;          /* /dev/fuse, as it was mounted */

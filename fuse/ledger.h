@@ -22,7 +22,7 @@
  *      ...     open files, LEDGER_OPENS_MAX times: u64 node, u64 how often it is open (0: free)
  *      ...     requests: the inbox's, the small ones', the large ones'
  *
- * One thread. docs/restart.md, "FUSE". */
+ * One thread. docs/fuse.md. */
 #ifndef HIF_FUSE_LEDGER_H
 #define HIF_FUSE_LEDGER_H
 

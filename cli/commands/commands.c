@@ -16,6 +16,7 @@ const struct command commands[] = {
     {"store", "ask a store whether landing there is safe", cmd_store},
     {"fsck", "check a project in the store", cmd_fsck},
     {"maintain", "make what sums up many landings", cmd_maintain},
+    {"doctor", "say what is wrong here, and what to do", cmd_doctor},
     {"daemon", "show, run and stop the daemon", cmd_daemon},
     {"help", "list the commands, or tell about one", cmd_help},
     {"version", "print the version", cmd_version},

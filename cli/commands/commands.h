@@ -7,6 +7,7 @@
 command_fn cmd_cat;
 command_fn cmd_daemon;
 command_fn cmd_diff;
+command_fn cmd_doctor;
 command_fn cmd_fsck;
 command_fn cmd_help;
 command_fn cmd_import;

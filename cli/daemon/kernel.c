@@ -1,5 +1,6 @@
 /* kernel.c - calls that go through the mount itself, and so come back to this daemon. They run in a
  * child process: if the mount hangs, the child does, and not a thread of the daemon. */
+#include "cli/daemon/refresh.h"
 #include "cli/daemon/workspace_impl.h"
 
 #include "base/log.h"
@@ -91,37 +92,58 @@ static void refresh_child(char *const *paths, size_t count)
         _exit(0);
 }
 
-static void refresh_nfs(const struct workspace *workspace, const struct vfs_touched *touched,
-                        size_t count)
+struct paths {
+        const char *mount_point;
+        char **items;
+        size_t count, capacity;
+};
+
+static void count_path(void *arg, uint64_t id, struct span text)
 {
-        char **paths = calloc(count + 1, sizeof(*paths));
-        size_t made = 0;
+        struct paths *paths = arg;
+
+        (void)id, (void)text;
+        paths->capacity++;
+}
+
+static void add_path(void *arg, uint64_t id, struct span text)
+{
+        struct paths *paths = arg;
+
+        (void)id;
+        if (paths->count < paths->capacity &&
+            asprintf(&paths->items[paths->count], "%s/%.*s", paths->mount_point, (int)text.size,
+                     (const char *)text.data) >= 0)
+                paths->count++;
+}
+
+static bool refresh_nfs(const struct workspace *workspace, struct span list)
+{
+        struct paths paths = {.mount_point = workspace->mount_point};
+        enum hif_err err = refresh_each(list, count_path, NULL, &paths);
         pid_t pid;
 
-        for (; paths != NULL && made < count; made++)
-                if (asprintf(&paths[made], "%s/%.*s", workspace->mount_point,
-                             (int)touched[made].path.size,
-                             (const char *)touched[made].path.data) < 0)
-                        break;
-        if (paths != NULL) {
+        paths.items = calloc(paths.capacity + 1, sizeof(*paths.items));
+        if (err == HIF_OK && paths.items != NULL)
+                err = refresh_each(list, add_path, NULL, &paths);
+        if (err == HIF_OK && paths.count > 0) {
                 pid = fork();
                 if (pid == 0)
-                        refresh_child(paths, made);
-                if (pid < 0 || reap(pid, REFRESH_TIMEOUT_MS) != HIF_OK)
-                        log_line(workspace->daemon->cli->env.log, LOG_WARN, "mount",
-                                 "%s: the kernel may show old attributes for a while",
-                                 workspace->mount_point);
+                        refresh_child(paths.items, paths.count);
+                err = pid < 0 ? HIF_EAGAIN : reap(pid, REFRESH_TIMEOUT_MS);
         }
-        for (size_t i = 0; i < made; i++)
-                free(paths[i]);
-        free(paths);
+        for (size_t i = 0; i < paths.count; i++)
+                free(paths.items[i]);
+        free(paths.items);
+        return err == HIF_OK && paths.count == paths.capacity;
 }
 
 /* One telling of a FUSE client. */
 struct telling {
         struct fuse_told told; /* first */
         struct workspace *workspace;
-        const struct vfs_move *move;
+        struct span list;
+        bool all;
         pthread_mutex_t lock;
         pthread_cond_t cond;
         bool done;
@@ -137,38 +159,38 @@ static void on_told(struct fuse_told *told)
         pthread_mutex_unlock(&telling->lock);
 }
 
+static void tell_node(void *arg, uint64_t id, struct span path)
+{
+        struct telling *telling = arg;
+
+        (void)path;
+        telling->all &= fuse_server_invalidate(telling->workspace->fuse, &id, 1);
+}
+
+static void tell_name(void *arg, uint64_t dir, struct span name)
+{
+        struct telling *telling = arg;
+        const struct fuse_name item = {.dir = dir, .name = name};
+
+        telling->all &= fuse_server_invalidate_names(telling->workspace->fuse, &item, 1);
+}
+
 static void tell(void *arg)
 {
         struct telling *telling = arg;
-        struct fuse_server *fuse = telling->workspace->fuse;
-        size_t count;
-        const struct vfs_touched *touched = vfs_move_touched(telling->move, &count);
-        bool all = true;
 
-        for (size_t i = 0; i < count; i++)
-                all &= fuse_server_invalidate(fuse, &touched[i].id, 1);
-        for (size_t i = 0;; i++) {
-                struct fuse_name name;
-
-                if (!vfs_move_name(telling->move, i, &name.dir, &name.name))
-                        break;
-                all &= fuse_server_invalidate_names(fuse, &name, 1);
-        }
-        if (!all)
-                log_line(
-                    telling->workspace->daemon->cli->env.log, LOG_WARN, "mount",
-                    "%s: so much changed that the kernel was not told of all; unmount and mount "
-                    "to see it",
-                    telling->workspace->mount_point);
-        if (fuse_server_when_told(fuse, &telling->told) != HIF_OK)
+        telling->all = true;
+        if (refresh_each(telling->list, tell_node, tell_name, telling) != HIF_OK)
+                telling->all = false;
+        if (fuse_server_when_told(telling->workspace->fuse, &telling->told) != HIF_OK)
                 telling->done = true;
 }
 
-static void refresh_fuse(struct workspace *workspace, const struct vfs_move *move)
+static bool refresh_fuse(struct workspace *workspace, struct span list)
 {
         struct telling telling = {.told = {.done = on_told},
                                   .workspace = workspace,
-                                  .move = move,
+                                  .list = list,
                                   .lock = PTHREAD_MUTEX_INITIALIZER,
                                   .cond = PTHREAD_COND_INITIALIZER};
 
@@ -179,17 +201,19 @@ static void refresh_fuse(struct workspace *workspace, const struct vfs_move *mov
         pthread_mutex_unlock(&telling.lock);
         pthread_mutex_destroy(&telling.lock);
         pthread_cond_destroy(&telling.cond);
+        return telling.all;
 }
 
-void kernel_refresh(struct workspace *workspace, const struct vfs_move *move)
+void kernel_refresh(struct workspace *workspace, struct span list)
 {
-        size_t count;
-        const struct vfs_touched *touched = vfs_move_touched(move, &count);
+        bool told = true;
 
-        if (!front_is_mounted(workspace))
-                return;
-        if (workspace->front == FRONT_FUSE)
-                refresh_fuse(workspace, move);
-        else if (count > 0)
-                refresh_nfs(workspace, touched, count);
+        if (front_is_mounted(workspace))
+                told = workspace->front == FRONT_FUSE ? refresh_fuse(workspace, list)
+                                                      : refresh_nfs(workspace, list);
+        if (!told)
+                log_line(workspace->daemon->cli->env.log, LOG_WARN, "mount",
+                         "%s: the kernel could not be told of all that has changed, and may show "
+                         "what was for a while; unmount and mount to see it",
+                         workspace->mount_point);
 }

@@ -1,4 +1,5 @@
 /* workspace.c - opening, mounting, resuming and unmounting a session. */
+#include "cli/daemon/refresh.h"
 #include "cli/daemon/workspace_ahead.h"
 
 #include "base/cleanup.h"
@@ -325,6 +326,18 @@ static enum hif_err resume_options(struct daemon *daemon, const char *dir,
         return HIF_OK;
 }
 
+/* A server that died between moving the base and telling the kernel has left a list. */
+static void tell_what_is_left(struct workspace *workspace)
+{
+        AUTO_BUF struct buf list = {0};
+
+        if (refresh_load(workspace, &list) != HIF_OK)
+                return;
+        if (refresh_each(buf_span(&list), NULL, NULL, NULL) == HIF_OK)
+                kernel_refresh(workspace, buf_span(&list));
+        refresh_done(workspace);
+}
+
 enum hif_err workspace_resume(struct daemon *daemon, const char *dir, char **mount_point,
                               struct hif_why *why)
 {
@@ -354,6 +367,8 @@ enum hif_err workspace_resume(struct daemon *daemon, const char *dir, char **mou
                 err = records_resume(workspace, why);
         if (err == HIF_OK)
                 err = front_start(workspace, true, NULL, why);
+        if (err == HIF_OK)
+                tell_what_is_left(workspace);
         if (err == HIF_OK)
                 err = ahead_start(workspace, &workspace->ahead);
         if (err != HIF_OK) {

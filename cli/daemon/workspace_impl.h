@@ -150,9 +150,9 @@ bool peer_admitted(void *arg, int fd);
 
 /* Write the client's dirty pages back. HIF_ETIMEDOUT: it did not finish. */
 HIF_MUST_USE enum hif_err kernel_sync(const char *mount_point, uint64_t timeout_ms);
-/* Tell the client what a move of the base changed, and wait until it knows. NFS: statx with
+/* Tell the client what a move of the base changed (refresh.h), and wait until it knows. NFS: statx with
  * AT_STATX_FORCE_SYNC; FUSE: invalidation of nodes and names. Best effort: a client that was not
  * told shows old attributes for a while, and the log says so. */
-void kernel_refresh(struct workspace *workspace, const struct vfs_move *move);
+void kernel_refresh(struct workspace *workspace, struct span list);
 
 #endif

@@ -1,7 +1,9 @@
 /* workspace_land.c - `hif land`: freeze, hash and upload, land, move on to the new base. */
+#include "cli/daemon/refresh.h"
 #include "cli/daemon/workspace_impl.h"
 
 #include "base/cleanup.h"
+#include "base/log.h"
 #include "cli/conflicts.h"
 #include "cli/daemon/workspace_publish.h"
 #include "cli/daemon/workspace_work.h"
@@ -166,6 +168,21 @@ static bool is_our_slot(const struct landing *landing)
         return hash_eq(&sent, &landing->result.slot_hash);
 }
 
+/* What the kernel will have to be told, whichever server does it. */
+static void note_news(const struct workspace *workspace, const struct vfs_move *move,
+                      struct buf *out)
+{
+        enum hif_err err;
+
+        refresh_encode(move, out);
+        err = buf_failed(out) ? HIF_ENOMEM : refresh_store(workspace, buf_span(out));
+        if (err != HIF_OK)
+                log_line(workspace->daemon->cli->env.log, LOG_WARN, "mount",
+                         "what changes in '%s' could not be noted: %s; if the daemon dies now, "
+                         "the kernel may show what was",
+                         workspace->mount_point, hif_strerror(err));
+}
+
 /* The landing is made; what is left is our own bookkeeping, which a later run can do as well. */
 static enum hif_err move_on(struct landing *landing, struct hif_why *why)
 {
@@ -174,6 +191,7 @@ static enum hif_err move_on(struct landing *landing, struct hif_why *why)
                               .slot = landing->result.slot_hash,
                               .tree = landing->result.tree};
         struct moving moving = {.landing = landing};
+        AUTO_BUF struct buf news = {0};
         enum hif_err err = HIF_OK;
 
         if (landing->result.already_landed && is_our_slot(landing))
@@ -189,11 +207,12 @@ static enum hif_err move_on(struct landing *landing, struct hif_why *why)
         err = plan_move(landing, &to, &moving.move, why);
         if (err != HIF_OK)
                 return err;
+        note_news(workspace, moving.move, &news);
         loop_call(workspace->loop, apply_move, &moving);
         if (moving.err == HIF_OK) {
                 workspace->session = moving.session;
                 workspace->origin_position = landing->result.position;
-                kernel_refresh(workspace, moving.move);
+                kernel_refresh(workspace, buf_span(&news));
                 if (moving.published)
                         workspace_record_landed(workspace, &landing->work.session.id);
                 err = workspace_summary(workspace, "open");
@@ -204,6 +223,7 @@ static enum hif_err move_on(struct landing *landing, struct hif_why *why)
                             "land` again",
                             (unsigned long long)landing->result.position, hif_strerror(moving.err));
         }
+        refresh_done(workspace);
         vfs_move_free(moving.move);
         return err;
 }

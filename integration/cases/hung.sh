@@ -75,3 +75,50 @@ kill -CONT "$server" "$supervisor"
 expect "$(hif status | grep kept)" 'A kept'
 cd /
 hif unmount "$work/app"
+
+step 'doctor: all is well'
+found() { # found NAME SEVERITY: what doctor says of it
+	jq -r ".findings[] | select(.name == \"$1\" and .severity == \"$2\") | .text" <<<"$said"
+}
+diagnose() { # diagnose CODE [--fix]
+	local status=0
+	said=$("$hif" doctor --json ${2:-}) || status=$?
+	expect "$status" "$1"
+}
+hif mount "--$front" acme/app "$work/app" >/dev/null
+diagnose 0
+expect_match "$(found mount ok)" "$work/app' answers"
+expect_match "$(found server ok)" 'the daemon runs'
+expect_match "$(found store ok)" 'answers'
+[ "$front" = fuse ] || expect_match "$(found nfs-server ok)" 'answers NULL, MNT and GETATTR'
+
+step 'doctor: a server that is stopped, from inside its mount'
+cd "$work/app"
+stopped
+diagnose 8
+expect_match "$(found server error)" "process $server. hangs"
+expect_match "$(found mount error)" "$work/app' does not answer"
+kill -CONT "$server"
+cd /
+
+step 'doctor: a mount without any daemon is taken away, and its session is whole'
+kill_daemon
+diagnose 8
+expect_match "$(found mount error)" "$work/app' (has lost its server|waits for a daemon)"
+diagnose 0 --fix
+expect "$(jq '[.findings[] | select(.fixed)] | length' <<<"$said")" 2 # the mount, and the socket
+! grep -q " $work/app " /proc/mounts || fail 'still mounted'
+hif mount "--$front" acme/app "$work/app" >/dev/null
+expect "$(hif -C "$work/app" status | grep kept)" 'A kept'
+
+step 'doctor: a mark whose place is gone, and a store that is away'
+kill_daemon
+umount -l "$work/app"
+rmdir "$work/app"
+diagnose 9
+expect_match "$(found mark warning)" 'counts as mounted at'
+diagnose 0 --fix
+diagnose 0
+mv "$HOME/.local/share/hif/store" "$HOME/away"
+diagnose 8
+expect_match "$(found store error)" 'store'

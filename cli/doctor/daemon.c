@@ -1,0 +1,270 @@
+/* daemon.c - the supervisor, its server, and what they may have left behind. */
+#include "base/cleanup.h"
+#include "cli/bounded.h"
+#include "cli/control.h"
+#include "cli/doctor/doctor.h"
+#include "cli/supervisor/supervisor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define STATUS_TIMEOUT_MS 8000
+#define ASK_TIMEOUT_MS    3000
+
+static const char *text_of(const json_t *object, const char *name)
+{
+        const char *text = json_string_value(json_object_get(object, name));
+
+        return text != NULL ? text : "";
+}
+
+static long long number_of(const json_t *object, const char *name)
+{
+        return (long long)json_integer_value(json_object_get(object, name));
+}
+
+/* In a child: a supervisor may be stopped. */
+static enum hif_err ask_supervisor(void *cli, int out)
+{
+        struct hif_why why = {0};
+        json_t *status = NULL;
+        enum hif_err err = supervisor_status(cli, &status, &why);
+
+        if (err == HIF_OK && json_dumpfd(status, out, JSON_COMPACT) != 0)
+                err = HIF_EIO;
+        return err;
+}
+
+static void check_version(struct doctor *doctor, const char *what, const char *version)
+{
+        if (version[0] == '\0' || strcmp(version, HIF_VERSION) == 0)
+                return;
+        doctor_say(doctor, "version", DOCTOR_WARNING,
+                   "`hif daemon upgrade` hands over to this program; mounts stay",
+                   "the daemon's %s is of version %s, and this program of " HIF_VERSION, what,
+                   version);
+}
+
+static void no_supervisor(struct doctor *doctor, const json_t *pong)
+{
+        doctor_say(doctor, "supervisor", DOCTOR_WARNING,
+                   "any command that uses the daemon starts one",
+                   "the server (process %lld) has lost its supervisor: nobody would start another "
+                   "one if it died",
+                   number_of(pong, "pid"));
+}
+
+static void tell_supervisor(struct doctor *doctor, const json_t *status)
+{
+        const json_t *server = json_object_get(status, "server");
+        const char *state = text_of(status, "state"), *death = text_of(status, "last_death");
+        long long restarts = number_of(status, "restarts");
+
+        doctor->hung = strcmp(state, "hung") == 0 || strcmp(state, "waiting") == 0;
+        if (strcmp(state, "hung") == 0)
+                doctor_say(doctor, "server", DOCTOR_ERROR,
+                           "`hif daemon restart` ends it and starts another; mounts stay",
+                           "the daemon's server (process %lld) hangs", number_of(server, "pid"));
+        else if (strcmp(state, "waiting") == 0)
+                doctor_say(doctor, "server", DOCTOR_ERROR, "its log may say why",
+                           "the daemon's server dies again and again: %s; the next one starts in "
+                           "%lld s; the log is '%s/daemon.log'",
+                           death, 1 + number_of(status, "next_start_ms") / 1000,
+                           doctor->cli->paths.state_dir);
+        else
+                doctor_say(doctor, "server", restarts > 0 ? DOCTOR_NOTE : DOCTOR_OK, NULL,
+                           "the daemon runs: server %lld, supervisor %lld; the server was started "
+                           "again %lld times%s%s",
+                           number_of(server, "pid"), number_of(status, "pid"), restarts,
+                           death[0] != '\0' ? "; last: " : "", death);
+        check_version(doctor, "supervisor", text_of(status, "version"));
+        check_version(doctor, "server", text_of(server, "version"));
+}
+
+/* The kernel's list of a process's restrictions. */
+static void tell_sandbox(struct doctor *doctor, long long pid)
+{
+        AUTO_BUF struct buf text = {0};
+        char path[64];
+        const char *privs, *filter;
+
+        snprintf(path, sizeof(path), "/proc/%lld/status", pid);
+        if (pid <= 0 || env_read_file(&doctor->cli->env, path, 1u << 16, &text) != HIF_OK)
+                return;
+        buf_put_u8(&text, '\0');
+        if (buf_failed(&text))
+                return;
+        privs = strstr((const char *)text.data, "NoNewPrivs:");
+        filter = strstr((const char *)text.data, "\nSeccomp:");
+        if (privs == NULL || filter == NULL)
+                return;
+        if (privs[12] == '1' && filter[10] == '2')
+                doctor_say(doctor, "sandbox", DOCTOR_OK, NULL,
+                           "the server can gain no privileges, and its system calls are filtered");
+        else
+                doctor_say(doctor, "sandbox", DOCTOR_NOTE,
+                           "the log says why, where the kernel or the container forbids it",
+                           "the server runs without %s%s%s", privs[12] == '1' ? "" : "no_new_privs",
+                           privs[12] != '1' && filter[10] != '2' ? " and " : "",
+                           filter[10] == '2' ? "" : "a filter of system calls");
+}
+
+/* What the server serves; NULL: it did not say. */
+static void ask_server(struct doctor *doctor)
+{
+        struct cli *cli = doctor->cli;
+        struct hif_why why = {0};
+        json_t *pong = NULL;
+        int fd;
+        enum hif_err err = control_connect(cli, false, &fd, &why);
+
+        if (err == HIF_OK) {
+                err = control_call(cli, fd, json_pack("{s:s}", "op", "ping"), ASK_TIMEOUT_MS, NULL,
+                                   NULL, &pong, &why);
+                close(fd);
+        }
+        if (err == HIF_OK)
+                err = control_connect(cli, false, &fd, &why);
+        if (err == HIF_OK) {
+                err = control_call(cli, fd, json_pack("{s:s}", "op", "list"), ASK_TIMEOUT_MS, NULL,
+                                   NULL, &doctor->served, &why);
+                close(fd);
+        }
+        if (err != HIF_OK) {
+                doctor->hung = true;
+                doctor_say(doctor, "server", DOCTOR_ERROR, "`hif daemon restart` starts another",
+                           "the daemon's server does not answer: %s", why.text);
+        } else {
+                tell_sandbox(doctor, number_of(pong, "pid"));
+                check_version(doctor, "server", text_of(pong, "version"));
+        }
+        json_decref(pong);
+}
+
+/* --- what is left of one that is gone --- */
+
+/* Who holds a lock, by /proc/locks; 0: not known. */
+static long long lock_owner(struct doctor *doctor, int fd)
+{
+        AUTO_BUF struct buf text = {0};
+        char inode[64], *line, *save = NULL;
+        struct stat st;
+        long long owner = 0;
+
+        if (fstat(fd, &st) != 0 ||
+            env_read_file(&doctor->cli->env, "/proc/locks", 1u << 20, &text) != HIF_OK)
+                return 0;
+        buf_put_u8(&text, '\0');
+        if (buf_failed(&text))
+                return 0;
+        snprintf(inode, sizeof(inode), ":%llu 0 EOF", (unsigned long long)st.st_ino);
+        for (line = strtok_r((char *)text.data, "\n", &save); line != NULL;
+             line = strtok_r(NULL, "\n", &save))
+                if (strstr(line, inode) != NULL)
+                        (void)sscanf(line, "%*s FLOCK %*s %*s %lld", &owner);
+        return owner;
+}
+
+/* Is anybody there whom nobody hears? */
+static void check_lock(struct doctor *doctor)
+{
+        AUTO_FREE char *path = NULL;
+        int fd;
+
+        if (asprintf(&path, "%s/daemon.lock", doctor->cli->paths.state_dir) < 0) {
+                path = NULL;
+                return;
+        }
+        fd = open(path, O_RDWR | O_CLOEXEC);
+        if (fd < 0)
+                return; /* none has ever run */
+        if (flock(fd, LOCK_SH | LOCK_NB) != 0) {
+                long long owner = lock_owner(doctor, fd);
+
+                doctor->hung = true;
+                doctor_say(doctor, "lock", DOCTOR_ERROR,
+                           "wait a moment, if it is just starting or ending; else end that process",
+                           "process %lld holds '%s', and answers on no socket", owner, path);
+        }
+        close(fd);
+}
+
+static void check_socket(struct doctor *doctor, const char *dir)
+{
+        struct sockaddr_un address;
+        struct hif_why ignored;
+        int fd;
+
+        if (control_address(dir, &address, &ignored) != HIF_OK ||
+            access(address.sun_path, F_OK) != 0)
+                return;
+        if (control_try(&address, &fd) != HIF_ENOENT)
+                return;
+        if (doctor->fix && unlink(address.sun_path) == 0)
+                doctor_fixed(doctor, "socket", "nobody listened on '%s'; it was removed",
+                             address.sun_path);
+        else
+                doctor_say(doctor, "socket", DOCTOR_NOTE,
+                           "the next daemon takes its place; `hif doctor --fix` removes it",
+                           "nobody listens on '%s'", address.sun_path);
+}
+
+static void left_behind(struct doctor *doctor)
+{
+        AUTO_FREE char *beside = NULL;
+
+        check_lock(doctor);
+        if (doctor->hung)
+                return;
+        doctor_say(doctor, "server", DOCTOR_OK, NULL,
+                   "no daemon is running; the next command that needs it starts one");
+        check_socket(doctor, doctor->cli->paths.runtime_dir);
+        if (asprintf(&beside, "%s/run", doctor->cli->paths.state_dir) < 0)
+                beside = NULL;
+        else if (strcmp(beside, doctor->cli->paths.runtime_dir) != 0)
+                check_socket(doctor, beside);
+}
+
+void doctor_daemon(struct doctor *doctor)
+{
+        AUTO_BUF struct buf said = {0};
+        struct hif_why ignored = {0};
+        json_t *status = NULL, *pong = NULL;
+        enum hif_err err = bounded_run(STATUS_TIMEOUT_MS, ask_supervisor, doctor->cli, &said);
+        int fd;
+
+        if (err == HIF_OK)
+                status = json_loadb((const char *)said.data, said.size, 0, NULL);
+        if (status != NULL) {
+                tell_supervisor(doctor, status);
+                json_decref(status);
+                if (!doctor->hung)
+                        ask_server(doctor);
+                return;
+        }
+        if (err == HIF_ETIMEDOUT || err == HIF_EUNREACHABLE) {
+                doctor->hung = true;
+                doctor_say(doctor, "supervisor", DOCTOR_ERROR,
+                           "is it stopped (`kill -CONT`)? Else end it (`kill -KILL`); the next "
+                           "command starts another",
+                           "the daemon's supervisor does not answer");
+                check_lock(doctor);
+                return;
+        }
+        if (control_connect(doctor->cli, false, &fd, &ignored) != HIF_OK) {
+                left_behind(doctor);
+                return;
+        }
+        err = control_call(doctor->cli, fd, json_pack("{s:s}", "op", "ping"), ASK_TIMEOUT_MS, NULL,
+                           NULL, &pong, &ignored);
+        close(fd);
+        if (err == HIF_OK)
+                no_supervisor(doctor, pong);
+        json_decref(pong);
+        ask_server(doctor);
+}
