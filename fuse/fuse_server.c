@@ -13,7 +13,8 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#define TURN_REQUESTS_MAX 64 /* then others of the loop get their turn */
+#define TURN_REQUESTS_MAX 64   /* then others of the loop get their turn */
+#define FAILURES_MAX      1000 /* reads in a row: then it is given up */
 #define CLOSING_POLL_MS   10
 
 /* --- reading --- */
@@ -34,6 +35,19 @@ static void process(struct fuse_server *server, struct ledger_slot *slot, size_t
                 ledger_drop(server->ledger, slot);
 }
 
+/* Unmounted, or aborted. Anything else may pass: the request is still there, or has had its error. */
+static bool is_over(int error)
+{
+        return error == ENODEV || error == ECONNABORTED || error == ENOTCONN || error == EPERM;
+}
+
+static void not_read(const struct fuse_server *server, int error)
+{
+        log_line(loop_env(server->loop)->log, LOG_ERROR, "fuse",
+                 "%s: requests cannot be read any more (%s); `hif unmount --force` takes it away",
+                 server->mount_point, strerror(error));
+}
+
 /* At most so many requests. False: the kernel has let go of the mount. */
 static bool serve(struct fuse_server *server)
 {
@@ -47,8 +61,14 @@ static bool serve(struct fuse_server *server)
                         continue;
                 if (size < 0 && errno == EAGAIN)
                         return true;
-                if (size < (ssize_t)sizeof(struct fuse_in_header))
+                if (size < 0 && !is_over(errno) && ++server->failures < FAILURES_MAX)
+                        return true; /* the next turn tries again */
+                if (size < (ssize_t)sizeof(struct fuse_in_header)) {
+                        if (size < 0 && !is_over(errno))
+                                not_read(server, errno);
                         return false;
+                }
+                server->failures = 0;
                 process(server, inbox, (size_t)size, false);
                 if (fuse_session_exited(server->session))
                         return false;
@@ -136,6 +156,12 @@ static enum hif_err make(struct vfs *vfs, const struct fuse_server_config *confi
         return HIF_OK;
 }
 
+/* The descriptor is the session's, and goes with it. */
+static bool has_descriptor(const struct fuse_server *server, int fd)
+{
+        return server->session != NULL && fuse_session_fd(server->session) == fd;
+}
+
 static enum hif_err not_served(enum hif_err err, const char *mount_point, struct hif_why *why)
 {
         return why_set(why, err, "'%s' could not be served through FUSE: %s", mount_point,
@@ -162,6 +188,8 @@ enum hif_err fuse_server_new(struct vfs *vfs, const struct fuse_server_config *c
         if (err == HIF_OK) {
                 server->mounted = true;
                 err = session_new(server, config, fd, why);
+                if (!has_descriptor(server, fd))
+                        close(fd);
         }
         if (err == HIF_OK) {
                 err = start_reading(server, fd);
@@ -223,7 +251,7 @@ static enum hif_err follow(struct fuse_server *server, const struct fuse_server_
                 return why_set(why, HIF_ENOENT, "'%s' is not mounted any more",
                                config->mount_point);
         err = session_resume(server, config, *fd, why);
-        if (server->session != NULL)
+        if (has_descriptor(server, *fd))
                 *fd = -1;
         if (err == HIF_OK) {
                 err = hold_open_files(server);

@@ -36,13 +36,14 @@ struct fuse_server {
         struct op *ops; /* those that wait */
         struct loop_timer watch;
         size_t op_count;
-        bool paused;     /* so many wait that no more are read */
-        bool no_opendir; /* the kernel needs no OPENDIR */
-        bool mounted;    /* the kernel has it, as far as we know */
-        bool reading;    /* the session's descriptor is watched by the loop */
-        bool closing;    /* nothing may wait any more */
-        bool leaving;    /* what waits is a successor's to answer */
-        bool resumed;    /* mounted by a predecessor */
+        unsigned failures; /* of reading, in a row */
+        bool paused;       /* so many wait that no more are read */
+        bool no_opendir;   /* the kernel needs no OPENDIR */
+        bool mounted;      /* the kernel has it, as far as we know */
+        bool reading;      /* the session's descriptor is watched by the loop */
+        bool closing;      /* nothing may wait any more */
+        bool leaving;      /* what waits is a successor's to answer */
+        bool resumed;      /* mounted by a predecessor */
         enum {
                 HELLO_SAYING,
                 HELLO_SAID,

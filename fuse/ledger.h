@@ -9,7 +9,7 @@
  *      ledger_clear(ledger)                                          it is answered, or kept
  *      later, once that was answered: ledger_drop(ledger, slot)
  *
- * A successor opens the same memfd, and runs again what ledger_first gives. All words that tell
+ * A successor opens the same memfd, and runs again what ledger_after gives. All words that tell
  * something are set in an order in which a death at any point leaves a request on the list twice
  * (with one number), or a file open once too often, and never the other way.
  *

@@ -207,18 +207,49 @@ char *mount_options(const struct fuse_server_config *config)
         return text;
 }
 
-enum hif_err fuse_mount_here(const struct fuse_server_config *config, int *fd, struct hif_why *why)
+static enum hif_err not_mounted(const char *mount_point, int error, struct hif_why *why)
+{
+        return why_set(why, HIF_EIO,
+                       "'%s' could not be mounted through FUSE: %s; the log may have the words of "
+                       "libfuse",
+                       mount_point, strerror(error));
+}
+
+static enum hif_err mount_as_root(const struct fuse_server_config *config, int *out,
+                                  struct hif_why *why)
+{
+        unsigned long flags = MS_NOSUID | MS_NODEV | (config->read_only ? MS_RDONLY : 0);
+        int fd = open(DEVICE, O_RDWR | O_CLOEXEC), error;
+        char options[128];
+
+        if (fd < 0)
+                return not_mounted(config->mount_point, errno, why);
+        snprintf(options, sizeof(options),
+                 "fd=%d,rootmode=40000,user_id=0,group_id=0,default_permissions,max_read=%u%s", fd,
+                 IO_SIZE_MAX, config->allow_other ? ",allow_other" : "");
+        if (mount(config->name, config->mount_point, "fuse.hif", flags, options) == 0) {
+                *out = fd;
+                return HIF_OK;
+        }
+        error = errno;
+        close(fd);
+        return not_mounted(config->mount_point, error, why);
+}
+
+/* libfuse talks with fusermount3: by a session that only mounts, as the one that serves gets its
+ * descriptor from outside. (What it remembers of the mount point is not freed but by unmounting.) */
+static enum hif_err mount_as_user(const struct fuse_server_config *config, int *fd,
+                                  struct hif_why *why)
 {
         static const struct fuse_lowlevel_ops none = {0};
         AUTO_FREE char *options = mount_options(config);
         char *argv[] = {(char *)"hif", (char *)"-o", options, NULL};
         struct fuse_args args = FUSE_ARGS_INIT(3, argv);
         struct fuse_session *session;
-        int mounted = -1;
+        int mounted;
 
         if (options == NULL)
                 return why_set(why, HIF_ENOMEM, "out of memory");
-        /* A session that only mounts: the one that serves gets its descriptor from outside. */
         session = fuse_session_new(&args, &none, sizeof(none), NULL);
         fuse_opt_free_args(&args);
         if (session == NULL)
@@ -227,10 +258,7 @@ enum hif_err fuse_mount_here(const struct fuse_server_config *config, int *fd, s
                 int error = errno;
 
                 fuse_session_destroy(session);
-                return why_set(why, HIF_EIO,
-                               "'%s' could not be mounted through FUSE: %s; the log has the words "
-                               "of libfuse",
-                               config->mount_point, strerror(error));
+                return not_mounted(config->mount_point, error, why);
         }
         mounted = fcntl(fuse_session_fd(session), F_DUPFD_CLOEXEC, 3);
         if (mounted < 0)
@@ -240,6 +268,11 @@ enum hif_err fuse_mount_here(const struct fuse_server_config *config, int *fd, s
                 return why_set(why, HIF_ELIMIT, "too many files are open");
         *fd = mounted;
         return HIF_OK;
+}
+
+enum hif_err fuse_mount_here(const struct fuse_server_config *config, int *fd, struct hif_why *why)
+{
+        return geteuid() == 0 ? mount_as_root(config, fd, why) : mount_as_user(config, fd, why);
 }
 
 static bool fusermount(const char *flags, const char *mount_point)

@@ -103,7 +103,10 @@ static void tell_sandbox(struct doctor *doctor, long long pid)
         filter = strstr((const char *)text.data, "\nSeccomp:");
         if (privs == NULL || filter == NULL)
                 return;
-        if (privs[12] == '1' && filter[10] == '2')
+        if (geteuid() != 0)
+                doctor_say(doctor, "sandbox", DOCTOR_OK, NULL,
+                           "the server runs as this user, without privileges");
+        else if (privs[12] == '1' && filter[10] == '2')
                 doctor_say(doctor, "sandbox", DOCTOR_OK, NULL,
                            "the server can gain no privileges, and its system calls are filtered");
         else

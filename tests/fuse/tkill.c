@@ -155,7 +155,8 @@ static enum hif_err receive_fds(struct server *server)
                 return HIF_OK;
         }
         server->kept.fd = fds[0];
-        server->kept.ledger_fd = server->t->shared->ledger_fd = fds[1];
+        server->kept.ledger_fd = fds[1];
+        server->t->shared->ledger_fd = fds[1];
         return HIF_OK;
 }
 
