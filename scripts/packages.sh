@@ -6,7 +6,8 @@ DEMO_PACKAGES="dpkg apt"
 TEST_PACKAGES="clang clang-format libclang-rt-14-dev libcmocka-dev gcovr libnfs-dev rpcsvc-proto
 	user-mode-linux busybox-static iproute2 util-linux procps strace jq sqlite3 zstd time
 	ceph-mon ceph-osd radosgw ceph-common curl
-	vim emacs-nox nano ed perl patch rsync zip unzip ccache inotify-tools python3-venv"
+	vim emacs-nox nano ed perl patch rsync zip unzip ccache inotify-tools python3-venv
+	openssl e2fsprogs"
 # For tests that run a program from npm. Other builds of node bring an npm along, and Debian's conflicts with them: only
 # where there is none.
 NPM_PACKAGES="nodejs npm"

@@ -13,6 +13,7 @@
 #
 #   --share DIR    a host directory, writable in the guest under the same path
 #   --mem SIZE     guest memory (2G); half of it is the room for files
+#   --disk SIZE    an ext4 of its own at /disk, thrown away like the rest
 #   --user U:G     run the command as this user instead of root
 #
 # Needs: user-mode-linux, busybox or kmod, util-linux, iproute2; cc for a preload on CPUs with AMX
@@ -25,12 +26,13 @@ die() {
 }
 
 here=$(cd "$(dirname "$0")" && pwd)
-mem=2G user= limit=300 verbose=0
+mem=2G disk= user= limit=300 verbose=0
 shares=()
 while [ $# -gt 0 ]; do
 	case $1 in
 	--share) shares+=("$(realpath "$2")"); shift 2 ;;
 	--mem) mem=$2; shift 2 ;;
+	--disk) disk=$2; shift 2 ;;
 	--user) user=$2; shift 2 ;;
 	--timeout) limit=$2; shift 2 ;;
 	--verbose) verbose=1; shift ;;
@@ -67,6 +69,11 @@ cleanup() {
 trap cleanup EXIT
 trap 'exit 143' TERM
 trap 'exit 130' INT
+
+if [ -n "$disk" ]; then
+	truncate -s "$disk" "$run/disk" && PATH=$PATH:/sbin mkfs.ext4 -q -F "$run/disk" ||
+		die "cannot make a disk of $disk"
+fi
 
 {
 	echo '#!/bin/bash'
@@ -114,6 +121,10 @@ for d in $run ${shares[*]-}; do
 	mkdir -p \$d
 	mount -t hostfs none \$d -o \$d || echo "guest.sh: cannot share \$d" >&2
 done
+if [ -n "$disk" ]; then
+	[ -e /dev/ubda ] || mknod /dev/ubda b 98 0
+	mkdir -p /disk && mount -t ext4 /dev/ubda /disk || finish 125
+fi
 hostname guest
 ip link set lo up
 for m in $(echo $modules); do $insmod $UML_MODULES/\$m || finish 125; done
@@ -131,7 +142,7 @@ exec 4> >(exec cat >&2); err=$!
 env ${preload:+LD_PRELOAD="$preload"} TMPDIR=/dev/shm \
 	timeout -k 2 "$limit" "$kernel" \
 	rootfstype=hostfs root=/dev/root rootflags=/ ro mem="$mem" init="$run/init" \
-	umid="${run##*.}" uml_dir="$run" quiet panic=1 \
+	${disk:+ubd0="$run/disk"} umid="${run##*.}" uml_dir="$run" quiet panic=1 \
 	con=null con0=null,fd:2 con1=null,fd:3 con2=null,fd:4 ${UML_ARGS-} \
 	</dev/null >"$run/console0" 2>&5 &
 pid=$!
