@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define BACKLOG  64
@@ -165,6 +166,18 @@ enum hif_err supervisor_sockets(struct supervisor *supervisor, struct hif_why *w
         if (err == HIF_OK)
                 record_socket(supervisor);
         return err;
+}
+
+static bool is_socket(const struct sockaddr_un *address)
+{
+        struct stat st;
+
+        return lstat(address->sun_path, &st) == 0 && S_ISSOCK(st.st_mode);
+}
+
+bool supervisor_sockets_there(const struct supervisor *supervisor)
+{
+        return is_socket(&supervisor->control) && is_socket(&supervisor->own);
 }
 
 /* --- a server that has lost its supervisor --- */

@@ -60,6 +60,27 @@ static int until_next(const struct supervisor *supervisor)
         return next > now ? (int)(next - now) : 0;
 }
 
+/* Sockets that someone has removed are made anew, and the next server listens on them. */
+static void look_after_sockets(struct supervisor *supervisor)
+{
+        struct hif_why why = {0};
+        int old = supervisor->listen_fd;
+
+        supervisor->looked_ms = supervisor_now_ms();
+        if (supervisor->aim != AIM_SERVE || supervisor_sockets_there(supervisor))
+                return;
+        log_line(supervisor->log, LOG_WARN, "supervisor",
+                 "'%s' was removed; it is made anew, and the server starts again",
+                 supervisor->control.sun_path);
+        if (supervisor_sockets(supervisor, &why) != HIF_OK) {
+                log_line(supervisor->log, LOG_ERROR, "supervisor", "%s", why.text);
+                supervisor->listen_fd = old;
+                return;
+        }
+        close(old);
+        supervisor_aim(supervisor, AIM_RESTART);
+}
+
 static void on_time(struct supervisor *supervisor)
 {
         struct server *server = &supervisor->server;
@@ -83,6 +104,8 @@ static void on_time(struct supervisor *supervisor)
         if (supervisor->life == LIFE_RUNNING && supervisor->spare.pid == 0 &&
             now >= supervisor->spare_at_ms)
                 supervisor_make_spare(supervisor);
+        if (supervisor->life == LIFE_RUNNING && now >= supervisor->looked_ms + PROBE_EVERY_MS)
+                look_after_sockets(supervisor);
         if (supervisor->life == LIFE_RUNNING && server->probed_ms == 0 &&
             now >= server->beat_ms + PROBE_EVERY_MS) {
                 server->probed_ms = now;

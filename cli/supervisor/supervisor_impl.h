@@ -69,6 +69,7 @@ struct supervisor {
         int program_fd; /* what servers are started from, also when its file is replaced */
         char *program;  /* its path, for people */
         struct sockaddr_un control, own;
+        uint64_t looked_ms; /* when they were last seen to be there */
         struct shelf shelf;
 
         enum life life;
@@ -105,6 +106,8 @@ HIF_MUST_USE enum hif_err supervisor_lock(struct supervisor *supervisor, struct 
 HIF_MUST_USE enum hif_err supervisor_log(struct supervisor *supervisor, struct hif_why *why);
 /* Bind the control socket, for the server to listen on once it can answer, and our own. */
 HIF_MUST_USE enum hif_err supervisor_sockets(struct supervisor *supervisor, struct hif_why *why);
+/* Are they still where commands look for them? /run/user/UID goes when a user logs out. */
+bool supervisor_sockets_there(const struct supervisor *supervisor);
 /* A server runs that has lost its supervisor: ask it to come. *asked: there is one. */
 HIF_MUST_USE enum hif_err supervisor_adopt(struct supervisor *supervisor, bool *asked,
                                            struct hif_why *why);

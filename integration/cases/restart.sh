@@ -114,6 +114,11 @@ kill -9 "$pid"
 expect "$(cat more)" more
 [ "$(daemon_pid)" != "$pid" ] || fail 'it is the same'
 
+step 'sockets that are removed are made anew'
+rm -r "$XDG_RUNTIME_DIR/hif"
+expect_match "$(hif -C "$work/app" status)" 'more'
+[ -S "$XDG_RUNTIME_DIR/hif/supervisor.sock" ] || fail 'no socket'
+
 step 'a server that crashes again and again is started more slowly'
 said=
 for round in 1 2 3 4 5 6; do
