@@ -6,6 +6,7 @@
 #ifndef HIF_OVERLAY_DATA_H
 #define HIF_OVERLAY_DATA_H
 
+#include "overlay/damage.h"
 #include "overlay/rows.h"
 
 #include <pthread.h>
@@ -28,6 +29,7 @@ struct dfile {
         uint64_t sync_from, sync_to;   /* being synced, or failed to be */
         uint64_t dead_seq;             /* the record that let go of its last byte */
         struct dfile *dirty_next, *capture_next, *dead_next, *zero_next;
+        uint64_t found; /* by data_check: bytes that the file has */
         bool in_zero;
         struct dfile *newer, *older; /* open ones by last use */
 };
@@ -46,6 +48,7 @@ struct data {
         struct dfile *newest, *oldest;
         size_t open_count;
         bool dir_dirty;
+        bool read_only;    /* files are opened for reading */
         bool failed_alloc; /* accounting lacked memory (only while rows are loaded) */
         uint64_t live_bytes;
 };
@@ -55,6 +58,13 @@ HIF_MUST_USE enum hif_err data_init(struct data *data, struct env *env, const ch
 void data_free(struct data *data);
 /* After all rows are there: drop files that nothing names, go on in the newest segment. */
 HIF_MUST_USE enum hif_err data_recover(struct data *data);
+
+/* After all rows are there: are the files as large as what is named in them? What lacks is told, and
+ * put into `bad` (number -> struct dfile, `found` set). */
+HIF_MUST_USE enum hif_err data_check(struct data *data, struct damage *damage, struct idmap *bad);
+
+/* Tell of files that nothing names: after damage, they may hold what is missed. */
+void data_tell_orphans(struct data *data, struct damage *damage);
 
 /* At the end: give back what was allocated ahead. */
 void data_trim(struct data *data);

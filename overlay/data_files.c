@@ -106,7 +106,8 @@ static enum hif_err open_file(struct data *data, struct dfile *file, int flags)
         if (err != HIF_OK)
                 return err;
         close_some(data);
-        err = data->env->ops->open(data->env, path, O_RDWR | flags, 0600, &file->fd);
+        err = data->env->ops->open(data->env, path, (data->read_only ? O_RDONLY : O_RDWR) | flags,
+                                   0600, &file->fd);
         if (err != HIF_OK)
                 return err;
         data->open_count++;
@@ -437,6 +438,81 @@ static void resume_segment(struct data *data)
         data->floor = file->end;
         file->alloc_from = 0;
         file->alloc_to = file->end / 4096 * 4096;
+}
+
+static enum hif_err check_file(struct data *data, struct dfile *file, struct damage *damage,
+                               struct idmap *bad)
+{
+        char path[PATH_MAX];
+        const char *name = path + strlen(data->dir) + 1;
+        struct stat st = {0};
+        enum hif_err err = file_path(data, file->number, path);
+
+        if (err == HIF_OK)
+                err = data->env->ops->stat(data->env, path, &st);
+        if (err == HIF_OK && st.st_size >= 0 && (uint64_t)st.st_size >= file->end)
+                return HIF_OK;
+        if (err == HIF_OK) {
+                file->found = (uint64_t)st.st_size;
+                damage_add(damage, "%s has %llu of %llu bytes: content is lost", name,
+                           (unsigned long long)file->found, (unsigned long long)file->end);
+        } else if (err == HIF_ENOENT) {
+                damage_add(damage, "%s is missing: content is lost", name);
+        } else {
+                damage_add(damage, "%s cannot be opened: %s", name, hif_strerror(err));
+        }
+        return idmap_put(bad, file->number, file);
+}
+
+enum hif_err data_check(struct data *data, struct damage *damage, struct idmap *bad)
+{
+        enum hif_err err = HIF_OK;
+        uint64_t number;
+        void *value;
+
+        for (struct idmap_at at = {0};
+             err == HIF_OK && idmap_next(&data->files, &at, &number, &value);) {
+                struct dfile *file = value;
+
+                if (file->live > 0)
+                        err = check_file(data, file, damage, bad);
+        }
+        return err;
+}
+
+struct telling {
+        struct data *data;
+        struct damage *damage;
+};
+
+static bool tell_orphan(void *arg, const char *name)
+{
+        struct telling *telling = arg;
+        struct data *data = telling->data;
+        const struct dfile *file;
+        char path[PATH_MAX];
+        struct stat st;
+        uint32_t number;
+
+        if (!parse_name(name, &number) || file_path(data, number, path) != HIF_OK ||
+            data->env->ops->stat(data->env, path, &st) != HIF_OK || st.st_size == 0)
+                return true;
+        file = idmap_get(&data->files, number);
+        if (file == NULL || file->live == 0)
+                damage_add(telling->damage,
+                           "data/%s holds %llu bytes, and nothing says any more of which files",
+                           name, (unsigned long long)st.st_size);
+        return true;
+}
+
+void data_tell_orphans(struct data *data, struct damage *damage)
+{
+        struct telling telling = {.data = data, .damage = damage};
+        char path[PATH_MAX];
+
+        /* Told to help: what cannot be listed was told already. */
+        if (snprintf(path, sizeof(path), "%s/data", data->dir) < (int)sizeof(path))
+                (void)!data->env->ops->list(data->env, path, tell_orphan, &telling);
 }
 
 void data_trim(struct data *data)

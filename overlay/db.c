@@ -102,18 +102,31 @@ static enum hif_err check_version(struct db *db)
                       (struct span[]){span_str("version")}, 1);
 }
 
+static enum hif_err open_file(struct db *db, const char *path, int flags)
+{
+        int reserved = DBVFS_RESERVED, rc;
+
+        db->dbvfs.err = HIF_OK;
+        db->dbvfs.bad_page = 0;
+        db->dbvfs.bad_more = false;
+        rc = sqlite3_open_v2(path, &db->sqlite, flags | SQLITE_OPEN_NOMUTEX, db->dbvfs.name);
+        /* Of a database that is there already, this changes nothing. */
+        if (rc == SQLITE_OK)
+                rc =
+                    sqlite3_file_control(db->sqlite, "main", SQLITE_FCNTL_RESERVE_BYTES, &reserved);
+        return convert(db, rc);
+}
+
 enum hif_err db_open(struct db *db, const char *path)
 {
-        int rc;
         enum hif_err err;
 
         if (db->sqlite != NULL)
                 return HIF_OK;
-        db->dbvfs.err = HIF_OK;
-        rc = sqlite3_open_v2(path, &db->sqlite,
-                             SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
-                             db->dbvfs.name);
-        err = convert(db, rc);
+        db->dbvfs.salvage = false;
+        err = open_file(db, path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
+        if (err == HIF_OK)
+                err = db_exec(db, "PRAGMA page_size=4096;");
         /* FULL syncs the WAL with each commit: folded log segments are removed after it. */
         if (err == HIF_OK)
                 err = db_exec(db, "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL;"
@@ -127,6 +140,23 @@ enum hif_err db_open(struct db *db, const char *path)
                                                      NULL));
         if (err == HIF_OK)
                 err = check_version(db);
+        return err;
+}
+
+enum hif_err db_open_read(struct db *db, const char *path)
+{
+        uint64_t version = 0;
+        enum hif_err err;
+
+        db->dbvfs.salvage = true;
+        err = open_file(db, path, SQLITE_OPEN_READONLY);
+        if (err == HIF_OK)
+                err = db_exec(db, "PRAGMA locking_mode=EXCLUSIVE; PRAGMA temp_store=MEMORY;"
+                                  "PRAGMA cache_size=-16384;");
+        if (err == HIF_OK)
+                err = db_state(db, "version", &version);
+        if (err == HIF_OK && version > DB_VERSION)
+                err = HIF_EUNSUPPORTED;
         return err;
 }
 

@@ -36,6 +36,8 @@ HIF_MUST_USE enum hif_err db_init(struct db *db, struct env *env);
 void db_free(struct db *db);
 /* Open or create. HIF_ECORRUPT, HIF_EUNSUPPORTED, HIF_ENOSPC, HIF_EIO. */
 HIF_MUST_USE enum hif_err db_open(struct db *db, const char *path);
+/* Open one that may be damaged, for db_state and db_each only; nothing is changed. */
+HIF_MUST_USE enum hif_err db_open_read(struct db *db, const char *path);
 void db_close(struct db *db);
 
 HIF_MUST_USE enum hif_err db_exec(struct db *db, const char *sql);

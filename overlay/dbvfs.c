@@ -1,6 +1,9 @@
 /* dbvfs.c - see dbvfs.h; the methods are those of https://sqlite.org/c3ref/vfs.html. */
 #include "overlay/dbvfs.h"
 
+#include "base/buf.h"
+#include "overlay/oplog.h"
+
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,12 +11,21 @@
 #define PATH_SIZE   4096
 #define SECTOR_SIZE 4096
 
+/* Where SQLite's file header says how many bytes at the end of each page it leaves to us
+ * (https://sqlite.org/fileformat.html, 1.3.4). */
+#define HEADER_SIZE     100
+#define HEADER_RESERVED 20
+#define HEADER_PAGES    28
+#define PAGES_MAX       (1u << 28)
+
 struct dbfile {
         sqlite3_file base;
         struct dbvfs *dbvfs;
         int fd;
         bool remove;   /* at close */
         bool dir_sync; /* its name may not be on disk yet, whoever made it */
+        bool pages;    /* the database itself, not its log */
+        bool sums;     /* its pages end with checksums */
         char path[PATH_SIZE];
 };
 
@@ -50,6 +62,68 @@ static enum hif_err sync_parent(struct env *env, const char *path)
         return env_sync_dir(env, dir[0] == '\0' ? "/" : dir);
 }
 
+/* --- checksums --- */
+
+/* Of one page; its number is part of it, so that a page in another's place is found. */
+static uint64_t page_sum(const uint8_t *page, uint64_t offset)
+{
+        return sum64(offset / DBVFS_PAGE + 1, page, DBVFS_PAGE - DBVFS_RESERVED);
+}
+
+static void note_header(struct dbfile *file, const uint8_t *data, size_t size, uint64_t offset)
+{
+        if (file->pages && offset == 0 && size > HEADER_RESERVED)
+                file->sums = data[HEADER_RESERVED] == DBVFS_RESERVED;
+}
+
+/* Whole pages only: SQLite reads the header of page 1 by itself before it knows what it has. */
+static bool is_page(const struct dbfile *file, size_t size, uint64_t offset)
+{
+        return file->pages && file->sums && size == DBVFS_PAGE && offset % DBVFS_PAGE == 0;
+}
+
+/* What a database of ours begins with (https://sqlite.org/fileformat.html, 1.3): all else can be read
+ * if only this is right. */
+static void mend_header(uint8_t *page)
+{
+        static const uint8_t start[24] = "SQLite format 3\0\x10\0\2\2\x08\x40\x20\x20";
+
+        memcpy(page, start, sizeof(start));
+        be32_put(page + 44, 4); /* the schema's format */
+        be32_put(page + 56, 1); /* UTF-8 */
+}
+
+static int check_page(struct dbfile *file, uint8_t *page, uint64_t offset)
+{
+        struct dbvfs *dbvfs = file->dbvfs;
+
+        if (be64_get(page + DBVFS_PAGE - DBVFS_RESERVED) == page_sum(page, offset))
+                return SQLITE_OK;
+        if (dbvfs->bad_page == 0)
+                dbvfs->bad_page = offset / DBVFS_PAGE + 1;
+        dbvfs->bad_more |= dbvfs->bad_page != offset / DBVFS_PAGE + 1;
+        if (dbvfs->salvage)
+                return SQLITE_OK;
+        dbvfs->err = HIF_ECORRUPT;
+        return SQLITE_IOERR_DATA;
+}
+
+/* Of the header's own, where the file was cut: so that only the pages that are gone are missed. */
+static uint64_t pages_size(struct dbfile *file, uint64_t size)
+{
+        uint8_t count[4];
+        size_t got = 0;
+
+        if (!file->dbvfs->salvage || !file->pages || file->fd < 0 ||
+            file->dbvfs->env->ops->pread(file->dbvfs->env, file->fd, count, sizeof(count),
+                                         HEADER_PAGES, &got) != HIF_OK ||
+            got != sizeof(count) || be32_get(count) > PAGES_MAX)
+                return size;
+        return (uint64_t)be32_get(count) * DBVFS_PAGE > size
+                   ? (uint64_t)be32_get(count) * DBVFS_PAGE
+                   : size;
+}
+
 /* --- files --- */
 
 static int file_close(sqlite3_file *base)
@@ -57,7 +131,8 @@ static int file_close(sqlite3_file *base)
         struct dbfile *file = file_of(base);
         struct env *env = file->dbvfs->env;
 
-        env->ops->close(env, file->fd);
+        if (file->fd >= 0)
+                env->ops->close(env, file->fd);
         if (file->remove)
                 return code(file->dbvfs, env->ops->unlink(env, file->path), SQLITE_IOERR_DELETE);
         return SQLITE_OK;
@@ -69,7 +144,7 @@ static int file_read(sqlite3_file *base, void *out, int amount, sqlite3_int64 of
         struct env *env = file->dbvfs->env;
         size_t done = 0, size = (size_t)amount;
 
-        while (done < size) {
+        while (done < size && file->fd >= 0) {
                 size_t count = 0;
                 enum hif_err err = env->ops->pread(env, file->fd, (uint8_t *)out + done,
                                                    size - done, (uint64_t)offset + done, &count);
@@ -80,8 +155,13 @@ static int file_read(sqlite3_file *base, void *out, int amount, sqlite3_int64 of
                         break;
                 done += count;
         }
+        if (file->dbvfs->salvage && file->pages && offset == 0 && done >= HEADER_SIZE)
+                mend_header(out);
+        note_header(file, out, done, (uint64_t)offset);
         if (done == size)
-                return SQLITE_OK;
+                return is_page(file, size, (uint64_t)offset)
+                           ? check_page(file, out, (uint64_t)offset)
+                           : SQLITE_OK;
         memset((uint8_t *)out + done, 0, size - done);
         return SQLITE_IOERR_SHORT_READ;
 }
@@ -89,7 +169,16 @@ static int file_read(sqlite3_file *base, void *out, int amount, sqlite3_int64 of
 static int file_write(sqlite3_file *base, const void *data, int amount, sqlite3_int64 offset)
 {
         struct dbfile *file = file_of(base);
+        uint8_t page[DBVFS_PAGE];
 
+        if (file->dbvfs->salvage)
+                return SQLITE_READONLY;
+        note_header(file, data, (size_t)amount, (uint64_t)offset);
+        if (is_page(file, (size_t)amount, (uint64_t)offset)) {
+                memcpy(page, data, sizeof(page));
+                be64_put(page + DBVFS_PAGE - DBVFS_RESERVED, page_sum(page, (uint64_t)offset));
+                data = page;
+        }
         return code(
             file->dbvfs,
             env_write_all(file->dbvfs->env, file->fd, data, (size_t)amount, (uint64_t)offset),
@@ -101,6 +190,8 @@ static int file_truncate(sqlite3_file *base, sqlite3_int64 size)
         struct dbfile *file = file_of(base);
         struct env *env = file->dbvfs->env;
 
+        if (file->dbvfs->salvage)
+                return SQLITE_READONLY;
         return code(file->dbvfs, env->ops->ftruncate(env, file->fd, (uint64_t)size),
                     SQLITE_IOERR_TRUNCATE);
 }
@@ -109,9 +200,12 @@ static int file_sync(sqlite3_file *base, int flags)
 {
         struct dbfile *file = file_of(base);
         struct env *env = file->dbvfs->env;
-        enum hif_err err = (flags & SQLITE_SYNC_DATAONLY) ? env->ops->fdatasync(env, file->fd)
-                                                          : env->ops->fsync(env, file->fd);
+        enum hif_err err;
 
+        if (file->dbvfs->salvage)
+                return SQLITE_OK;
+        err = (flags & SQLITE_SYNC_DATAONLY) ? env->ops->fdatasync(env, file->fd)
+                                             : env->ops->fsync(env, file->fd);
         if (err == HIF_OK && file->dir_sync) {
                 err = sync_parent(env, file->path);
                 if (err == HIF_OK)
@@ -124,11 +218,11 @@ static int file_size(sqlite3_file *base, sqlite3_int64 *size)
 {
         struct dbfile *file = file_of(base);
         struct env *env = file->dbvfs->env;
-        struct stat st;
-        enum hif_err err = env->ops->fstat(env, file->fd, &st);
+        struct stat st = {0};
+        enum hif_err err = file->fd < 0 ? HIF_OK : env->ops->fstat(env, file->fd, &st);
 
         if (err == HIF_OK)
-                *size = st.st_size;
+                *size = (sqlite3_int64)pages_size(file, (uint64_t)st.st_size);
         return code(file->dbvfs, err, SQLITE_IOERR_FSTAT);
 }
 
@@ -190,26 +284,35 @@ static int vfs_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *base, int 
         struct env *env = dbvfs->env;
         struct dbfile *file = file_of(base);
         struct stat st;
-        int mode = (flags & SQLITE_OPEN_READWRITE) ? O_RDWR : O_RDONLY;
+        int mode = (flags & SQLITE_OPEN_READWRITE) && !dbvfs->salvage ? O_RDWR : O_RDONLY;
         enum hif_err err;
 
         base->pMethods = NULL;
         /* Temporary tables are kept in memory: a file without a name is never asked for. */
         if (path == NULL || strlen(path) >= sizeof(file->path))
                 return SQLITE_CANTOPEN;
-        if (flags & SQLITE_OPEN_CREATE)
+        if ((flags & SQLITE_OPEN_CREATE) && !dbvfs->salvage)
                 mode |= O_CREAT;
         file->dbvfs = dbvfs;
+        file->pages = (flags & SQLITE_OPEN_MAIN_DB) != 0;
+        file->sums = false;
         file->remove = (flags & SQLITE_OPEN_DELETEONCLOSE) != 0;
         memcpy(file->path, path, strlen(path) + 1);
         err = env->ops->stat(env, path, &st);
         file->dir_sync = true;
         if (err == HIF_OK || (err == HIF_ENOENT && (mode & O_CREAT)))
                 err = env->ops->open(env, path, mode, 0600, &file->fd);
+        /* A log that may not be made is an empty one. */
+        if (err == HIF_ENOENT && dbvfs->salvage && (flags & SQLITE_OPEN_WAL)) {
+                file->fd = -1;
+                err = HIF_OK;
+        }
         if (err != HIF_OK)
                 return code(dbvfs, err, SQLITE_CANTOPEN);
         if (out != NULL)
-                *out = flags;
+                *out = dbvfs->salvage ? (flags & ~(SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE)) |
+                                            SQLITE_OPEN_READONLY
+                                      : flags;
         base->pMethods = &file_methods;
         return SQLITE_OK;
 }
@@ -218,7 +321,7 @@ static int vfs_delete(sqlite3_vfs *vfs, const char *path, int sync_dir)
 {
         struct dbvfs *dbvfs = vfs_of(vfs);
         struct env *env = dbvfs->env;
-        enum hif_err err = env->ops->unlink(env, path);
+        enum hif_err err = dbvfs->salvage ? HIF_EROFS : env->ops->unlink(env, path);
 
         if (err == HIF_ENOENT)
                 return SQLITE_IOERR_DELETE_NOENT;

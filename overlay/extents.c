@@ -169,7 +169,8 @@ enum hif_err extents_load(struct rows *rows, struct node_row *row, struct span b
                 struct oextent extent = item_extent(bytes, i);
 
                 if (extent.size == 0 || extent.offset < end ||
-                    extent.offset > UINT64_MAX - extent.size)
+                    extent.offset > UINT64_MAX - extent.size ||
+                    extent.at > UINT64_MAX - extent.size)
                         return HIF_ECORRUPT;
                 end = extent.offset + extent.size;
                 account(rows, extent.file, extent.at, extent.size, 0);

@@ -101,6 +101,8 @@ enum hif_err flusher_round(struct overlay *overlay)
         enum hif_err err;
 
         overlay->kicked = false;
+        if (overlay->sync_state == SYNC_SALVAGED)
+                return HIF_EROFS;
         if (overlay->sync_state == SYNC_SEEN)
                 return try_heal(overlay);
         if (overlay->sync_state == SYNC_FAILED)

@@ -59,13 +59,7 @@ void fold_free(struct overlay *overlay)
 
 static enum hif_err load_item(void *arg, struct span blob)
 {
-        struct reader rd = rd_open(blob);
-        struct item item = {0};
-        enum hif_err err = item_next(&rd, &item);
-
-        if (err == HIF_OK && !rd_done(&rd))
-                err = HIF_ECORRUPT;
-        return err == HIF_OK ? rows_apply_item(arg, 0, &item) : err;
+        return rows_load(arg, blob);
 }
 
 static enum hif_err load_state(struct fold *fold)
@@ -163,7 +157,7 @@ static enum hif_err fold_touch(struct fold *fold, uint64_t id)
         buf_reset(&fold->blob);
         err = db_node(&fold->db, id, &fold->blob);
         if (err == HIF_OK && fold->blob.size > 0)
-                err = load_item(&fold->rows, buf_span(&fold->blob));
+                err = rows_load(&fold->rows, buf_span(&fold->blob));
         return err == HIF_OK ? idmap_put(&fold->touched, id, fold) : err;
 }
 
@@ -353,8 +347,11 @@ static enum hif_err fold_all(struct fold *fold)
                 db_close(&fold->db);
                 return err;
         }
-        oplog_remove(&overlay->log, last->next);
-        return HIF_OK;
+        err = oplog_remove(&overlay->log, last->next, fold->state.seq);
+        if (err != HIF_OK)
+                log_line(overlay->env->log, LOG_WARN, "overlay",
+                         "the folded log of %s stays for now: %s", overlay->dir, hif_strerror(err));
+        return err;
 }
 
 static void fold_run(struct pool_job *job)

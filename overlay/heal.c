@@ -95,7 +95,8 @@ static enum hif_err heal_sync(struct heal *heal)
         return log->env->ops->fdatasync(log->env, log->current->fd);
 }
 
-/* The fresh log takes the place of the old one, whose files go away. */
+/* The fresh log takes the place of the old one, whose files go away; where they stay, the next open
+ * removes them, as the fresh one counts. */
 static void heal_swap(struct heal *heal)
 {
         struct overlay *overlay = heal->overlay;
@@ -114,7 +115,8 @@ static void heal_swap(struct heal *heal)
                 overlay->rows.ids_next = heal->ids_next;
         overlay->seq = heal->seq;
         overlay->durable = heal->seq;
-        oplog_remove(&old, NULL);
+        if (oplog_remove(&old, NULL, 0) != HIF_OK)
+                oplog_free(&old);
 }
 
 enum hif_err heal(struct overlay *overlay)
@@ -140,7 +142,8 @@ enum hif_err heal(struct overlay *overlay)
         else {
                 /* Its names are not used again, and the next open removes what stays. */
                 overlay->log.next_number = heal.log.next_number;
-                oplog_remove(&heal.log, NULL);
+                if (oplog_remove(&heal.log, NULL, 0) != HIF_OK)
+                        oplog_free(&heal.log);
         }
         buf_free(&heal.body);
         return heal.err;

@@ -8,10 +8,10 @@
 
 #define PAGE 4096u
 
-void oplog_init(struct oplog *log, struct env *env, const char *dir, pthread_mutex_t *lock,
-                uint64_t segment_bytes)
+void oplog_init(struct oplog *log, struct env *env, const char *dir, struct witness *witness,
+                pthread_mutex_t *lock, uint64_t segment_bytes)
 {
-        *log = (struct oplog){.env = env, .dir = dir, .lock = lock};
+        *log = (struct oplog){.env = env, .dir = dir, .witness = witness, .lock = lock};
         log->segment_bytes = segment_bytes != 0 ? segment_bytes : OPLOG_SEGMENT_BYTES;
         log->segment_bytes = (log->segment_bytes + PAGE - 1) / PAGE * PAGE;
 }
@@ -236,9 +236,11 @@ static enum hif_err sync_dir(struct oplog *log)
 
 enum hif_err oplog_sync(struct oplog *log, struct oseg *list, uint64_t seq, uint64_t durable)
 {
-        for (struct oseg *seg = list; seg != NULL; seg = seg->capture_next) {
-                enum hif_err err;
+        const struct oseg *last = NULL;
+        enum hif_err err;
 
+        for (struct oseg *seg = list; seg != NULL; seg = seg->capture_next) {
+                last = seg;
                 if (seg->capture_next == NULL) {
                         mark_put(seg, seg->mark_odd ? OPLOG_MARK_B : OPLOG_MARK_A, seq, durable);
                         seg->mark_odd = !seg->mark_odd;
@@ -247,7 +249,10 @@ enum hif_err oplog_sync(struct oplog *log, struct oseg *list, uint64_t seq, uint
                 if (err != HIF_OK)
                         return err;
         }
-        return sync_dir(log);
+        err = sync_dir(log);
+        if (err == HIF_OK && last != NULL)
+                witness_segment(log->witness, last->generation, last->number);
+        return err;
 }
 
 void oplog_mark_complete(struct oseg *seg, uint64_t seq)
@@ -266,8 +271,18 @@ void oplog_release(struct oplog *log, uint64_t durable)
         pthread_mutex_unlock(log->lock);
 }
 
-void oplog_remove(struct oplog *log, const struct oseg *upto)
+enum hif_err oplog_remove(struct oplog *log, const struct oseg *upto, uint64_t folded)
 {
+        uint64_t highest = 0;
+        enum hif_err err;
+
+        pthread_mutex_lock(log->lock);
+        for (const struct oseg *seg = log->oldest; seg != NULL && seg != upto; seg = seg->next)
+                highest = seg->number;
+        pthread_mutex_unlock(log->lock);
+        err = witness_removing(log->witness, highest, folded);
+        if (err != HIF_OK)
+                return err;
         for (;;) {
                 char path[OPLOG_PATH_MAX];
                 struct oseg *seg;
@@ -280,7 +295,7 @@ void oplog_remove(struct oplog *log, const struct oseg *upto)
                 }
                 pthread_mutex_unlock(log->lock);
                 if (seg == NULL || seg == upto)
-                        return;
+                        return HIF_OK;
                 seg_close(log, seg);
                 /* One that stays is passed over, as all of it is folded, and unlinked then. */
                 if (oplog_path(log, seg->generation, seg->number, path) == HIF_OK &&

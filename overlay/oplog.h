@@ -29,6 +29,8 @@
 #include "base/buf.h"
 #include "base/env.h"
 #include "base/log.h"
+#include "overlay/damage.h"
+#include "overlay/witness.h"
 
 #include <pthread.h>
 #include <stdbool.h>
@@ -55,7 +57,8 @@ struct oseg {
 
 struct oplog {
         struct env *env;
-        const char *dir;       /* of the overlay */
+        const char *dir;         /* of the overlay */
+        struct witness *witness; /* of the overlay */
         pthread_mutex_t *lock; /* guards the list of segments and their fields, but for the owner's
                                 * pos and the mapping */
         uint64_t segment_bytes;
@@ -69,8 +72,8 @@ struct oplog {
 
 uint64_t sum64(uint64_t salt, const void *data, size_t size);
 
-void oplog_init(struct oplog *log, struct env *env, const char *dir, pthread_mutex_t *lock,
-                uint64_t segment_bytes);
+void oplog_init(struct oplog *log, struct env *env, const char *dir, struct witness *witness,
+                pthread_mutex_t *lock, uint64_t segment_bytes);
 void oplog_free(struct oplog *log);
 
 /* Room for a record of that size: a new segment where the current one has none. HIF_ENOSPC,
@@ -88,8 +91,9 @@ HIF_MUST_USE enum hif_err oplog_sync(struct oplog *log, struct oseg *list, uint6
                                      uint64_t durable);
 /* Unmap sealed segments of which all is durable. */
 void oplog_release(struct oplog *log, uint64_t durable);
-/* Take segments before `upto` off the list and unlink them: all they say is said elsewhere. */
-void oplog_remove(struct oplog *log, const struct oseg *upto);
+/* Take segments before `upto` (NULL: all) off the list and unlink them: all they say is folded, up
+ * to `folded`, or said elsewhere. After an error they stay. */
+HIF_MUST_USE enum hif_err oplog_remove(struct oplog *log, const struct oseg *upto, uint64_t folded);
 
 /* The log of this segment's generation says everything up to seq by itself. */
 void oplog_mark_complete(struct oseg *seg, uint64_t seq);
@@ -109,10 +113,16 @@ struct oplog_scan {
 /* Call each for all records after `after` that count, remove what does not, and list the segments
  * in log->oldest.. as sealed.
  *   generation  of the log that `after` was folded from
- *   damaged_ok  end before damage in what was synced instead of failing with HIF_ECORRUPT */
+ * HIF_ECORRUPT when what was synced cannot be read. */
 HIF_MUST_USE enum hif_err oplog_recover(struct oplog *log, uint32_t generation, uint64_t after,
-                                        bool damaged_ok, oplog_each each, void *arg,
-                                        struct oplog_scan *out, struct hif_why *why);
+                                        oplog_each each, void *arg, struct oplog_scan *out,
+                                        struct hif_why *why);
+/* The same for a log that may be damaged: each is called for every record that can be read, damage
+ * is told, and nothing in the directory changes.
+ *   folded  whether `generation` and `after` are known: else any generation is taken */
+HIF_MUST_USE enum hif_err oplog_salvage(struct oplog *log, bool folded, uint32_t generation,
+                                        uint64_t after, oplog_each each, void *arg,
+                                        struct oplog_scan *out, struct damage *damage);
 /* Call each for the records of one sealed segment with a seq in (after, upto]. */
 HIF_MUST_USE enum hif_err oplog_read(struct oplog *log, const struct oseg *seg, uint64_t after,
                                      uint64_t upto, oplog_each each, void *arg);

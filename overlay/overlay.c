@@ -71,14 +71,14 @@ static enum hif_err take_lock(struct overlay *overlay)
             overlay->env->ops->open(overlay->env, path, O_RDWR | O_CREAT, 0600, &overlay->lock_fd);
         if (err != HIF_OK)
                 return err;
-        if (overlay->env->ops->lock == NULL)
-                return HIF_OK;
-        return overlay->env->ops->lock(overlay->env, overlay->lock_fd);
+        if (overlay->env->ops->lock != NULL)
+                err = overlay->env->ops->lock(overlay->env, overlay->lock_fd);
+        return err == HIF_OK ? witness_open(&overlay->witness, overlay->lock_fd) : err;
 }
 
 /* Names this start of the machine. Where there is no name, each open counts as one: then content
  * that was not synced does not count. */
-static void read_boot(struct overlay *overlay)
+void overlay_read_boot(struct overlay *overlay)
 {
         static const char path[] = "/proc/sys/kernel/random/boot_id";
         struct env *env = overlay->env;
@@ -123,7 +123,22 @@ static enum hif_err replay_record(void *arg, uint64_t seq, struct span body)
         return HIF_OK;
 }
 
-static enum hif_err recover(struct overlay *overlay, bool damaged_ok, struct hif_why *why)
+/* Content that rows name has to be there. */
+static enum hif_err check_data(struct overlay *overlay, struct hif_why *why)
+{
+        struct damage damage = {0};
+        struct idmap bad = {0};
+        enum hif_err err = data_check(&overlay->data, &damage, &bad);
+
+        if (err == HIF_OK && damage.count > 0)
+                err = why_set(why, HIF_ECORRUPT, "%s/%s", overlay->dir,
+                              damage.texts[0] != NULL ? damage.texts[0] : "data");
+        damage_free(&damage);
+        idmap_free(&bad);
+        return err;
+}
+
+static enum hif_err recover(struct overlay *overlay, struct hif_why *why)
 {
         struct fold_state folded = {0};
         struct replay replay = {.overlay = overlay};
@@ -131,14 +146,21 @@ static enum hif_err recover(struct overlay *overlay, bool damaged_ok, struct hif
 
         if (err != HIF_OK)
                 return err;
+        if (folded.seq < overlay->witness.folded)
+                return why_set(why, HIF_ECORRUPT,
+                               "%s/rows.db, or its rows.db-wal, is missing or older than it was",
+                               overlay->dir);
         overlay->durable = folded.seq;
-        err = oplog_recover(&overlay->log, folded.generation, folded.seq, damaged_ok, replay_record,
-                            &replay, &replay.scan, why);
+        err = oplog_recover(&overlay->log, folded.generation, folded.seq, replay_record, &replay,
+                            &replay.scan, why);
         if (err != HIF_OK)
                 return err;
         overlay->seq = replay.scan.last_seq;
         overlay->ids_next = overlay->rows.ids_next;
         data_settle(&overlay->data, 0);
+        err = check_data(overlay, why);
+        if (err != HIF_OK)
+                return err;
         err = data_recover(&overlay->data);
         if (err != HIF_OK)
                 return why_set(why, err, "cannot open the data of %s: %s", overlay->dir,
@@ -169,7 +191,7 @@ static enum hif_err settle(struct overlay *overlay, struct hif_why *why)
         return HIF_OK;
 }
 
-static void overlay_free(struct overlay *overlay)
+void overlay_free(struct overlay *overlay)
 {
         fold_free(overlay);
         tx_free(overlay);
@@ -178,6 +200,10 @@ static void overlay_free(struct overlay *overlay)
         rows_free(&overlay->rows);
         if (overlay->lock_fd >= 0)
                 overlay->env->ops->close(overlay->env, overlay->lock_fd);
+        if (overlay->damage != NULL)
+                damage_free(overlay->damage);
+        free(overlay->damage);
+        witness_free(&overlay->witness);
         pthread_cond_destroy(&overlay->wake);
         pthread_cond_destroy(&overlay->idle);
         pthread_mutex_destroy(&overlay->lock);
@@ -185,8 +211,8 @@ static void overlay_free(struct overlay *overlay)
         free(overlay);
 }
 
-static enum hif_err overlay_new(struct env *env, struct pool *pool, const char *dir,
-                                const struct overlay_config *config, struct overlay **out)
+enum hif_err overlay_new(struct env *env, struct pool *pool, const char *dir,
+                         const struct overlay_config *config, struct overlay **out)
 {
         struct overlay *overlay = calloc(1, sizeof(*overlay));
         pthread_condattr_t monotonic;
@@ -215,7 +241,8 @@ static enum hif_err overlay_new(struct env *env, struct pool *pool, const char *
         rows_init(&overlay->rows);
         overlay->rows.account = data_account;
         overlay->rows.account_arg = &overlay->data;
-        oplog_init(&overlay->log, env, overlay->dir, &overlay->lock,
+        witness_init(&overlay->witness, env);
+        oplog_init(&overlay->log, env, overlay->dir, &overlay->witness, &overlay->lock,
                    overlay->config.log_segment_bytes);
         tx_init(overlay);
         overlay->verifier = env_random_u64(env);
@@ -223,9 +250,9 @@ static enum hif_err overlay_new(struct env *env, struct pool *pool, const char *
         return HIF_OK;
 }
 
-static enum hif_err open_any(struct env *env, struct pool *pool, const char *dir,
-                             const struct overlay_config *config, bool damaged_ok,
-                             struct overlay **out, struct hif_why *why)
+enum hif_err overlay_open(struct env *env, struct pool *pool, const char *dir,
+                          const struct overlay_config *config, struct overlay **out,
+                          struct hif_why *why)
 {
         struct overlay *overlay;
         enum hif_err err = overlay_new(env, pool, dir, config, &overlay);
@@ -242,8 +269,8 @@ static enum hif_err open_any(struct env *env, struct pool *pool, const char *dir
         else if (err != HIF_OK)
                 why_set(why, err, "cannot open %s: %s", dir, hif_strerror(err));
         if (err == HIF_OK) {
-                read_boot(overlay);
-                err = recover(overlay, damaged_ok, why);
+                overlay_read_boot(overlay);
+                err = recover(overlay, why);
         }
         if (err == HIF_OK)
                 err = settle(overlay, why);
@@ -258,25 +285,15 @@ static enum hif_err open_any(struct env *env, struct pool *pool, const char *dir
         return HIF_OK;
 }
 
-enum hif_err overlay_open(struct env *env, struct pool *pool, const char *dir,
-                          const struct overlay_config *config, struct overlay **out,
-                          struct hif_why *why)
-{
-        return open_any(env, pool, dir, config, false, out, why);
-}
-
-enum hif_err overlay_open_damaged(struct env *env, struct pool *pool, const char *dir,
-                                  const struct overlay_config *config, struct overlay **out,
-                                  struct hif_why *why)
-{
-        return open_any(env, pool, dir, config, true, out, why);
-}
-
 void overlay_close(struct overlay *overlay)
 {
         if (overlay == NULL)
                 return;
         assert(!overlay->tx.open);
+        if (overlay->sync_state == SYNC_SALVAGED) {
+                overlay_free(overlay);
+                return;
+        }
         if (overlay->sync_state != SYNC_OK)
                 flusher_seen(overlay);
         flusher_stop(overlay);

@@ -37,15 +37,22 @@ struct overlay_config {
 
 /* Open or create the overlay in this directory (locked: HIF_EBUSY when another process has it).
  * Blocks: replays what is not folded. On a full disk it opens read-only (HIF_EROFS from commits)
- * until there is room again. HIF_ECORRUPT with a reason when a record that was synced is
- * damaged: the rest can still be opened with overlay_open_damaged. */
+ * until there is room again. HIF_ECORRUPT with a reason, and nothing changed, when something that
+ * was on the disk is missing or damaged: overlay_open_salvage opens the rest. */
 HIF_MUST_USE enum hif_err overlay_open(struct env *env, struct pool *pool, const char *dir,
                                        const struct overlay_config *config, struct overlay **out,
                                        struct hif_why *why);
-/* The same, but damage ends the history there instead of failing: what came after is given up. */
-HIF_MUST_USE enum hif_err overlay_open_damaged(struct env *env, struct pool *pool, const char *dir,
-                                               const struct overlay_config *config,
+/* Open what can be read of an overlay that is there, whole or damaged, on any file system: for good
+ * read-only (HIF_EROFS), and nothing in its directory is changed. Records after one that is lost
+ * are taken without it; names and nodes that then hang in the air are left out. HIF_EBUSY,
+ * HIF_ENOENT, HIF_ENOMEM; HIF_EUNSUPPORTED: of a newer version. */
+HIF_MUST_USE enum hif_err overlay_open_salvage(struct env *env, struct pool *pool, const char *dir,
                                                struct overlay **out, struct hif_why *why);
+/* What is damaged and what of it is lost: sentences that name the file. 0: nothing is. Of more than
+ * OVERLAY_DAMAGE_MAX, the rest is only counted. */
+#define OVERLAY_DAMAGE_MAX 64u
+size_t overlay_damage_count(const struct overlay *overlay);
+const char *overlay_damage(const struct overlay *overlay, size_t index);
 /* Waits for everything to be on disk and folded. NULL is fine. */
 void overlay_close(struct overlay *overlay);
 

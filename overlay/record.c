@@ -1,6 +1,8 @@
 /* record.c - items to bytes and back. Room is asked for once an item; the rest is stores. */
 #include "overlay/record.h"
 
+#include "core/key.h"
+
 #include <assert.h>
 
 #define ITEM_HEADER 8
@@ -322,6 +324,8 @@ static void rnode(struct reader *rd, struct item *out)
         uint16_t fields = out->fields;
 
         out->id = node->id = rd_u64(rd);
+        if (node->id == NODEID_NONE)
+                rd->bad = true;
         if (fields & NODE_ATTRS) {
                 node->kind = (enum onode_kind)rd_u8(rd);
                 rd_u8(rd);
@@ -390,6 +394,8 @@ static void rdirent(struct reader *rd, uint8_t flags, struct odirent *out)
         out->base_child = rd_u64(rd);
         out->seq = rd_u64(rd);
         out->name = rname(rd);
+        if (out->name.size == 0 || out->name.size > NAME_SIZE_MAX)
+                rd->bad = true;
         if (flags & DIRENT_BASE)
                 rentry(rd, &out->base);
 }
@@ -401,6 +407,8 @@ static void rop(struct reader *rd, struct item *out)
         rd_copy(rd, out->op.hash.bytes, HIF_HASH_SIZE);
         out->op.path = rd_span(rd, rd_u32(rd));
         out->op.path2 = rd_span(rd, rd_left(rd));
+        if (out->op.kind < SESSION_CREATE || out->op.kind > SESSION_LINK)
+                rd->bad = true;
 }
 
 static void rnote(struct reader *rd, struct onote *out)

@@ -464,3 +464,14 @@ enum hif_err rows_apply(struct rows *rows, uint64_t seq, struct span body)
         }
         return HIF_OK;
 }
+
+enum hif_err rows_load(struct rows *rows, struct span blob)
+{
+        struct reader rd = rd_open(blob);
+        struct item item = {0};
+        enum hif_err err = item_next(&rd, &item);
+
+        if (err == HIF_OK && !rd_done(&rd))
+                err = HIF_ECORRUPT;
+        return err == HIF_OK ? rows_apply_item(rows, 0, &item) : err;
+}

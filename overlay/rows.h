@@ -83,6 +83,9 @@ static inline struct node_row *rows_node(const struct rows *rows, uint64_t id)
 HIF_MUST_USE enum hif_err rows_apply(struct rows *rows, uint64_t seq, struct span body);
 HIF_MUST_USE enum hif_err rows_apply_item(struct rows *rows, uint64_t seq, const struct item *item);
 
+/* Apply the one item that a row of the database is. */
+HIF_MUST_USE enum hif_err rows_load(struct rows *rows, struct span blob);
+
 /* Room for more of each, outside the slab. */
 HIF_MUST_USE enum hif_err rows_reserve_extents(struct rows *rows, struct node_row *row,
                                                uint32_t more);

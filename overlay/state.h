@@ -44,8 +44,9 @@ struct otx {
 
 enum sync_state {
         SYNC_OK,
-        SYNC_FAILED, /* read-only; the owner may still be in a commit */
-        SYNC_SEEN,   /* the owner knows: rows stand still until the log is written anew */
+        SYNC_FAILED,   /* read-only; the owner may still be in a commit */
+        SYNC_SEEN,     /* the owner knows: rows stand still until the log is written anew */
+        SYNC_SALVAGED, /* opened after damage: read-only for good */
 };
 
 struct fold;
@@ -55,6 +56,8 @@ struct overlay {
         struct pool *pool;
         char *dir;
         int lock_fd;
+        struct witness witness;
+        struct damage *damage; /* of a salvaged one; else NULL */
         struct overlay_config config;
         struct rows rows;
         struct data data;
@@ -76,6 +79,13 @@ struct overlay {
 
         struct fold *fold;
 };
+
+/* overlay.c */
+HIF_MUST_USE enum hif_err overlay_new(struct env *env, struct pool *pool, const char *dir,
+                                      const struct overlay_config *config, struct overlay **out);
+void overlay_free(struct overlay *overlay);
+/* Learn which start of the machine this is. */
+void overlay_read_boot(struct overlay *overlay);
 
 /* tx.c */
 void tx_init(struct overlay *overlay);

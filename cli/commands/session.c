@@ -129,6 +129,7 @@ static const struct command subcommands[] = {
     {"status", "show the session in which you stand", cmd_session_status},
     {"publish", "store it without landing it", cmd_session_publish},
     {"claim", "go on with one from elsewhere", cmd_session_claim},
+    {"export", "save what it holds as a directory", cmd_session_export},
     {"abandon", "give a session up", cmd_session_abandon},
     {0}};
 

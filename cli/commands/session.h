@@ -12,6 +12,7 @@ command_fn cmd_session_list;
 command_fn cmd_session_publish;
 command_fn cmd_session_abandon;
 command_fn cmd_session_claim;
+command_fn cmd_session_export;
 
 /* --- session.c --- */
 

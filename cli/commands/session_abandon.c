@@ -81,10 +81,9 @@ struct identity {
 static enum hif_err read_identity(struct cli *cli, const char *dir, struct identity *out,
                                   struct hif_why *why)
 {
-        struct overlay_config config = {0};
         struct overlay *overlay;
         struct span id, holder;
-        enum hif_err err = overlay_open(&cli->env, NULL, dir, &config, &overlay, why);
+        enum hif_err err = overlay_open_salvage(&cli->env, NULL, dir, &overlay, why);
 
         if (err != HIF_OK)
                 return err;

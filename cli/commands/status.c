@@ -81,6 +81,21 @@ void print_uploads(const json_t *status)
                 printf("uploads wait: %s\n", reason);
 }
 
+static void warn_damaged(const struct cli *cli, const json_t *status)
+{
+        const json_t *damage = json_object_get(status, "damage");
+        json_t *text;
+        size_t index;
+
+        if (json_array_size(damage) == 0)
+                return;
+        cli_warn(cli,
+                 "the session is damaged, and read-only; `hif session export DIR` saves what is "
+                 "there. What is damaged:");
+        json_array_foreach((json_t *)(uintptr_t)damage, index, text)
+            cli_warn(cli, "%s", json_string_value(text));
+}
+
 int cmd_status(struct cli *cli, int argc, char **argv)
 {
         struct hif_why why = {0};
@@ -94,6 +109,7 @@ int cmd_status(struct cli *cli, int argc, char **argv)
                 return cli_fail(cli, err, &why);
         if (cli->json)
                 return cli_print_json(cli, result);
+        warn_damaged(cli, result);
         if (json_is_null(json_object_get(result, "ignored")))
                 cli_warn(cli, "the ignore rules could not be read, as the store does not answer: "
                               "what they ignore is shown, too");

@@ -121,6 +121,21 @@ static bool other_key(const json_t *args)
                !(cli_own_key(text_of(args, "store"), ours) && strcmp(ours, theirs) == 0);
 }
 
+static enum hif_err warn_damaged(json_t *result)
+{
+        const json_t *damage = json_object_get(result, "damage");
+        struct hif_why text;
+
+        why_set(&text, HIF_ECORRUPT,
+                "the session is damaged, and mounted read-only with what can be read: %s%s. `hif "
+                "status` lists what is lost; `hif session export %s %s DIR` saves what is there, "
+                "`hif session abandon` then gives it up",
+                json_string_value(json_array_get(damage, 0)),
+                json_array_size(damage) > 1 ? ", and more" : "", text_of(result, "project"),
+                text_of(result, "session"));
+        return request_warn(result, text.text);
+}
+
 static enum hif_err do_mount(struct request *request, json_t **result, struct hif_why *why)
 {
         const json_t *args = request->args, *at = json_object_get(args, "at");
@@ -165,7 +180,9 @@ static enum hif_err do_mount(struct request *request, json_t **result, struct hi
                 workspace_publish_mounted(workspace, &warning);
         err = workspace_describe(workspace, result);
         workspace_leave(workspace);
-        if (err == HIF_OK && warning != NULL)
+        if (err == HIF_OK && json_array_size(json_object_get(*result, "damage")) > 0)
+                err = warn_damaged(*result);
+        else if (err == HIF_OK && warning != NULL)
                 err = request_warn(*result, warning);
         else if (err == HIF_OK && other_key(args))
                 err = request_warn(*result, OTHER_KEY);
@@ -335,6 +352,7 @@ static const struct operation operations[] = {
     {"session_note", do_session_note},
     {"session_show", do_session_show},
     {"session_publish", do_session_publish},
+    {"session_export", do_session_export},
 };
 
 /* An error as a message; what a text quotes need not be UTF-8. */

@@ -22,5 +22,6 @@ request_fn do_session_start;
 request_fn do_session_note;
 request_fn do_session_show;
 request_fn do_session_publish;
+request_fn do_session_export;
 
 #endif

@@ -1,5 +1,6 @@
 /* requests_session.c - what commands ask of the daemon about a mounted session. */
 #include "cli/daemon/requests.h"
+#include "cli/daemon/workspace_export.h"
 
 #include "base/cleanup.h"
 #include "cli/daemon/workspace_publish.h"
@@ -83,5 +84,30 @@ enum hif_err do_session_publish(struct request *request, json_t **result, struct
         if (err == HIF_OK &&
             json_object_set_new(*result, "revision", json_integer((json_int_t)revision)) != 0)
                 err = HIF_ENOMEM;
+        return err;
+}
+
+/* Of the workspace that the request names by a path in it, or of a session by its name. */
+enum hif_err do_session_export(struct request *request, json_t **result, struct hif_why *why)
+{
+        const json_t *args = request->args;
+        const char *project = json_string_value(json_object_get(args, "project"));
+        const char *session = json_string_value(json_object_get(args, "session"));
+        const char *dir = json_string_value(json_object_get(args, "directory"));
+        struct workspace *workspace;
+        enum hif_err err = HIF_OK;
+
+        if (dir == NULL)
+                return request_missing(why, "directory");
+        if (project == NULL || session == NULL)
+                err = request_enter(request, &workspace, why);
+        else
+                workspace = workspace_enter_name(request->daemon, project, session);
+        if (err != HIF_OK)
+                return err;
+        if (workspace == NULL)
+                return workspace_export_closed(request->daemon, project, session, dir, result, why);
+        err = workspace_export(workspace, dir, result, why);
+        workspace_leave(workspace);
         return err;
 }

@@ -45,7 +45,7 @@ static enum hif_err open_project(struct workspace *workspace, struct hif_why *wh
                             why);
 }
 
-static enum hif_err open_store(struct workspace *workspace, struct hif_why *why)
+enum hif_err workspace_open_store(struct workspace *workspace, struct hif_why *why)
 {
         struct cli *cli = workspace->daemon->cli;
         enum hif_err err = cli_store_open(cli, workspace->store_url, false, &workspace->store, why);
@@ -56,6 +56,28 @@ static enum hif_err open_store(struct workspace *workspace, struct hif_why *why)
                 err = fetch_origin_new(workspace->daemon->fetch, workspace->store,
                                        &workspace->project.layout, &workspace->origin);
         return err;
+}
+
+/* What can be read of it, to be looked at and copied from. */
+static enum hif_err open_damaged(struct workspace *workspace, struct hif_why *why)
+{
+        struct cli *cli = workspace->daemon->cli;
+        struct hif_why reason = *why;
+        enum hif_err err = overlay_open_salvage(&cli->env, workspace->daemon->pool, workspace->dir,
+                                                &workspace->overlay, why);
+
+        if (err != HIF_OK)
+                return err;
+        log_line(cli->env.log, LOG_ERROR, "daemon", "session '%s' is damaged: %s",
+                 workspace->session_name, reason.text);
+        workspace->damaged = workspace->read_only = true;
+        if (overlay_value(workspace->overlay, VALUE_SESSION_ID).size == 0)
+                return why_set(why, HIF_ECORRUPT,
+                               "session '%s' is damaged, and what it stands on is lost: %s; `hif "
+                               "session export %s %s DIR` saves the files that are there",
+                               workspace->session_name, reason.text, workspace->project_name,
+                               workspace->session_name);
+        return HIF_OK;
 }
 
 static enum hif_err open_overlay(struct workspace *workspace, struct hif_why *why)
@@ -69,8 +91,9 @@ static enum hif_err open_overlay(struct workspace *workspace, struct hif_why *wh
         if (err != HIF_OK)
                 return why_set(why, err, "the session's directory '%s' could not be made: %s",
                                workspace->dir, hif_strerror(err));
-        return overlay_open(&cli->env, workspace->daemon->pool, workspace->dir, &config,
-                            &workspace->overlay, why);
+        err = overlay_open(&cli->env, workspace->daemon->pool, workspace->dir, &config,
+                           &workspace->overlay, why);
+        return err == HIF_ECORRUPT || err == HIF_EIO ? open_damaged(workspace, why) : err;
 }
 
 /* Where a new session starts. */
@@ -155,7 +178,7 @@ static void close_vfs(void *arg)
 }
 
 /* Everything but the front end, in the other order. */
-static void close_parts(struct workspace *workspace)
+void workspace_close_parts(struct workspace *workspace)
 {
         if (workspace->vfs != NULL)
                 loop_call(workspace->loop, close_vfs, workspace);
@@ -177,7 +200,7 @@ static enum hif_err open_parts(struct workspace *workspace, const struct workspa
         struct opening opening = {.workspace = workspace, .why = why};
         struct env *env = &workspace->daemon->cli->env;
         struct vfs_base base;
-        enum hif_err err = open_store(workspace, why);
+        enum hif_err err = workspace_open_store(workspace, why);
 
         if (err == HIF_OK && workspace->overlay == NULL)
                 err = open_overlay(workspace, why);
@@ -198,8 +221,7 @@ static enum hif_err open_parts(struct workspace *workspace, const struct workspa
         return opening.err == HIF_OK && !*first ? check_store(workspace, why) : opening.err;
 }
 
-static struct workspace *workspace_new(struct daemon *daemon,
-                                       const struct workspace_options *options)
+struct workspace *workspace_new(struct daemon *daemon, const struct workspace_options *options)
 {
         struct workspace *workspace = calloc(1, sizeof(*workspace));
 
@@ -239,7 +261,7 @@ static void close_workspace(struct workspace *workspace)
         ahead_stop(STEAL(workspace->ahead));
         if (workspace->vfs != NULL)
                 front_stop(workspace);
-        close_parts(workspace);
+        workspace_close_parts(workspace);
         workspace_delist(workspace);
         workspace->closed = true;
 }
@@ -312,6 +334,8 @@ static enum hif_err resume_options(struct daemon *daemon, const char *dir,
         enum hif_err err =
             overlay_open(&daemon->cli->env, daemon->pool, dir, &config, overlay, why);
 
+        if (err == HIF_ECORRUPT || err == HIF_EIO)
+                err = overlay_open_salvage(&daemon->cli->env, daemon->pool, dir, overlay, why);
         if (err != HIF_OK)
                 return err;
         *project = strndup(dir + root, (size_t)(slash - dir) - root);
@@ -362,6 +386,8 @@ enum hif_err workspace_resume(struct daemon *daemon, const char *dir, char **mou
         }
         overlay_set_durability(overlay, options.power ? OVERLAY_POWER : OVERLAY_PROCESS);
         workspace->overlay = overlay;
+        if (overlay_damage_count(overlay) > 0)
+                workspace->damaged = workspace->read_only = true;
         err = open_parts(workspace, &options, &first, why);
         if (err == HIF_OK)
                 err = records_resume(workspace, why);

@@ -41,6 +41,7 @@ struct workspace {
         char *project_name, *session_name, *dir, *mount_point, *store_url;
         bool read_only, power, allow_other;
         bool isolated; /* wanted, or so: its port is in the daemon's network namespace */
+        bool damaged;  /* the overlay: then it is read-only */
         enum front_end front;
 
         struct store *store;
@@ -74,13 +75,22 @@ void loop_call(struct loop *loop, void (*run)(void *arg), void *arg);
 HIF_MUST_USE enum hif_err workspace_set(struct workspace *workspace, const struct vfs_value *values,
                                         size_t count);
 
+/* --- workspace.c --- */
+
+/* Not in the daemon's list, and nothing is open yet. NULL: out of memory. */
+struct workspace *workspace_new(struct daemon *daemon, const struct workspace_options *options);
+void workspace_free(struct workspace *workspace); /* NULL is fine */
+/* Its store, project and origin. */
+HIF_MUST_USE enum hif_err workspace_open_store(struct workspace *workspace, struct hif_why *why);
+/* Everything but the front end, whatever of it is open. */
+void workspace_close_parts(struct workspace *workspace);
+
 /* --- workspace_list.c --- */
 
 /* Add to the daemon's list, entered: who finds it waits until it is open, or closed again.
  * HIF_EBUSY when the session, or the mount point, is taken. */
 HIF_MUST_USE enum hif_err workspace_enlist(struct workspace *workspace, struct hif_why *why);
 void workspace_delist(struct workspace *workspace);
-void workspace_free(struct workspace *workspace); /* workspace.c; NULL is fine */
 
 /* --- workspace_records.c --- */
 
@@ -95,6 +105,8 @@ HIF_MUST_USE enum hif_err records_resume(struct workspace *workspace, struct hif
 HIF_MUST_USE enum hif_err records_store(struct workspace *workspace, bool first, const char *goal);
 /* A value as text; NULL: not set, or out of memory. The caller's to free. */
 char *records_text(const struct overlay *overlay, const char *name);
+/* What is damaged: an array of sentences. */
+json_t *damage_to_json(const struct overlay *overlay);
 /* The file that makes the next daemon bring the mount back. */
 HIF_MUST_USE enum hif_err records_mark_mounted(struct workspace *workspace, bool mounted);
 /* Write session.json. */

@@ -412,6 +412,12 @@ enum hif_err workspace_land(struct workspace *workspace, const char *goal,
         bool conflicted = false, dry_run = how->dry_run;
         enum hif_err err;
 
+        if (workspace->damaged)
+                return why_set(why, HIF_EROFS,
+                               "session '%s' is damaged, so it is not landed: `hif session export "
+                               "%s %s DIR` saves what is there; copy from it into a new session",
+                               workspace->session_name, workspace->project_name,
+                               workspace->session_name);
         if (workspace->read_only)
                 return why_set(why, HIF_EROFS,
                                "'%s' is mounted read-only: there is nothing to land",

@@ -33,16 +33,25 @@ char *records_text(const struct overlay *overlay, const char *name)
 enum hif_err records_load(struct workspace *workspace, struct hif_why *why)
 {
         const struct overlay *overlay = workspace->overlay;
+        struct env *env = &workspace->daemon->cli->env;
         struct span id = overlay_value(overlay, VALUE_SESSION_ID);
         struct span key = overlay_value(overlay, VALUE_KEY);
 
+        if (workspace->damaged && id.size != SESSION_ID_SIZE) {
+                env_random(env, workspace->session.bytes, SESSION_ID_SIZE);
+                id = span_of(workspace->session.bytes, SESSION_ID_SIZE);
+        }
+        if (workspace->damaged && key.size != sizeof(workspace->key)) {
+                env_random(env, workspace->key, sizeof(workspace->key));
+                key = span_of(workspace->key, sizeof(workspace->key));
+        }
         if (id.size != SESSION_ID_SIZE || key.size != sizeof(workspace->key))
                 return why_set(why, HIF_ECORRUPT,
                                "the records of session '%s' in '%s' are damaged; mount another "
                                "session and copy what you need",
                                workspace->session_name, workspace->dir);
-        memcpy(workspace->session.bytes, id.data, id.size);
-        memcpy(workspace->key, key.data, key.size);
+        memmove(workspace->session.bytes, id.data, id.size);
+        memmove(workspace->key, key.data, key.size);
         workspace->origin_position = value_u64(overlay, VALUE_ORIGIN);
         return HIF_OK;
 }
@@ -72,6 +81,9 @@ enum hif_err records_store(struct workspace *workspace, bool first, const char *
         };
         struct env *env = &workspace->daemon->cli->env;
 
+        /* Nothing more is written there. */
+        if (workspace->damaged)
+                return HIF_OK;
         format_put(&format, &workspace->project.format);
         if (buf_failed(&format))
                 return HIF_ENOMEM;
@@ -131,6 +143,21 @@ enum hif_err records_mark_mounted(struct workspace *workspace, bool mounted)
         return err == HIF_ENOENT ? HIF_OK : err;
 }
 
+/* More is not kept: the one after them says so. */
+json_t *damage_to_json(const struct overlay *overlay)
+{
+        json_t *list = json_array();
+        size_t count = overlay_damage_count(overlay);
+
+        for (size_t i = 0; i < count && i <= OVERLAY_DAMAGE_MAX; i++) {
+                AUTO_BUF struct buf clean = {0};
+
+                text_escape(&clean, span_str(overlay_damage(overlay, i)));
+                json_array_append_new(list, json_stringn((const char *)clean.data, clean.size));
+        }
+        return list;
+}
+
 struct describing {
         const struct workspace *workspace;
         json_t *out;
@@ -161,6 +188,9 @@ enum hif_err workspace_describe(struct workspace *workspace, json_t **out)
                 return HIF_ENOMEM;
         loop_call(workspace->loop, describe_goal,
                   &(struct describing){.workspace = workspace, .out = *out});
+        if (workspace->damaged &&
+            json_object_set_new(*out, "damage", damage_to_json(workspace->overlay)) != 0)
+                return HIF_ENOMEM;
         return HIF_OK;
 }
 

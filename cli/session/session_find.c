@@ -64,9 +64,8 @@ static enum hif_err load_closed(struct cli *cli, const json_t *summary, struct s
                                 struct hif_why *why)
 {
         const char *dir = json_text(summary, "directory");
-        struct overlay_config config = {0};
         struct overlay *overlay;
-        enum hif_err err = overlay_open(&cli->env, NULL, dir, &config, &overlay, why);
+        enum hif_err err = overlay_open_salvage(&cli->env, NULL, dir, &overlay, why);
 
         if (err != HIF_OK)
                 return err;
@@ -92,11 +91,10 @@ static enum hif_err load_mounted(struct cli *cli, const json_t *summary, struct 
         return err == HIF_OK ? session_found_take(out, answer) : err;
 }
 
-static enum hif_err find_here(struct cli *cli, const char *project, const char *name,
-                              struct session_found *out, struct hif_why *why)
+enum hif_err session_find_here(struct cli *cli, const char *project, const char *name, json_t **out,
+                               struct hif_why *why)
 {
-        const json_t *found = NULL;
-        json_t *sessions = NULL, *session;
+        json_t *found = NULL, *sessions = NULL, *session;
         size_t index, count = 0;
         enum hif_err err = sessions_here(cli, &sessions);
 
@@ -115,10 +113,22 @@ static enum hif_err find_here(struct cli *cli, const char *project, const char *
                               "start of the id",
                               count, name);
         if (err == HIF_OK)
+                *out = json_incref(found);
+        json_decref(sessions);
+        return err;
+}
+
+static enum hif_err find_here(struct cli *cli, const char *project, const char *name,
+                              struct session_found *out, struct hif_why *why)
+{
+        json_t *found = NULL;
+        enum hif_err err = session_find_here(cli, project, name, &found, why);
+
+        if (err == HIF_OK)
                 err = json_is_true(json_object_get(found, "mounted"))
                           ? load_mounted(cli, found, out, why)
                           : load_closed(cli, found, out, why);
-        json_decref(sessions);
+        json_decref(found);
         return err;
 }
 

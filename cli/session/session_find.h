@@ -27,6 +27,11 @@ HIF_MUST_USE enum hif_err session_found_take(struct session_found *found, json_t
 HIF_MUST_USE enum hif_err session_find(struct cli *cli, const char *project, const char *name,
                                        struct session_found *out, struct hif_why *why);
 
+/* The summary (sessions_here) of one on this machine, by its name or the start of its id; the
+ * caller's to decref. HIF_ENOENT; HIF_EINVAL: there are several. */
+HIF_MUST_USE enum hif_err session_find_here(struct cli *cli, const char *project, const char *name,
+                                            json_t **out, struct hif_why *why);
+
 /* Is the text the start of an id, long enough to name one? */
 bool session_prefix_valid(const char *text);
 /* The project in which to look: the one named, or that of the mount in which we stand. */

@@ -182,6 +182,8 @@ static enum hif_err equals_base(const struct vfs_snapshot *snapshot,
         if (!change->content_changed || change->size != base->size || !is_local(&change->content))
                 return HIF_OK;
         err = vfs_content_hash(snapshot, &change->content, &hash);
+        if (err == HIF_EIO)
+                return HIF_OK; /* what cannot be read is not known to be equal */
         if (err == HIF_OK)
                 *equal = hash_eq(&hash, &base->hash);
         return err;
@@ -270,7 +272,7 @@ static enum hif_err find_source(struct vfs_snapshot *snapshot, const struct gone
         if (added->content_changed) {
                 err = vfs_content_hash(snapshot, &added->content, &hash);
                 if (err != HIF_OK)
-                        return err;
+                        return err == HIF_EIO ? HIF_OK : err;
         }
         first = goners_at(goners, added->size, &hash);
         if (first == NULL || !hash_eq(&first->change->base.hash, &hash))
