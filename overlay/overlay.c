@@ -8,40 +8,6 @@
 
 /* --- opening --- */
 
-/* The directory and those above it that do not exist yet, with names that survive a power cut. */
-static enum hif_err make_dir(struct env *env, const char *dir)
-{
-        char path[OPLOG_PATH_MAX];
-        struct stat st;
-        size_t size = strlen(dir);
-        enum hif_err err;
-
-        memcpy(path, dir, size + 1);
-        do {
-                while (size > 1 && path[size - 1] != '/')
-                        size--;
-                while (size > 1 && path[size - 1] == '/')
-                        size--;
-                path[size] = '\0';
-        } while (size > 1 && env->ops->stat(env, path, &st) == HIF_ENOENT);
-        err = env_mkdirs(env, dir, 0700);
-        for (;;) {
-                if (err == HIF_OK)
-                        err = env_sync_dir(env, path);
-                size_t at = size == 1 ? 1 : size + 1;
-
-                if (err != HIF_OK || dir[size == 1 ? 0 : size] == '\0' || dir[at] == '\0')
-                        return err;
-                while (dir[at] != '\0' && dir[at] != '/')
-                        at++;
-                if (dir[at] == '\0')
-                        return HIF_OK;
-                memcpy(path, dir, at);
-                path[at] = '\0';
-                size = at;
-        }
-}
-
 static enum hif_err make_dirs(struct overlay *overlay)
 {
         static const char *const names[] = {"/log", "/data"};
@@ -51,7 +17,9 @@ static enum hif_err make_dirs(struct overlay *overlay)
 
         if (overlay->dir[0] != '/' || strlen(overlay->dir) > sizeof(path) - 64)
                 return overlay->dir[0] != '/' ? HIF_EINVAL : HIF_ENAMETOOLONG;
-        err = make_dir(env, overlay->dir);
+        err = env_mkdirs(env, overlay->dir, 0700);
+        if (err == HIF_OK)
+                err = env_sync_above(env, overlay->dir);
         for (size_t i = 0; i < 2 && err == HIF_OK; i++) {
                 snprintf(path, sizeof(path), "%s%s", overlay->dir, names[i]);
                 err = env->ops->mkdir(env, path, 0700);

@@ -198,3 +198,21 @@ uint64_t env_random_u64(struct env *env)
         env_random(env, &value, sizeof(value));
         return value;
 }
+
+enum hif_err env_sync_above(struct env *env, const char *path)
+{
+        AUTO_FREE char *above = strdup(path);
+        char *slash;
+
+        if (!above)
+                return HIF_ENOMEM;
+        while ((slash = strrchr(above, '/'))) {
+                enum hif_err err;
+
+                *slash = '\0';
+                err = env_sync_dir(env, *above ? above : "/");
+                if (err && err != HIF_EACCES && err != HIF_EPERM)
+                        return err;
+        }
+        return HIF_OK;
+}

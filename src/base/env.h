@@ -99,6 +99,10 @@ HIF_MUST_USE enum hif_err env_mkdirs(struct env *env, const char *path, mode_t m
 /* fsync a directory by path. */
 HIF_MUST_USE enum hif_err env_sync_dir(struct env *env, const char *path);
 
+/* Make the name of a directory durable, and the names of those above it: a process that died may have
+ * made them. What we may pass through but not read is not ours, and was there before. */
+HIF_MUST_USE enum hif_err env_sync_above(struct env *env, const char *path);
+
 static inline uint64_t env_wall_ns(struct env *env)
 {
         return env->ops->wall_ns(env);

@@ -246,3 +246,27 @@ enum hif_err content_settle(struct sim_content *current, struct sim_content *syn
         *current = settled;
         return HIF_OK;
 }
+
+enum hif_err content_write_back(const struct sim_content *current, struct sim_content *synced,
+                                struct sim_rng *rng)
+{
+        uint64_t index;
+        void *value;
+
+        for (size_t i = 0; map_next(&current->pages, &i, &index, &value);) {
+                struct sim_page *page = value, *before = map_get(&synced->pages, index);
+                uint64_t end = (index + 1) * SIM_PAGE_SIZE;
+
+                if (page == before || sim_rng_next(rng) % 4 != 0)
+                        continue;
+                if (map_put(&synced->pages, index, page) != HIF_OK)
+                        return HIF_ENOMEM;
+                page->refs++;
+                page_unref(before);
+                if (end > current->size)
+                        end = current->size;
+                if (end > synced->size)
+                        synced->size = end;
+        }
+        return HIF_OK;
+}

@@ -356,6 +356,14 @@ static void count_links(struct sim_disk *disk)
         }
 }
 
+void disk_write_back(struct sim_disk *disk, struct sim_rng *rng)
+{
+        for (struct sim_inode *inode = disk->inodes.next; inode != &disk->inodes;
+             inode = inode->next)
+                if (inode->map_count == 0)
+                        must(content_write_back(&inode->current, &inode->synced, rng));
+}
+
 void disk_power_cut(struct sim_disk *disk, struct sim_rng *rng)
 {
         /* Some cuts keep all, some nothing, the others choose. */

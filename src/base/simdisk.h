@@ -49,6 +49,10 @@ HIF_MUST_USE enum hif_err content_truncate(struct sim_content *content, uint64_t
 HIF_MUST_USE enum hif_err content_settle(struct sim_content *current, struct sim_content *synced,
                                          struct sim_rng *rng, unsigned keep);
 
+/* Some pages of `current` become those of `synced`, which grows to hold them. */
+HIF_MUST_USE enum hif_err content_write_back(const struct sim_content *current,
+                                             struct sim_content *synced, struct sim_rng *rng);
+
 struct sim_inode {
         uint64_t number;
         mode_t mode;
@@ -133,6 +137,8 @@ HIF_MUST_USE enum hif_err disk_sync(struct sim_disk *disk, struct sim_inode *ino
 void disk_freeze_mappings(struct sim_disk *disk);
 /* The memory of such mappings goes. */
 void disk_drop_mappings(struct sim_disk *disk);
+/* Some unsynced pages of files that are not mapped become synced as they are. */
+void disk_write_back(struct sim_disk *disk, struct sim_rng *rng);
 /* Mappings are frozen and descriptors closed. */
 void disk_power_cut(struct sim_disk *disk, struct sim_rng *rng);
 

@@ -198,6 +198,13 @@ void simenv_process_kill(struct simenv *sim)
         pthread_mutex_unlock(&sim->mutex);
 }
 
+void simenv_write_back(struct simenv *sim)
+{
+        pthread_mutex_lock(&sim->mutex);
+        disk_write_back(&sim->disk, &sim->fate);
+        pthread_mutex_unlock(&sim->mutex);
+}
+
 void simenv_power_cut(struct simenv *sim)
 {
         pthread_mutex_lock(&sim->mutex);

@@ -48,6 +48,10 @@ void simenv_set_capacity(struct simenv *sim, uint64_t bytes);
 /* So many of the pread_nowait calls give HIF_EAGAIN, and as many are short; none at first. */
 void simenv_set_nowait_misses(struct simenv *sim, unsigned percent);
 
+/* Some pages that were not synced, of any file, reach the disk as they are now: so that a later power
+ * cut may leave what lay there in between. */
+void simenv_write_back(struct simenv *sim);
+
 void simenv_process_kill(struct simenv *sim);
 void simenv_power_cut(struct simenv *sim);
 

@@ -25,26 +25,6 @@ bool dir_is_store(struct dir_store *dir)
         return dir_exists(dir, ".hif") || dir_exists(dir, "projects");
 }
 
-/* Make the root's name durable, and all above it: a process that died may have made them. What we
- * may pass through but not read is not ours, and was there before. */
-static enum hif_err sync_above(struct env *env, const char *root)
-{
-        AUTO_FREE char *path = strdup(root);
-        char *slash;
-
-        if (!path)
-                return HIF_ENOMEM;
-        while ((slash = strrchr(path, '/'))) {
-                enum hif_err err;
-
-                *slash = '\0';
-                err = env_sync_dir(env, *path ? path : "/");
-                if (err && err != HIF_EACCES && err != HIF_EPERM)
-                        return err;
-        }
-        return HIF_OK;
-}
-
 static enum hif_err make_root(struct dir_store *dir, struct hif_why *why)
 {
         struct env *env = dir->store.env;
@@ -55,7 +35,7 @@ static enum hif_err make_root(struct dir_store *dir, struct hif_why *why)
                                "cannot create the store directory %s: %s; choose a path that you "
                                "may write to",
                                dir->root, hif_strerror(err));
-        err = sync_above(env, dir->root);
+        err = env_sync_above(env, dir->root);
         if (err)
                 return why_set(why, err,
                                "cannot sync the directories that hold %s: %s; choose "
