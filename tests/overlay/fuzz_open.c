@@ -234,7 +234,7 @@ static void try_open(struct env *env)
         FUZZ_CHECK(err == HIF_OK || why.text[0] != '\0');
         if (err != HIF_OK) {
                 why.text[0] = '\0';
-                err = overlay_open_damaged(env, pool, DIR, &config, &overlay, &why);
+                err = overlay_open_salvage(env, pool, DIR, &overlay, &why);
                 FUZZ_CHECK(err == HIF_OK || why.text[0] != '\0');
         }
         if (err == HIF_OK) {
