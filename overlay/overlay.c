@@ -472,6 +472,11 @@ void overlay_set_durability(struct overlay *overlay, enum overlay_durability dur
         overlay->config.durability = durability;
 }
 
+uint64_t overlay_reserve(const struct overlay *overlay)
+{
+        return overlay->data.reserve_bytes;
+}
+
 struct overlay_stats overlay_stats(const struct overlay *overlay)
 {
         pthread_mutex_t *lock = (pthread_mutex_t *)(uintptr_t)&overlay->lock;

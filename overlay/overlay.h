@@ -302,6 +302,9 @@ void overlay_set_durability(struct overlay *overlay, enum overlay_durability dur
 uint64_t overlay_freeze(struct overlay *overlay);
 void overlay_thaw(struct overlay *overlay);
 
+/* Free space of its file system that writes leave alone. */
+uint64_t overlay_reserve(const struct overlay *overlay);
+
 struct overlay_stats {
         uint64_t nodes, dirents, ops;
         uint64_t log_bytes, data_bytes;

@@ -59,7 +59,8 @@ static enum hif_err make_dir(struct daemon *daemon, const char *dir, int *files_
 struct about {
         const char *project, *session;
         const struct overlay *overlay;
-        const char *no_store; /* why it cannot be reached; NULL: it can */
+        const char *unflushed; /* what programs wrote last did not arrive: why; NULL: it did */
+        const char *no_store;  /* why it cannot be reached; NULL: it can */
 };
 
 static enum hif_err write_report(struct env *env, const struct about *about,
@@ -78,6 +79,8 @@ static enum hif_err write_report(struct env *env, const struct about *about,
         if (about->no_store != NULL)
                 buf_printf(&text, "\nThe store could not be asked for what is the base's: %s\n",
                            about->no_store);
+        if (about->unflushed != NULL)
+                buf_printf(&text, "\nWhat was written last may be missing: %s\n", about->unflushed);
         if (damaged > 0)
                 buf_printf(&text, "\nThe session is damaged:\n");
         for (size_t i = 0; i < damaged && i <= OVERLAY_DAMAGE_MAX; i++)
@@ -153,10 +156,12 @@ enum hif_err workspace_export(struct workspace *workspace, const char *dir, json
                               .overlay = workspace->overlay};
         struct export_files files = {
             .dir_fd = -1, .export = &taking.export, .origin = workspace->origin};
-        enum hif_err err = work_flush(workspace, "exported", why);
+        struct hif_why unflushed = {0};
+        enum hif_err err;
 
-        if (err != HIF_OK)
-                return err;
+        /* The disk may be full, which is no reason to save nothing. */
+        if (work_flush(workspace, "lost in the session", &unflushed) != HIF_OK)
+                about.unflushed = unflushed.text;
         loop_call(workspace->loop, take, &taking);
         if (taking.err != HIF_OK)
                 return taking.err;

@@ -363,6 +363,7 @@ enum hif_err vfs_statfs(struct vfs *vfs, struct vfs_call *call, struct vfs_statf
         struct env *env = vfs->config.env;
         enum hif_err err = enter(vfs, call);
         uint64_t now = loop_now_ns(vfs->config.loop), entries = 0;
+        uint64_t reserve = overlay_reserve(vfs->config.overlay);
 
         if (err != HIF_OK)
                 return err;
@@ -372,6 +373,9 @@ enum hif_err vfs_statfs(struct vfs *vfs, struct vfs_call *call, struct vfs_statf
                 if (err != HIF_OK)
                         return err;
                 vfs->statfs_ns = now;
+                /* What nobody may write is not free. */
+                vfs->statfs.bytes_free -=
+                    vfs->statfs.bytes_free < reserve ? vfs->statfs.bytes_free : reserve;
         }
         err = tree_count(&vfs->nodes.source, &vfs->epochs[vfs->epoch].tree, &entries);
         if (err != HIF_OK)

@@ -237,6 +237,9 @@ enum hif_err vfs_write(struct vfs *vfs, struct vfs_call *call, uint64_t id, uint
         if (first)
                 record_op(tx, SESSION_WRITE, buf_span(&path), (struct span){0});
         err = finish(vfs, call, tx, id, stable);
+        /* With durability "power", too: whoever wants it on the disk says so, here or by a commit. */
+        if (!stable)
+                call->stable_seq = 0;
         if (err == HIF_OK)
                 wcc_after(vfs, call, id, wcc);
         return err;

@@ -1,0 +1,104 @@
+#!/bin/bash
+# Disks that are full or fail, below a real mount. No space is an error at the write, before anything has
+# changed; the session can be read, landed and given up on a full disk; and it goes on when there is room.
+# A sync that fails is an error for who waits for it, and afterwards everything is written once more.
+# HIF_DISK: tests/power's hif_disk.so.
+. "$(dirname "$0")/../lib.sh"
+
+at=$work/app
+disk=$(realpath "${HIF_DISK:?set HIF_DISK to hif_disk.so}")
+small=$work/small
+mkdir "$small"
+mkdir -p "$HOME/.config/hif" && printf '[session]\npublish = manual\n' >"$HOME/.config/hif/config"
+
+step 'set up'
+make_tree "$work/tree"
+hif project create acme/app
+hif import acme/app "$work/tree" -m import
+
+# The kernel's NFS client tells of lost writes once more, to who syncs next.
+synced() { sync -f "$1" 2>/dev/null || sync -f "$1"; }
+
+free_kib() { df --output=avail -k "$1" | tail -n 1 | tr -d " "; }
+
+# Fill what a write may fill: the reserve stays.
+fill() { ! dd if=/dev/zero of="$at/fill" bs=64k conv=fsync status=none 2>"$work/err" && grep -q 'No space left' "$work/err"; }
+
+step 'statfs tells what can be written'
+mount -t tmpfs -o size=160m none "$small"
+export XDG_STATE_HOME=$small
+hif mount "--$front" acme/app "$at" --session full >/dev/null
+[ "$(free_kib "$at")" -le $(($(free_kib "$small") - 60000)) ] || fail 'the reserve cannot be written'
+total=$(df --output=size -k "$at" | tail -n 1 | tr -d " ")
+[ "$total" -ge 100000 ] && [ "$total" -le 170000 ] || fail "a disk of 160 MiB looks like $total KiB"
+
+step 'a full disk: no space at the write, and all else works'
+echo before >"$at/before" && sync -f "$at/before"
+fill || fail "it fits: $(cat "$work/err")"
+[ "$(free_kib "$small")" -ge 32000 ] || fail 'the reserve for landing was used up'
+expect "$(cat "$at/before" "$at/README")" 'before
+hello'
+expect_match "$(changes "$at")" 'A before'
+truncate -s 0 "$at/fill" 2>/dev/null || true
+rm "$at/fill"
+expect_match "$(changes "$at")" 'A before'
+
+step 'the disk is full to the last byte, by someone else'
+echo first >"$at/first" && synced "$at/first"
+head -c 1000m /dev/zero >"$small/other" 2>/dev/null || true
+expect "$(free_kib "$small")" 0
+! { head -c 200000 /dev/urandom >"$at/more" && sync -f "$at/more"; } 2>/dev/null || fail 'written where there is no room'
+expect "$(cat "$at/first" "$at/README")" 'first
+hello'
+expect_match "$(changes "$at")" 'A first'
+hif -C "$at" session export "$work/out" >/dev/null 2>&1
+expect "$(cat "$work/out/files/first")" first
+rm "$small/other"
+rm -f "$at/more"
+echo again >"$at/again"
+synced "$at/again"
+expect "$(cat "$at/again")" again
+hif -C "$at" land 'after a full disk' >/dev/null || hif -C "$at" land 'after a full disk' >/dev/null
+expect "$(hif cat acme/app:first)" first
+
+step 'given up on a full disk'
+echo edit >"$at/edit"
+hif unmount "$at" >/dev/null
+head -c 1000m /dev/zero >"$small/other" 2>/dev/null || true
+hif session abandon acme/app full >/dev/null
+rm "$small/other"
+hif mount "--$front" acme/app "$at" --session full >/dev/null
+[ ! -e "$at/edit" ] || fail 'it is still there'
+hif unmount "$at" >/dev/null
+hif daemon stop >/dev/null
+umount "$small"
+unset XDG_STATE_HOME
+
+step 'a sync that fails'
+export HIF_DISK_FAIL=$work/fail
+hif() { LD_PRELOAD=$disk "$hif" "$@"; }
+hif mount "--$front" acme/app "$at" --session failing >/dev/null
+fsync_of() { python3 -c '
+import os, sys
+f = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT, 0o644)
+os.write(f, sys.argv[2].encode())
+os.fsync(f)' "$at/$1" "$2"; }
+fsync_of good 'before it'
+touch "$work/fail"
+fails_with 1 'Input/output error' fsync_of bad 'while it fails'
+! (echo more >"$at/refused" && sync -f "$at/refused") 2>/dev/null || fail 'written while no sync works'
+expect "$(cat "$at/good")" 'before it'
+rm "$work/fail"
+healed=
+for i in $(seq 60); do
+	! fsync_of later "after it" 2>/dev/null || { healed=1 && break; }
+	sleep 0.2
+done
+[ "$healed" = 1 ] || fail 'it did not heal'
+fsync_of bad 'while it fails'
+kill_daemon
+umount -l "$at"
+hif mount "--$front" acme/app "$at" --session failing >/dev/null
+expect "$(cat "$at/good" "$at/later")" 'before itafter it'
+expect "$(cat "$at/bad")" 'while it fails'
+hif unmount "$at" >/dev/null
