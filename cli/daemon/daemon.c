@@ -176,6 +176,21 @@ static enum hif_err open_log(struct frame *frame, struct hif_why *why)
         return HIF_OK;
 }
 
+/* fd: taken over. What is not watched has no `ready`, and nothing to be taken away at the end. */
+static enum hif_err watch(struct frame *frame, struct loop_io *io,
+                          void (*ready)(struct loop_io *io, uint32_t events), int fd)
+{
+        enum hif_err err;
+
+        *io = (struct loop_io){.ready = ready, .fd = fd};
+        err = loop_add(frame->loop, io, EPOLLIN);
+        if (err != HIF_OK) {
+                close(fd);
+                io->ready = NULL;
+        }
+        return err;
+}
+
 /* The supervisor has bound the socket; commands are heard from now on, and wait there whenever
  * there is no server. */
 static enum hif_err open_socket(struct frame *frame, struct hif_why *why)
@@ -192,13 +207,13 @@ static enum hif_err open_socket(struct frame *frame, struct hif_why *why)
                 return why_set(why, err, "the control socket cannot be listened on: %s",
                                hif_strerror(err));
         }
-        frame->listener = (struct loop_io){.ready = on_connection, .fd = fd};
-        return loop_add(frame->loop, &frame->listener, EPOLLIN);
+        return watch(frame, &frame->listener, on_connection, fd);
 }
 
 static enum hif_err watch_signals(struct frame *frame)
 {
         sigset_t set;
+        int fd;
 
         sigemptyset(&set);
         sigaddset(&set, SIGTERM);
@@ -207,11 +222,10 @@ static enum hif_err watch_signals(struct frame *frame)
         signal(SIGPIPE, SIG_IGN);
         if (pthread_sigmask(SIG_BLOCK, &set, NULL) != 0)
                 return HIF_EIO;
-        frame->signals = (struct loop_io){.ready = on_signal,
-                                          .fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK)};
-        if (frame->signals.fd < 0)
+        fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+        if (fd < 0)
                 return hif_err_from_errno(errno);
-        return loop_add(frame->loop, &frame->signals, EPOLLIN);
+        return watch(frame, &frame->signals, on_signal, fd);
 }
 
 static void *run_loop(void *arg)
@@ -455,6 +469,9 @@ enum hif_err daemon_serve(struct cli *cli, struct hif_why *why)
         } else if (err == HIF_ECANCELED) {
                 err = HIF_OK; /* a spare that is not needed */
         } else {
+                if (why->text[0] == '\0')
+                        (void)why_set(why, err, "the server could not start: %s",
+                                      hif_strerror(err));
                 log_line(frame.log, LOG_ERROR, "daemon", "could not start: %s", why->text);
                 if (frame.daemon.tie != NULL)
                         tie_failed(frame.daemon.tie, err, why);

@@ -93,12 +93,22 @@ template() {
 	mv "$now" "$work/template"
 }
 
+# Until it can be asked, or has failed; else a command would start one that does not fail.
+await() { # pid
+	for _ in {1..400}; do
+		[ ! -S "$XDG_RUNTIME_DIR/hif/control.sock" ] && kill -0 "$1" 2>/dev/null || return 0
+		sleep 0.05
+	done
+	fail "the daemon does not start"
+}
+
 points=0
 one() {
 	rm -rf "$now" && cp -a "$work/template" "$now"
 	rm -f "$work/report" "$work/once"
 	HIF_FAULT=$kind:$n HIF_FAULT_ROLE=serve HIF_FAULT_ONCE=$work/once HIF_FAULT_REPORT=$work/report \
 		"$HIF_FAULTY" daemon run >"$work/daemon" 2>&1 &
+	await $!
 	persist "$HIF" mount acme/app "$mount" --fuse
 	edit
 	persist "$HIF" status -C "$mount"
