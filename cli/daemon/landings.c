@@ -29,6 +29,20 @@ static void landings_free(struct landings *landings)
         free(landings);
 }
 
+/* It was there when the workspace was mounted: a directory that is gone will come back. */
+static enum hif_err open_store(struct landings *landings, struct hif_why *why)
+{
+        struct hif_why gone = {0};
+        enum hif_err err = cli_store_open(landings->daemon->cli, landings->store_url, false,
+                                          &landings->store, &gone);
+
+        if (err == HIF_ENOENT)
+                return why_set(why, HIF_EUNREACHABLE, "the store is unreachable: %s", gone.text);
+        if (err != HIF_OK && why != NULL)
+                *why = gone;
+        return err;
+}
+
 static enum hif_err landings_new(struct daemon *daemon, const char *store_url, const char *project,
                                  struct landings **out, struct hif_why *why)
 {
@@ -42,7 +56,7 @@ static enum hif_err landings_new(struct daemon *daemon, const char *store_url, c
         landings->store_url = strdup(store_url);
         landings->project_name = strdup(project);
         if (landings->store_url != NULL && landings->project_name != NULL)
-                err = cli_store_open(daemon->cli, store_url, false, &landings->store, why);
+                err = open_store(landings, why);
         if (err == HIF_OK)
                 err = project_open(env, landings->store, project, &landings->project, why);
         if (err == HIF_OK)
