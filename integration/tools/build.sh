@@ -2,7 +2,9 @@
 
 # A small real project: the room src/base of this one.
 mkdir "$work/project"
-sources='arena buf map siphash err log' many=20
+sources='arena buf map siphash err log' many=20 ninja=yes
+# cmake looks at the compiler with a hundred programs: in a guest that takes half a minute.
+[ "$front" = fuse ] || [ -z "$short" ] || ninja=
 [ -z "$short" ] || sources='arena map siphash' many=2
 cp $(printf "$here/../src/base/%s.h " arena buf err log map siphash) $(printf "$here/../src/base/%s.c " $sources) \
 	"$work/project"
@@ -34,19 +36,18 @@ mount_build
 
 up_to_date() {
 	expect_match "$(make -C "$at")" 'is up to date'
-	expect_match "$(ninja -C "$at/out/ninja")" 'no work to do'
+	[ -z "$ninja" ] || expect_match "$(ninja -C "$at/out/ninja")" 'no work to do'
 }
 # What make and ninja build now, sorted.
 built() {
 	make -C "$at" | sed -n 's/.* -c -o out\/make\/\([^ ]*\)\.o .*/make \1/p'
-	ninja -v -C "$at/out/ninja" | sed -n 's/.* -c [^ ]*\/\([a-z]*\)\.c$/ninja \1/p'
+	[ -z "$ninja" ] || ninja -v -C "$at/out/ninja" | sed -n 's/.* -c [^ ]*\/\([a-z]*\)\.c$/ninja \1/p'
 }
 changes_of_build() { changes "$at"; }
 
 step 'make -j, cmake and ninja'
 make -s -j4 -C "$at"
-cmake -G Ninja -S "$at" -B "$at/out/ninja" >/dev/null
-ninja -C "$at/out/ninja" >/dev/null
+[ -z "$ninja" ] || { cmake -G Ninja -S "$at" -B "$at/out/ninja" && ninja -C "$at/out/ninja"; } >/dev/null
 up_to_date
 expect "$(changes_of_build)" 'no changes against @1'
 
@@ -55,8 +56,8 @@ hif unmount "$at" >/dev/null
 mount_build
 up_to_date
 echo '/* more */' >>"$at/map.c"
-expect "$(built | sort)" 'make map
-ninja map'
+expect "$(built | sort)" "make map${ninja:+
+ninja map}"
 hif -C "$at" land 'more of map' >/dev/null
 up_to_date
 server_dies
@@ -73,7 +74,7 @@ hif -C "$at" land 'notes' >/dev/null
 expect_match "$(tail -n 1 "$at/siphash.c")" theirs
 built | sort >"$work/built"
 grep -lE '"(base/)?arena\.h"' "$at"/*.c | sed 's/.*\///; s/\.c$//' | cat - <(echo siphash) | sort -u >"$work/which"
-expect "$(cat "$work/built")" "$(sed 's/^/make /' "$work/which"; sed 's/^/ninja /' "$work/which")"
+expect "$(cat "$work/built")" "$(sed 's/^/make /' "$work/which"; [ -z "$ninja" ] || sed 's/^/ninja /' "$work/which")"
 up_to_date
 
 step 'a compiler cache on the mount'
