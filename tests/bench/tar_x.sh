@@ -9,7 +9,7 @@ work=$(mktemp -d "${TMPDIR:-/tmp}/hif-tar.XXXXXX")
 if [ "$(stat -f -c %T "$work")" != ext2/ext3 ]; then # a guest: ext4 in an image
 	truncate -s 1200M "$work/image"
 	/usr/sbin/mkfs.ext4 -q "$work/image"
-	[ -e /dev/loop-control ] || insmod "/usr/lib/uml/modules/$(uname -r)/kernel/drivers/block/loop.ko"
+	[ -e /dev/loop-control ] || busybox insmod "/usr/lib/uml/modules/$(uname -r)/kernel/drivers/block/loop.ko"
 	mkdir "$work/disk"
 	mount -o loop "$work/image" "$work/disk"
 	image=$work
@@ -22,7 +22,7 @@ mkdir -p "$HOME/.config/hif" "$XDG_RUNTIME_DIR"
 printf '[session]\npublish = manual\n[uploads]\nahead = off\n' >"$HOME/.config/hif/config"
 
 slow() { env HIF_DISK_DELAY_US="$delay_us" LD_PRELOAD="$build/tests/power/hif_disk.so" "$@"; }
-hif() { slow timeout 120 "$build/cli/hif" "$@"; }
+hif() { slow timeout 900 "$build/cli/hif" "$@"; }
 
 finish() {
 	set +e
