@@ -17,7 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define START_TIMEOUT_MS  10000
+#define START_TIMEOUT_MS  30000
 #define START_POLL_MS     20
 #define START_AGAIN_MS    200
 #define ADOPTED_POLL_MS   10
