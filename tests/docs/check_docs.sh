@@ -74,7 +74,7 @@ check_paths() {
 	done < <(grep -oE '[A-Za-z0-9_./-]*[A-Za-z0-9_]\.[ch]\b' "$doc" | grep -vE '^\.|/\.' | sort -u)
 	while read -r path; do
 		[ -x "$build/$path" ] || fail "$doc" "$path was not built"
-	done < <(grep -oE '\bbuild(-[a-z]+)?/[a-z0-9_]+/[a-z0-9_]+(/[a-z0-9_]+)?' "$doc" | sed 's|^[^/]*/||' | sort -u)
+	done < <(grep -oE '\bbuild(-[a-z]+)?/[a-z0-9_]+/[a-z0-9_]+(/[a-z0-9_]+)?(\.so)?' "$doc" | sed 's|^[^/]*/||' | sort -u)
 }
 
 check_words() {
