@@ -20,8 +20,12 @@ static bool can_wait_for_none(const struct commit *c)
         return true;
 }
 
+/* The position that was expected may never be: a tag may not name one behind that of its landing. */
 static void forget(struct commit *c)
 {
+        for (size_t i = 0; i < c->count; i++)
+                if (c->entrants[i].tries == 0 && !c->entrants[i].proposal)
+                        c->entrants[i].tag.position = 0;
         batch_built_free(&c->built);
         slot_read_free(&c->onto);
         c->prepared = false;

@@ -63,6 +63,9 @@ static void check_entry(struct world *world, uint64_t position, const struct sta
         else if (!content_stored(world, entry))
                 world_fail(world, "@%" PRIu64 ": the content of %s is not in the store", position,
                            path_text(number));
+        else if (entry->tag.position > position)
+                world_fail(world, "@%" PRIu64 ": %s says that it landed at @%" PRIu64 " or later",
+                           position, path_text(number), entry->tag.position);
 }
 
 /* The tree equals the oracle's map, and everything that it names is in the store. */
