@@ -183,10 +183,9 @@ static void retell(int fd, const char *path, const struct stat *st)
         if (!S_ISREG(st->st_mode) || strstr(path, "/log/") == NULL)
                 return;
         for (off64_t at = 0; (size = pread64(fd, bytes, sizeof(bytes), at)) > 0; at += size)
-                append((struct trace_event){.kind = TRACE_WRITE,
-                                            .a = st->st_ino,
-                                            .b = (uint64_t)at},
-                       bytes, (size_t)size);
+                append(
+                    (struct trace_event){.kind = TRACE_WRITE, .a = st->st_ino, .b = (uint64_t)at},
+                    bytes, (size_t)size);
 }
 
 /* --- the calls --- */
