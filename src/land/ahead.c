@@ -20,7 +20,8 @@ static bool can_wait_for_none(const struct commit *c)
         return true;
 }
 
-/* The position that was expected may never be: a tag may not name one behind that of its landing. */
+/* The position that was expected may never be: a tag may not name one behind that of its landing, and
+ * what was decided is not followed up from a tree that may never be. */
 static void forget(struct commit *c)
 {
         for (size_t i = 0; i < c->count; i++)
@@ -28,6 +29,7 @@ static void forget(struct commit *c)
                         c->entrants[i].tag.position = 0;
         batch_built_free(&c->built);
         slot_read_free(&c->onto);
+        c->followable = false;
         c->prepared = false;
         commit_wait_again(c);
 }
