@@ -92,6 +92,7 @@ on anna -C "$work/at/anna" land "anna's second" >/dev/null
 fails_with 3 "src/f2.c: you changed it, @4 changed it \(anna <anna@example.org>: anna's second\)" \
 	on ben -C "$work/at/fresh" land "ben's second"
 expect "$(cat "$work/at/fresh/src/f2.c")" 'ben again'
+expect "$(on anna log acme/app -n 1 --json | jq '.[0].position')" 4
 
 step 'both land at once, ten times each'
 land_ten() { # land_ten MACHINE

@@ -163,7 +163,8 @@ static void lost_slot(struct commit *c, struct slot_read *winner)
         struct hif_why why = {.text = ""};
 
         c->lost = true;
-        c->races_lost++;
+        /* Who only believed that nobody had followed was late, and in no race. */
+        c->races_lost += c->sure;
         commit_wait_again(c);
         for (size_t i = 0; i < c->landing_count; i++) {
                 struct entrant *entrant = c->landing[i];
