@@ -159,6 +159,15 @@ enum answer answer_of(const struct store_req *req);
 /* One GET, with lists' limit. */
 HIF_MUST_USE enum hif_err get_one(struct check *c, const char *key, uint64_t size_max,
                                   struct store_req *req);
+/* What is to be fetched of an id, and what is to be done with the answer, whatever it is. */
+struct visitor {
+        struct layout_key (*key_of)(const struct layout *layout, const struct session_id *id);
+        enum hif_err (*take)(struct check *c, const struct store_req *req,
+                             const struct session_id *id);
+};
+/* Fetch what each id names, BATCH at a time. The first error of a request or of take ends it. */
+HIF_MUST_USE enum hif_err get_each(struct check *c, const struct id_list *ids,
+                                   const struct visitor *visitor);
 
 /* --- subset.c --- */
 

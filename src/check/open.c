@@ -63,38 +63,11 @@ static enum hif_err check_record(struct check *c, const struct store_req *req,
         return err == HIF_OK ? check_tree(c, &record, key.text) : err;
 }
 
-static enum hif_err check_batch(struct check *c, size_t first, size_t count)
-{
-        AUTO_FREE struct layout_key *keys = calloc(BATCH, sizeof(*keys));
-        AUTO_FREE struct store_req *reqs = calloc(BATCH, sizeof(*reqs));
-        enum hif_err err;
-
-        if (!keys || !reqs)
-                return HIF_ENOMEM;
-        for (size_t i = 0; i < count; i++) {
-                keys[i] =
-                    layout_open_session(&c->project.layout, &c->open_sessions.items[first + i]);
-                reqs[i].op = STORE_GET;
-                reqs[i].key = keys[i].text;
-        }
-        err = run_requests(c, reqs, count);
-        for (size_t i = 0; i < count; i++) {
-                if (err == HIF_OK)
-                        err = check_record(c, &reqs[i], &c->open_sessions.items[first + i]);
-                store_req_free(&reqs[i]);
-        }
-        return err;
-}
-
 enum hif_err open_sessions_check(struct check *c)
 {
-        enum hif_err err = HIF_OK;
+        static const struct visitor visitor = {.key_of = layout_open_session, .take = check_record};
+        enum hif_err err = get_each(c, &c->open_sessions, &visitor);
 
-        for (size_t i = 0; i < c->open_sessions.count && err == HIF_OK; i += BATCH) {
-                size_t left = c->open_sessions.count - i;
-
-                err = check_batch(c, i, left < BATCH ? left : BATCH);
-        }
         if (err == HIF_OK)
                 err = sessions_flush(c);
         return err == HIF_OK ? broken_report(c) : err;

@@ -36,13 +36,14 @@ static enum hif_err load_objects(struct check *c, struct arena *arena, struct pr
         return err;
 }
 
-static enum hif_err take(struct check *c, const struct store_req *req)
+static enum hif_err take(struct check *c, const struct store_req *req, const struct session_id *id)
 {
         AUTO_ARENA struct arena arena = {0};
         struct proposal proposal;
         struct hif_hash session;
         enum hif_err err;
 
+        (void)id; /* what it names counts, not by whom it was left */
         if (answer_of(req) != ANSWER_HERE) {
                 if (answer_of(req) == ANSWER_NONE)
                         not_checked(c, req->result, req->key, "cannot be read");
@@ -61,36 +62,14 @@ static enum hif_err take(struct check *c, const struct store_req *req)
         return err;
 }
 
-static enum hif_err take_batch(struct check *c, size_t first, size_t count)
+static struct layout_key key_of(const struct layout *layout, const struct session_id *id)
 {
-        AUTO_FREE struct layout_key *keys = calloc(BATCH, sizeof(*keys));
-        AUTO_FREE struct store_req *reqs = calloc(BATCH, sizeof(*reqs));
-        enum hif_err err;
-
-        if (!keys || !reqs)
-                return HIF_ENOMEM;
-        for (size_t i = 0; i < count; i++) {
-                keys[i] = layout_proposal(&c->project.layout, c->proposals.items[first + i].bytes);
-                reqs[i].op = STORE_GET;
-                reqs[i].key = keys[i].text;
-        }
-        err = run_requests(c, reqs, count);
-        for (size_t i = 0; i < count; i++) {
-                if (err == HIF_OK)
-                        err = take(c, &reqs[i]);
-                store_req_free(&reqs[i]);
-        }
-        return err;
+        return layout_proposal(layout, id->bytes);
 }
 
 enum hif_err proposals_check(struct check *c)
 {
-        enum hif_err err = HIF_OK;
+        static const struct visitor visitor = {.key_of = key_of, .take = take};
 
-        for (size_t i = 0; i < c->proposals.count && err == HIF_OK; i += BATCH) {
-                size_t left = c->proposals.count - i;
-
-                err = take_batch(c, i, left < BATCH ? left : BATCH);
-        }
-        return err;
+        return get_each(c, &c->proposals, &visitor);
 }

@@ -96,3 +96,37 @@ enum hif_err get_one(struct check *c, const char *key, uint64_t size_max, struct
         *req = (struct store_req){.op = STORE_GET, .key = key, .size_max = size_max};
         return run_requests(c, req, 1);
 }
+
+static enum hif_err get_batch(struct check *c, const struct session_id *ids, size_t count,
+                              const struct visitor *visitor)
+{
+        AUTO_FREE struct layout_key *keys = calloc(count, sizeof(*keys));
+        AUTO_FREE struct store_req *reqs = calloc(count, sizeof(*reqs));
+        enum hif_err err;
+
+        if (!keys || !reqs)
+                return HIF_ENOMEM;
+        for (size_t i = 0; i < count; i++) {
+                keys[i] = visitor->key_of(&c->project.layout, &ids[i]);
+                reqs[i] = (struct store_req){.op = STORE_GET, .key = keys[i].text};
+        }
+        err = run_requests(c, reqs, count);
+        for (size_t i = 0; i < count; i++) {
+                if (err == HIF_OK)
+                        err = visitor->take(c, &reqs[i], &ids[i]);
+                store_req_free(&reqs[i]);
+        }
+        return err;
+}
+
+enum hif_err get_each(struct check *c, const struct id_list *ids, const struct visitor *visitor)
+{
+        enum hif_err err = HIF_OK;
+
+        for (size_t i = 0; i < ids->count && err == HIF_OK; i += BATCH) {
+                size_t left = ids->count - i;
+
+                err = get_batch(c, &ids->items[i], left < BATCH ? left : BATCH, visitor);
+        }
+        return err;
+}
