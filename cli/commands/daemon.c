@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -44,17 +45,6 @@ static const struct argp run_argp = {
     .parser = parse_run,
     .doc = "Serve this user's mounts in the foreground. `hif mount` starts it when it is needed."};
 
-static int cmd_run(struct cli *cli, int argc, char **argv)
-{
-        struct hif_why why = {0};
-        int state_fd = -1;
-        enum hif_err err;
-
-        cli_parse(cli, &run_argp, argc, argv, &state_fd);
-        err = supervisor_run(cli, state_fd, &why);
-        return err == HIF_OK ? EXIT_DONE : cli_fail(cli, err, &why);
-}
-
 static const struct argp serve_argp = {
     .doc = "What `hif daemon run` starts, and starts again when it dies. Not for people."};
 
@@ -65,6 +55,35 @@ static int cmd_serve(struct cli *cli, int argc, char **argv)
 
         cli_parse(cli, &serve_argp, argc, argv, NULL);
         err = daemon_serve(cli, &why);
+        return err == HIF_OK ? EXIT_DONE : cli_fail(cli, err, &why);
+}
+
+/* The same in a copy of the supervisor, with the configuration as it is now. */
+static int serve_anew(void)
+{
+        struct hif_why why = {0};
+        struct cli cli;
+        enum hif_err err;
+        int code;
+
+        (void)signal(SIGPIPE, SIG_IGN);
+        err = cli_init(&cli, &why);
+        if (err != HIF_OK)
+                return cli_fail(&cli, err, &why);
+        err = daemon_serve(&cli, &why);
+        code = err == HIF_OK ? EXIT_DONE : cli_fail(&cli, err, &why);
+        cli_free(&cli);
+        return code;
+}
+
+static int cmd_run(struct cli *cli, int argc, char **argv)
+{
+        struct hif_why why = {0};
+        int state_fd = -1;
+        enum hif_err err;
+
+        cli_parse(cli, &run_argp, argc, argv, &state_fd);
+        err = supervisor_run(cli, serve_anew, state_fd, &why);
         return err == HIF_OK ? EXIT_DONE : cli_fail(cli, err, &why);
 }
 

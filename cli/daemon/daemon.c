@@ -341,7 +341,7 @@ static void set_up_process(void)
         struct rlimit files = {.rlim_cur = FILES_MAX, .rlim_max = FILES_MAX};
 
         umask(077);
-        prctl(PR_SET_NAME, "hif"); /* else it is called after /proc/self/exe */
+        prctl(PR_SET_NAME, "hif-server"); /* its command line may be the supervisor's */
         (void)prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0);
         if (setrlimit(RLIMIT_NOFILE, &files) != 0) {
                 getrlimit(RLIMIT_NOFILE, &files);

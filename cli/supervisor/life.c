@@ -7,6 +7,15 @@
 
 /* --- starting servers --- */
 
+/* A copy is of this process's own program. And who makes servers crash may be looking for where
+ * things are in memory. */
+static enum hif_err start_spare(struct supervisor *supervisor, struct hif_why *why)
+{
+        bool anew = supervisor->other_program || supervisor->faulty;
+
+        return server_start(supervisor, &supervisor->spare, anew, why);
+}
+
 /* The spare serves from now on, or a new one as soon as it can. */
 void supervisor_start_server(struct supervisor *supervisor)
 {
@@ -14,7 +23,7 @@ void supervisor_start_server(struct supervisor *supervisor)
         enum hif_err err = HIF_OK;
 
         if (supervisor->spare.pid == 0)
-                err = server_start(supervisor, &supervisor->spare, &why);
+                err = start_spare(supervisor, &why);
         supervisor->aim = supervisor->aim == AIM_RESTART ? AIM_SERVE : supervisor->aim;
         if (err != HIF_OK) {
                 log_line(supervisor->log, LOG_ERROR, "supervisor", "%s", why.text);
@@ -34,7 +43,7 @@ void supervisor_make_spare(struct supervisor *supervisor)
 {
         struct hif_why why = {0};
 
-        if (server_start(supervisor, &supervisor->spare, &why) == HIF_OK)
+        if (start_spare(supervisor, &why) == HIF_OK)
                 return;
         log_line(supervisor->log, LOG_WARN, "supervisor", "no spare: %s", why.text);
         supervisor->spare_at_ms = supervisor_now_ms() + SPARE_AGAIN_MS;
@@ -229,6 +238,7 @@ void supervisor_gone(struct supervisor *supervisor)
                 return;
         }
         note_death(supervisor, fault);
+        supervisor->faulty = fault;
         log_line(supervisor->log, LOG_WARN, "supervisor", "%s; the next one starts %s%llu ms",
                  said ? supervisor->why.text : supervisor->last_death,
                  supervisor->backoff_ms > 0 ? "not before " : "within ",

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -20,8 +21,9 @@ void server_init(struct server *server)
         *server = (struct server){.pidfd = -1, .calls = -1, .events = -1};
 }
 
-/* In the child. Nothing of the supervisor's is left open, and signals are as usual. */
-static void become_server(int calls, int events, int program)
+/* In the child. Nothing of the supervisor's is left open, and signals are as usual. serve: NULL to
+ * run the program anew. */
+static void become_server(int calls, int events, int program, int (*serve)(void))
 {
         static char name[] = "hif", word[] = "daemon", verb[] = "serve";
         char *argv[] = {name, word, verb, NULL};
@@ -35,7 +37,7 @@ static void become_server(int calls, int events, int program)
             dup2(events, SERVE_EVENTS_FD) < 0 || dup3(program, PROGRAM_FD, O_CLOEXEC) < 0 ||
             dup2(STDERR_FILENO, STDOUT_FILENO) < 0)
                 _exit(126);
-        (void)close_range(PROGRAM_FD + 1, ~0u, 0);
+        (void)close_range(serve != NULL ? PROGRAM_FD : PROGRAM_FD + 1, ~0u, 0);
         for (int number = 1; number < NSIG; number++)
                 (void)signal(number, SIG_DFL);
         sigemptyset(&none);
@@ -45,6 +47,8 @@ static void become_server(int calls, int events, int program)
                 (void)!write(score, "0", 1);
                 close(score);
         }
+        if (serve != NULL)
+                exit(serve());
         syscall(SYS_execveat, PROGRAM_FD, "", argv, environ, AT_EMPTY_PATH);
         _exit(127);
 }
@@ -66,7 +70,8 @@ static enum hif_err make_pairs(int calls[2], int events[2])
         return HIF_OK;
 }
 
-enum hif_err server_start(struct supervisor *supervisor, struct server *server, struct hif_why *why)
+enum hif_err server_start(struct supervisor *supervisor, struct server *server, bool anew,
+                          struct hif_why *why)
 {
         int calls[2], events[2];
         enum hif_err err = make_pairs(calls, events);
@@ -77,7 +82,8 @@ enum hif_err server_start(struct supervisor *supervisor, struct server *server, 
                 return why_set(why, err, "the server could not be started: %s", hif_strerror(err));
         pid = fork();
         if (pid == 0)
-                become_server(calls[1], events[1], supervisor->program_fd);
+                become_server(calls[1], events[1], supervisor->program_fd,
+                              anew ? NULL : supervisor->serve);
         if (pid < 0)
                 err = hif_err_from_errno(errno);
         close(calls[1]);

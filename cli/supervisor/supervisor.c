@@ -340,7 +340,7 @@ static void stop(struct supervisor *supervisor, enum hif_err err)
         free(supervisor->program);
 }
 
-enum hif_err supervisor_run(struct cli *cli, int state_fd, struct hif_why *why)
+enum hif_err supervisor_run(struct cli *cli, int (*serve)(void), int state_fd, struct hif_why *why)
 {
         struct supervisor *supervisor = calloc(1, sizeof(*supervisor));
         enum hif_err err;
@@ -348,6 +348,7 @@ enum hif_err supervisor_run(struct cli *cli, int state_fd, struct hif_why *why)
         if (supervisor == NULL)
                 return HIF_ENOMEM;
         supervisor->cli = cli;
+        supervisor->serve = serve;
         supervisor->log_fd = supervisor->lock_fd = supervisor->signal_fd = -1;
         supervisor->listen_fd = supervisor->program_fd = supervisor->old_program_fd = -1;
         supervisor->adopt_fd = -1;

@@ -17,8 +17,11 @@
 #define SERVE_EVENTS_FD 4 /* what is told, both ways */
 
 /* Run until told to stop (SIGTERM, SIGINT, SIGHUP, or by a command). HIF_EBUSY: another one runs.
- * state_fd: that of a supervisor before this program took its place; -1: none. */
-HIF_MUST_USE enum hif_err supervisor_run(struct cli *cli, int state_fd, struct hif_why *why);
+ *   serve     what `hif daemon serve` does: most servers are copies of this process, which has the
+ *             program loaded already
+ *   state_fd  that of a supervisor before this program took its place; -1: none */
+HIF_MUST_USE enum hif_err supervisor_run(struct cli *cli, int (*serve)(void), int state_fd,
+                                         struct hif_why *why);
 
 /* --- client.c: what commands ask --- */
 

@@ -12,7 +12,7 @@
 #define CLIENTS_MAX     16
 #define CRASHES_MAX     3     /* so many ... */
 #define CRASH_WINDOW_MS 60000 /* in this time: from then on it is slower */
-#define DEATHS_MAX      50    /* the same for deaths of any kind, by others' hands, too */
+#define DEATHS_MAX      200   /* the same for deaths of any kind, by others' hands, too */
 #define DEATH_WINDOW_MS 10000
 #define BACKOFF_MIN_MS  1000
 #define BACKOFF_MAX_MS  30000
@@ -66,8 +66,10 @@ struct supervisor {
         struct cli *cli;
         struct log *log;
         int log_fd, lock_fd, signal_fd, listen_fd;
-        int program_fd; /* what servers are started from, also when its file is replaced */
-        char *program;  /* its path, for people */
+        int program_fd;     /* what servers are started from, also when its file is replaced */
+        char *program;      /* its path, for people */
+        bool other_program; /* it is not what this process runs: since an upgrade */
+        int (*serve)(void);
         struct sockaddr_un control, own;
         uint64_t looked_ms; /* when they were last seen to be there */
         struct shelf shelf;
@@ -77,6 +79,7 @@ struct supervisor {
         struct server server;
         struct server spare;  /* the next one, set up as far as it can be */
         uint64_t spare_at_ms; /* not before */
+        bool faulty;          /* the last one died by its own fault: the next ones are run anew */
         uint64_t began_ms, start_at_ms, backoff_ms;
         uint64_t deaths_ms[DEATHS_MAX], crashes_ms[CRASHES_MAX]; /* rings */
         uint64_t death_count, crash_count, restarts;
@@ -118,9 +121,11 @@ HIF_MUST_USE enum hif_err supervisor_address(const char *dir, struct sockaddr_un
 /* --- server.c: the server's process --- */
 
 void server_init(struct server *server);
-/* Start the process of one. It sets itself up, and then waits for WIRE_GO. */
+/* Start the process of one. It sets itself up, and then waits for WIRE_GO. anew: by running the
+ * program; else it is a copy of this process, which has the program loaded already: that takes a
+ * tenth of the time, but the same places in memory, and must be the same program. */
 HIF_MUST_USE enum hif_err server_start(struct supervisor *supervisor, struct server *server,
-                                       struct hif_why *why);
+                                       bool anew, struct hif_why *why);
 /* After its end: what it died of, for people; true: by its own fault. Closes all of it. */
 bool server_reap(struct server *server, char *text, size_t size);
 /* SIGABRT, and a second later SIGKILL. */

@@ -36,9 +36,10 @@ enum hif_err upgrade_begin(struct supervisor *supervisor, struct span name, stru
                 supervisor->old_program_fd = supervisor->program_fd;
                 supervisor->old_program = supervisor->program;
                 supervisor->program_fd = fd;
+                supervisor->other_program = true;
                 supervisor->program = path;
                 supervisor->upgrade_ms = supervisor_now_ms();
-                err = server_start(supervisor, &supervisor->spare, why);
+                err = server_start(supervisor, &supervisor->spare, true, why);
                 if (err != HIF_OK)
                         upgrade_back(supervisor, why->text);
                 return err;
@@ -95,6 +96,7 @@ void upgrade_back(struct supervisor *supervisor, const char *reason)
         close(supervisor->program_fd);
         free(supervisor->program);
         supervisor->program_fd = supervisor->old_program_fd;
+        supervisor->other_program = false;
         supervisor->program = supervisor->old_program;
         supervisor->old_program_fd = -1;
         supervisor->old_program = NULL;

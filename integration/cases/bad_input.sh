@@ -140,11 +140,11 @@ mount_app
 expect "$(hif -C "$at" status)" 'A edit'
 rm "$at/edit"
 
-daemons() { # daemons run|serve: this case's supervisors, or their servers
+daemons() { # daemons hif|hif-server: this case's supervisors, or their servers
 	local pid
-	for pid in $(pgrep -x hif); do
+	for pid in $(pgrep -x "$1"); do
 		tr '\0' '\n' 2>/dev/null <"/proc/$pid/environ" | grep -qx "HOME=$HOME" || continue
-		! tr '\0' ' ' 2>/dev/null <"/proc/$pid/cmdline" | grep -q "^hif daemon $1" || echo "$pid"
+		! tr '\0' ' ' 2>/dev/null <"/proc/$pid/cmdline" | grep -q '^hif daemon' || echo "$pid"
 	done
 }
 
@@ -158,10 +158,10 @@ all_answer() { # COUNT: so many commands at once, and one daemon
 		wait "${jobs[i - 1]}" || fail "status $i: $(cat "$work/said.$i")"
 	done
 	for i in $(seq 50); do
-		[ "$(daemons run | wc -l)" != 1 ] || return 0
+		[ "$(daemons hif | wc -l)" != 1 ] || return 0
 		sleep 0.1
 	done
-	fail "daemons: $(daemons run)"
+	fail "daemons: $(daemons hif)"
 }
 
 step 'daemons: a second one, a killed one, many at once, an ended one'
@@ -179,7 +179,7 @@ for _ in 1 2 3; do
 done
 rm "$XDG_RUNTIME_DIR/hif/control.sock"
 : >"$XDG_RUNTIME_DIR/hif/control.sock"
-kill -9 $(daemons run) $(daemons serve)
+kill -9 $(daemons hif) $(daemons hif-server)
 expect "$(soon hif -C "$at" status)" 'no changes against @3'
 
 step 'environments'
