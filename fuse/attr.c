@@ -1,6 +1,8 @@
 /* attr.c - LOOKUP, FORGET, GETATTR, SETATTR, READLINK, STATFS. */
 #include "fuse/internal.h"
 
+#define NSEC_PER_SEC 1000000000u
+
 static enum hif_err run_lookup(struct op *op)
 {
         enum hif_err err =
@@ -62,11 +64,20 @@ void on_getattr(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *file)
         op_go(&op);
 }
 
+/* No time has more nanoseconds; one that had would be stored so. */
+static bool times_are_whole(const struct vfs_setattr *set)
+{
+        return ((set->set & VFS_SET_ATIME) == 0 || set->atime.nsec < NSEC_PER_SEC) &&
+               ((set->set & VFS_SET_MTIME) == 0 || set->mtime.nsec < NSEC_PER_SEC);
+}
+
 static enum hif_err run_setattr(struct op *op)
 {
         struct vfs_wcc wcc;
-        enum hif_err err = vfs_setattr(op->server->vfs, &op->call, op->id, &op->set, NULL, &wcc);
+        enum hif_err err = HIF_EINVAL;
 
+        if (times_are_whole(&op->set))
+                err = vfs_setattr(op->server->vfs, &op->call, op->id, &op->set, NULL, &wcc);
         if (err == HIF_OK && !wcc.have)
                 return HIF_ESTALE;
         if (err == HIF_OK)

@@ -1,12 +1,12 @@
 /* fuse_server.c - mounting, reading requests on the loop, unmounting; leaving a mount to a successor,
  * and following a predecessor. */
 #include "fuse/internal.h"
+#include "fuse/request.h"
 
 #include "base/log.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/fuse.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +19,33 @@
 
 /* --- reading --- */
 
+static void refuse(const struct fuse_server *server, const struct fuse_in_header *in)
+{
+        struct fuse_out_header out = {.len = sizeof(out), .error = -EIO, .unique = in->unique};
+
+        if (request_wants_answer(in))
+                (void)!write(server->io.fd, &out, sizeof(out)); /* the kernel may have let go */
+}
+
+/* Is there anything to carry out? Not of a part of a request, nor of the answer to a question that
+ * was never asked. And of a signal only while the request that it is about waits: requests are read
+ * in order, so it has its answer, and libfuse would keep the signal for one that is to come. */
+static bool is_for_libfuse(const struct fuse_server *server, struct span request)
+{
+        struct fuse_interrupt_in interrupt;
+        struct fuse_in_header in;
+
+        memcpy(&in, request.data, sizeof(in));
+        if (!request_is_whole(request)) {
+                refuse(server, &in);
+                return false;
+        }
+        if (in.opcode != FUSE_INTERRUPT)
+                return in.opcode != FUSE_NOTIFY_REPLY;
+        memcpy(&interrupt, request.data + sizeof(in), sizeof(interrupt));
+        return op_is_waiting(server, interrupt.unique);
+}
+
 /* One request, which lies in the ledger; there it stays while it waits. again: a predecessor had
  * read it, and may have carried it out. */
 static void process(struct fuse_server *server, struct ledger_slot *slot, size_t size, bool again)
@@ -28,7 +55,8 @@ static void process(struct fuse_server *server, struct ledger_slot *slot, size_t
         server->now.slot = slot;
         server->now.again = again;
         server->now.kept = false;
-        fuse_session_process_buf(server->session, &request);
+        if (is_for_libfuse(server, span_of(request.mem, size)))
+                fuse_session_process_buf(server->session, &request);
         if (slot == ledger_inbox(server->ledger))
                 ledger_clear(server->ledger);
         else if (!server->now.kept)
@@ -66,6 +94,7 @@ static bool serve(struct fuse_server *server)
                 if (size < (ssize_t)sizeof(struct fuse_in_header)) {
                         if (size < 0 && !is_over(errno))
                                 not_read(server, errno);
+                        ledger_clear(server->ledger); /* too little is nothing to a successor */
                         return false;
                 }
                 server->failures = 0;
@@ -303,9 +332,10 @@ enum hif_err fuse_server_resume(struct vfs *vfs, const struct fuse_server_config
 static void serve_until_finished(struct fuse_server *server)
 {
         while (!notifier_finished(server->notifier)) {
-                struct pollfd fd = {.fd = server->io.fd, .events = POLLIN};
+                struct pollfd fds[] = {{.fd = server->io.fd, .events = POLLIN},
+                                       {.fd = notifier_fd(server->notifier), .events = POLLIN}};
 
-                poll(&fd, 1, CLOSING_POLL_MS);
+                poll(fds, 2, CLOSING_POLL_MS);
                 if (!serve(server))
                         break;
         }

@@ -123,6 +123,8 @@ void op_begin(struct op *op, fuse_req_t req, const struct op_type *type, uint64_
 void op_go(struct op *op);
 /* The file was opened by someone who was allowed to: no further check (POSIX). */
 void op_opened(struct op *op);
+/* Does the request with the kernel's number wait? */
+bool op_is_waiting(const struct fuse_server *server, uint64_t unique);
 /* Looks at callers that had a signal: struct fuse_server's watch. */
 void op_watch(struct loop_timer *timer);
 /* Answer all that wait: those that lack objects with an error, the others once they are stable. */
@@ -185,7 +187,8 @@ HIF_MUST_USE enum hif_err notifier_new(struct fuse_session *session, struct loop
 /* Drop what is queued; then, on the thread: unmount if asked to. */
 void notifier_finish(struct notifier *notifier, bool unmount);
 bool notifier_finished(struct notifier *notifier);
-void notifier_free(struct notifier *notifier); /* finished */
+int notifier_fd(const struct notifier *notifier); /* readable once it has finished */
+void notifier_free(struct notifier *notifier);    /* finished */
 bool notifier_ids(struct notifier *notifier, const uint64_t *ids, size_t count);
 bool notifier_names(struct notifier *notifier, const struct fuse_name *names, size_t count);
 enum hif_err notifier_told(struct notifier *notifier, struct fuse_told *told);

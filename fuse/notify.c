@@ -2,12 +2,14 @@
  * requests that the loop has to answer, so the loop can not do them. */
 #include "fuse/internal.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 /* One thing to tell. */
@@ -32,6 +34,7 @@ struct notifier {
         size_t count;
         bool finish, unmount;
         atomic_bool finished;
+        int finished_fd; /* readable from then on */
 };
 
 static void told(struct loop_msg *msg)
@@ -101,6 +104,7 @@ static void *run(void *arg)
         if (notifier->unmount && !mount_undo(notifier->mounter, notifier->mount_point))
                 write_back(notifier->mount_point);
         atomic_store(&notifier->finished, true);
+        (void)!eventfd_write(notifier->finished_fd, 1); /* it is 0 before, and can take it */
         return NULL;
 }
 
@@ -114,6 +118,13 @@ enum hif_err notifier_new(struct fuse_session *session, struct loop *loop,
 
         if (notifier == NULL)
                 return HIF_ENOMEM;
+        notifier->finished_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        if (notifier->finished_fd < 0) {
+                enum hif_err err = hif_err_from_errno(errno);
+
+                free(notifier);
+                return err;
+        }
         notifier->session = session;
         notifier->loop = loop;
         notifier->mounter = mounter;
@@ -125,6 +136,7 @@ enum hif_err notifier_new(struct fuse_session *session, struct loop *loop,
         rc = pthread_create(&notifier->thread, NULL, run, notifier);
         pthread_sigmask(SIG_SETMASK, &before, NULL);
         if (rc != 0) {
+                close(notifier->finished_fd);
                 free(notifier);
                 return hif_err_from_errno(rc);
         }
@@ -146,6 +158,11 @@ bool notifier_finished(struct notifier *notifier)
         return atomic_load(&notifier->finished);
 }
 
+int notifier_fd(const struct notifier *notifier)
+{
+        return notifier->finished_fd;
+}
+
 void notifier_free(struct notifier *notifier)
 {
         if (notifier == NULL)
@@ -161,6 +178,7 @@ void notifier_free(struct notifier *notifier)
         }
         pthread_cond_destroy(&notifier->news);
         pthread_mutex_destroy(&notifier->lock);
+        close(notifier->finished_fd);
         free(notifier);
 }
 

@@ -201,6 +201,14 @@ static struct op *keep(struct op *op)
 
 /* --- interrupts --- */
 
+bool op_is_waiting(const struct fuse_server *server, uint64_t unique)
+{
+        for (const struct op *op = server->ops; op != NULL; op = op->next)
+                if (op->slot->unique == unique)
+                        return true;
+        return false;
+}
+
 /* Is the caller being killed? An answer to any other signal would show programs an EINTR where
  * POSIX has none. */
 static bool is_dying(pid_t pid)

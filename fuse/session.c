@@ -1,10 +1,10 @@
 /* session.c - libfuse's side of a mount: its session, and the first words with the kernel. */
 #include "fuse/internal.h"
+#include "fuse/request.h"
 
 #include "base/loop.h"
 
 #include <errno.h>
-#include <linux/fuse.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -134,7 +134,6 @@ static enum hif_err hear(struct fuse_server *server, int fd)
 {
         struct pollfd kernel = {.fd = fd, .events = POLLIN};
         uint8_t *words = ledger_request(server->ledger, ledger_inbox(server->ledger));
-        struct fuse_in_header in;
         ssize_t size;
 
         if (poll(&kernel, 1, HELLO_TIMEOUT_MS) <= 0)
@@ -142,10 +141,7 @@ static enum hif_err hear(struct fuse_server *server, int fd)
         size = read(fd, words, LEDGER_REQUEST_MAX);
         if (size < 0)
                 return hif_err_from_errno(errno);
-        if ((size_t)size < sizeof(in) || size > (ssize_t)HANDSHAKE_WORDS_MAX)
-                return HIF_ECORRUPT;
-        memcpy(&in, words, sizeof(in));
-        if (in.opcode != FUSE_INIT)
+        if (size > (ssize_t)HANDSHAKE_WORDS_MAX)
                 return HIF_ECORRUPT;
         buf_put(&server->handshake.request, words, (size_t)size);
         return buf_failed(&server->handshake.request) ? HIF_ENOMEM : HIF_OK;
@@ -156,7 +152,13 @@ static enum hif_err answer(struct fuse_server *server)
 {
         struct fuse_buf words = {.size = server->handshake.request.size,
                                  .mem = server->handshake.request.data};
+        struct fuse_in_header in;
 
+        if (!request_is_whole(buf_span(&server->handshake.request)))
+                return HIF_ECORRUPT;
+        memcpy(&in, words.mem, sizeof(in));
+        if (in.opcode != FUSE_INIT)
+                return HIF_ECORRUPT;
         fuse_session_process_buf(server->session, &words);
         server->hello = HELLO_OVER;
         if (buf_failed(&server->words))

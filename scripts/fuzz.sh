@@ -22,6 +22,7 @@ files_max=80 bytes_max=65536
 targets='
 nfs/fuzz_nfs_calls          nfs/corpus/calls          100
 nfs/fuzz_nfs_rpc            nfs/corpus/rpc            200
+fuse/fuzz_fuse_requests     fuse/corpus/requests      40
 overlay/fuzz_overlay_items  overlay/corpus/items      500
 overlay/fuzz_overlay_open   overlay/corpus/open       30
 vfs/fuzz_vfs_values         vfs/corpus/values         500
@@ -46,8 +47,13 @@ cli/fuzz_cli_args           cli/corpus/args           155
 cli/fuzz_cli_config         cli/corpus/config         150
 cli/fuzz_cli_control        cli/corpus/control        100
 cli/fuzz_cli_ignore         cli/corpus/ignore         150
-cli/fuzz_cli_supervisor_wire cli/corpus/supervisor_wire 50
+cli/fuzz_cli_supervisor_wire cli/corpus/supervisor_wire 500
+cli/fuzz_cli_supervisor_state cli/corpus/supervisor_state 500
 '
+unnamed=$(find tests -name 'fuzz_*.c' ! -name fuzz_main.c | while read -r file; do
+	[[ $targets == *"/corpus/$(basename "$file" .c | cut -c6-)"[[:space:]]* ]] || echo "$file"
+done)
+[ -z "$unnamed" ] || { echo "not in the table of $0: $unnamed" >&2; exit 2; }
 targets=$(awk -v only="$only" 'NF && $1 ~ only' <<<"$targets")
 [ -n "$targets" ] || { echo "no target matches '$only'" >&2; exit 2; }
 weights=$(awk '{ sum += $3 } END { print sum }' <<<"$targets")
