@@ -17,7 +17,7 @@ struct fuse_server;
 struct ledger;
 
 struct fuse_server_config;
-/* Who mounts and unmounts for a process that may not start fusermount3. From any thread. */
+/* Who mounts and unmounts for a process that may not. From any thread. */
 struct fuse_mounter {
         enum hif_err (*mount)(void *arg, const struct fuse_server_config *config, int *fd,
                               struct hif_why *why);
@@ -33,9 +33,10 @@ struct fuse_server_config {
         bool read_only;
 };
 
-/* What a mounter does, in a process that may: /dev/fuse of a new mount, and taking one away. */
-HIF_MUST_USE enum hif_err fuse_mount_here(const struct fuse_server_config *config, int *fd,
-                                          struct hif_why *why);
+/* What a mounter does, in a process that may: /dev/fuse of a new mount, and taking one away. at: a
+ * path by which root's mount(2) finds the mount point; NULL: its own. */
+HIF_MUST_USE enum hif_err fuse_mount_here(const struct fuse_server_config *config, const char *at,
+                                          int *fd, struct hif_why *why);
 bool fuse_unmount_here(const char *mount_point, bool detach);
 
 /* Mounts (through fusermount3 where we are not root) and serves on the vfs's loop. With a sentence:

@@ -215,7 +215,7 @@ static enum hif_err not_mounted(const char *mount_point, int error, struct hif_w
                        mount_point, strerror(error));
 }
 
-static enum hif_err mount_as_root(const struct fuse_server_config *config, int *out,
+static enum hif_err mount_as_root(const struct fuse_server_config *config, const char *at, int *out,
                                   struct hif_why *why)
 {
         unsigned long flags = MS_NOSUID | MS_NODEV | (config->read_only ? MS_RDONLY : 0);
@@ -227,7 +227,7 @@ static enum hif_err mount_as_root(const struct fuse_server_config *config, int *
         snprintf(options, sizeof(options),
                  "fd=%d,rootmode=40000,user_id=0,group_id=0,default_permissions,max_read=%u%s", fd,
                  IO_SIZE_MAX, config->allow_other ? ",allow_other" : "");
-        if (mount(config->name, config->mount_point, "fuse.hif", flags, options) == 0) {
+        if (mount(config->name, at, "fuse.hif", flags, options) == 0) {
                 *out = fd;
                 return HIF_OK;
         }
@@ -270,9 +270,12 @@ static enum hif_err mount_as_user(const struct fuse_server_config *config, int *
         return HIF_OK;
 }
 
-enum hif_err fuse_mount_here(const struct fuse_server_config *config, int *fd, struct hif_why *why)
+enum hif_err fuse_mount_here(const struct fuse_server_config *config, const char *at, int *fd,
+                             struct hif_why *why)
 {
-        return geteuid() == 0 ? mount_as_root(config, fd, why) : mount_as_user(config, fd, why);
+        if (geteuid() != 0)
+                return mount_as_user(config, fd, why);
+        return mount_as_root(config, at != NULL ? at : config->mount_point, fd, why);
 }
 
 static bool fusermount(const char *flags, const char *mount_point)
@@ -302,7 +305,7 @@ enum hif_err mount_open(const struct fuse_server_config *config, int *fd, struct
         const struct fuse_mounter *mounter = config->mounter;
 
         return mounter != NULL ? mounter->mount(mounter->arg, config, fd, why)
-                               : fuse_mount_here(config, fd, why);
+                               : fuse_mount_here(config, NULL, fd, why);
 }
 
 bool mount_undo(const struct fuse_mounter *mounter, const char *mount_point)

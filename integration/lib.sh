@@ -76,6 +76,11 @@ finish() {
 	grep " $work/" /proc/mounts | cut -d' ' -f2 | sort -r | while read -r at; do
 		umount -l "$at" 2>/dev/null || true
 	done
+	# The server makes no system call that its sandbox refuses (docs/security.md).
+	if find "$work" -xdev -name daemon.log -exec grep -h 'sandbox: a system call was refused' {} + >&2; then
+		echo "FAILED ($front): the sandbox is too narrow" >&2
+		status=1
+	fi
 	rm -rf --one-file-system "$work" || true
 	exit $status
 }

@@ -163,9 +163,9 @@ static void print_sandbox(const json_t *sandbox)
 {
         if (json_is_true(json_object_get(sandbox, "filtered")))
                 printf(
-                    "sandboxed: %lld system calls are refused, %lld capabilities are left, no new "
+                    "sandboxed: %lld system calls are allowed, %lld capabilities are left, no new "
                     "privileges\n",
-                    count_of(sandbox, "calls_refused"), count_of(sandbox, "capabilities"));
+                    count_of(sandbox, "calls_allowed"), count_of(sandbox, "capabilities"));
         else
                 printf("not sandboxed: %s\n", text_of(sandbox, "why"));
 }

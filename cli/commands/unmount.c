@@ -5,8 +5,8 @@
 #include "cli/commands/commands.h"
 #include "cli/commands/session.h"
 #include "cli/control.h"
-#include "cli/daemon/workspace_impl.h"
 #include "cli/mounts.h"
+#include "cli/supervisor/helper.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -100,7 +100,7 @@ static enum hif_err detach(void *arg, int out)
 
         if (found->fuse)
                 abort_connection(found->minor);
-        err = detach_mount(NULL, found->path, &why);
+        err = helper_unmount(found->path, HELP_UNMOUNT_FORCE, &why);
         (void)!write(out, why.text, strlen(why.text));
         return err;
 }

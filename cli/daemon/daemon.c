@@ -4,7 +4,6 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "base/loop.h"
-#include "cli/daemon/helper.h"
 #include "cli/daemon/tie.h"
 #include "cli/daemon/workspace_ahead.h"
 
@@ -274,6 +273,7 @@ static enum hif_err start_parts(struct frame *frame)
         long cpus = sysconf(_SC_NPROCESSORS_ONLN);
         enum hif_err err;
 
+        mounter_init(daemon);
         pthread_mutex_init(&daemon->lock, NULL);
         pthread_mutex_init(&daemon->netns.lock, NULL);
         pthread_mutex_init(&daemon->resuming, NULL);
@@ -310,7 +310,7 @@ static void stop_parts(struct daemon *daemon)
         pthread_mutex_destroy(&daemon->resuming);
         pthread_mutex_destroy(&daemon->landing);
         pthread_mutex_destroy(&daemon->lock);
-        netns_close(daemon);
+        pthread_mutex_destroy(&daemon->netns.lock);
 }
 
 /* A container's root may not be allowed to give things up: then it goes on with them, and says so. */
@@ -318,13 +318,8 @@ static void enter_sandbox(struct frame *frame)
 {
         struct sandbox *sandbox = &frame->daemon.sandbox;
         struct hif_why why = {0};
-        enum hif_err err = HIF_OK;
+        enum hif_err err = sandbox_enter(frame->log_fd, sandbox, &why);
 
-        /* Once inside, it could not mount any more. */
-        if (geteuid() != 0)
-                err = helper_start(&frame->daemon.helper);
-        if (err == HIF_OK)
-                err = sandbox_enter(frame->log_fd, sandbox, &why);
         if (err == HIF_OK)
                 return;
         why_set(&sandbox->why, err, "%s", why.text[0] != '\0' ? why.text : hif_strerror(err));
@@ -335,14 +330,17 @@ static void enter_sandbox(struct frame *frame)
 /* --- running --- */
 
 /* This server is one that the kernel waits for when it is short of memory: it may not wait for the
- * kernel to write its mounts' pages back then. Only root may say so. */
+ * kernel to write its mounts' pages back then. Only root may say so, and lift the limit of memory that
+ * stays in place. */
 static void set_up_process(void)
 {
         struct rlimit files = {.rlim_cur = FILES_MAX, .rlim_max = FILES_MAX};
+        const struct rlimit memory = {.rlim_cur = RLIM_INFINITY, .rlim_max = RLIM_INFINITY};
 
         umask(077);
         prctl(PR_SET_NAME, "hif-server"); /* its command line may be the supervisor's */
         (void)prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0);
+        (void)setrlimit(RLIMIT_MEMLOCK, &memory);
         if (setrlimit(RLIMIT_NOFILE, &files) != 0) {
                 getrlimit(RLIMIT_NOFILE, &files);
                 files.rlim_cur = files.rlim_max;
@@ -452,7 +450,6 @@ static void stop(struct frame *frame)
                 loop_free(frame->loop);
         tie_free(frame->daemon.tie);
         hold_free(frame->daemon.hold);
-        helper_free(frame->daemon.helper);
 }
 
 enum hif_err daemon_serve(struct cli *cli, struct hif_why *why)

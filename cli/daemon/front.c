@@ -2,6 +2,7 @@
 #include "cli/daemon/workspace_impl.h"
 
 #include "base/log.h"
+#include "cli/supervisor/helper.h"
 #include "cli/supervisor/hold.h"
 
 #include <arpa/inet.h>
@@ -12,93 +13,56 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define LISTEN_BACKLOG 64
-
 /* A listening socket on loopback: the port that handles and mounts know, or any (0). */
-static enum hif_err listen_on(uint16_t port, int *out, uint16_t *bound)
+static enum hif_err listen_on(struct workspace *workspace, uint16_t port, int *out,
+                              struct hif_why *why)
 {
-        struct sockaddr_in address = {.sin_family = AF_INET,
-                                      .sin_port = htons(port),
-                                      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-        socklen_t size = sizeof(address);
-        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), yes = 1;
-
-        if (fd < 0)
-                return hif_err_from_errno(errno);
-        if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes)) != 0 ||
-            bind(fd, (struct sockaddr *)&address, size) != 0 || listen(fd, LISTEN_BACKLOG) != 0 ||
-            getsockname(fd, (struct sockaddr *)&address, &size) != 0) {
-                enum hif_err err = hif_err_from_errno(errno);
-
-                close(fd);
-                return err;
-        }
-        *out = fd;
-        *bound = ntohs(address.sin_port);
-        return HIF_OK;
-}
-
-struct listening {
-        uint16_t port, bound;
-        int fd;
         enum hif_err err;
-};
 
-static void listen_there(void *arg)
-{
-        struct listening *listening = arg;
-
-        listening->err = listen_on(listening->port, &listening->fd, &listening->bound);
+        if (workspace->isolated)
+                return netns_open(workspace->daemon, HELP_LISTEN, port, out, why);
+        err = helper_listen(port, out);
+        return err == HIF_OK ? HIF_OK
+                             : why_set(why, err, "port %u on loopback could not be opened: %s",
+                                       port, hif_strerror(err));
 }
 
-static enum hif_err listen_in(int netns, uint16_t port, int *out, uint16_t *bound)
+static bool port_of(int fd, uint16_t *out)
 {
-        struct listening listening = {.port = port};
-        enum hif_err err = netns_run(netns, listen_there, &listening);
+        struct sockaddr_in address;
+        socklen_t size = sizeof(address);
 
-        if (err != HIF_OK || listening.err != HIF_OK)
-                return err != HIF_OK ? err : listening.err;
-        *out = listening.fd;
-        *bound = listening.bound;
-        return HIF_OK;
+        if (getsockname(fd, (struct sockaddr *)&address, &size) != 0)
+                return false;
+        *out = ntohs(address.sin_port);
+        return true;
 }
 
 /* --- NFS: the port stays ours while there is no server --- */
 
 #define HELD_NAME_MAX 512
 
-static void held_name(const struct workspace *workspace, char out[HELD_NAME_MAX])
+/* "nfs-listen": the socket; "nfs-peers": where its peers are looked up. */
+static void held_name(const struct workspace *workspace, const char *what, char out[HELD_NAME_MAX])
 {
-        snprintf(out, HELD_NAME_MAX, "nfs-listen:%s/%s", workspace->project_name,
+        snprintf(out, HELD_NAME_MAX, "%s:%s/%s", what, workspace->project_name,
                  workspace->session_name);
 }
 
-/* What the last server listened on; the port that it says. */
-static bool take_listener(struct workspace *workspace, int *out)
+static bool take_held(const struct workspace *workspace, const char *what, int *out)
 {
-        struct sockaddr_in address;
-        socklen_t size = sizeof(address);
         char name[HELD_NAME_MAX];
-        int fd;
 
-        held_name(workspace, name);
-        if (hold_take(workspace->daemon->hold, name, &fd, NULL) != HIF_OK)
-                return false;
-        if (getsockname(fd, (struct sockaddr *)&address, &size) != 0 ||
-            ntohs(address.sin_port) != workspace->port) {
-                close(fd);
-                return false;
-        }
-        *out = fd;
-        return true;
+        held_name(workspace, what, name);
+        return hold_take(workspace->daemon->hold, name, out, NULL) == HIF_OK;
 }
 
-static void hold_listener(struct workspace *workspace, int fd)
+static void put_held(const struct workspace *workspace, const char *what, int fd)
 {
         char name[HELD_NAME_MAX];
         enum hif_err err;
 
-        held_name(workspace, name);
+        held_name(workspace, what, name);
         err = hold_put(workspace->daemon->hold, name, fd, (struct span){0});
         if (err != HIF_OK)
                 log_line(workspace->daemon->cli->env.log, LOG_WARN, "daemon",
@@ -107,12 +71,57 @@ static void hold_listener(struct workspace *workspace, int fd)
                          workspace->mount_point, hif_strerror(err));
 }
 
-static void drop_listener(struct workspace *workspace)
+static void drop_held(const struct workspace *workspace)
 {
         char name[HELD_NAME_MAX];
 
-        held_name(workspace, name);
-        (void)!hold_drop(workspace->daemon->hold, name); /* it need not be there */
+        held_name(workspace, "nfs-listen", name);
+        (void)!hold_drop(workspace->daemon->hold, name); /* they need not be there */
+        held_name(workspace, "nfs-peers", name);
+        (void)!hold_drop(workspace->daemon->hold, name);
+}
+
+/* What the last server listened on, if it is at the port that the mount knows; else anew, there or,
+ * when nothing is mounted yet, anywhere. */
+static enum hif_err find_listener(struct workspace *workspace, bool there, int *out,
+                                  struct hif_why *why)
+{
+        uint16_t port;
+        enum hif_err err;
+
+        if (there && take_held(workspace, "nfs-listen", out)) {
+                if (port_of(*out, &port) && port == workspace->port)
+                        return HIF_OK;
+                close(*out);
+        }
+        err = listen_on(workspace, there ? workspace->port : 0, out, why);
+        if (err != HIF_OK)
+                return err;
+        if (!port_of(*out, &workspace->port)) {
+                close(*out);
+                return HIF_EIO;
+        }
+        put_held(workspace, "nfs-listen", *out);
+        return HIF_OK;
+}
+
+static enum hif_err find_peers(struct workspace *workspace, bool there, struct hif_why *why)
+{
+        enum hif_err err;
+
+        if (!workspace->isolated) {
+                err = peer_table(&workspace->peers);
+                return err == HIF_OK
+                           ? HIF_OK
+                           : why_set(why, err, "the table of sockets in /proc cannot be read: %s",
+                                     hif_strerror(err));
+        }
+        if (there && take_held(workspace, "nfs-peers", &workspace->peers))
+                return HIF_OK;
+        err = netns_open(workspace->daemon, HELP_PEERS, 0, &workspace->peers, why);
+        if (err == HIF_OK)
+                put_held(workspace, "nfs-peers", workspace->peers);
+        return err;
 }
 
 struct serving {
@@ -168,11 +177,11 @@ static enum hif_err enter_netns(struct workspace *workspace, bool there, char **
         enum hif_err err = HIF_ENOTSUP;
 
         if (workspace->isolated)
-                err = netns_enter(workspace->daemon, &workspace->netns, &reason);
+                err = netns_enter(workspace->daemon, there, &reason);
         if (err != HIF_OK && workspace->isolated && there)
                 return why_set(why, err, "'%s' is mounted in a network namespace that is gone: %s",
                                workspace->mount_point, reason.text);
-        workspace->isolated = err == HIF_OK;
+        workspace->isolated = workspace->entered = err == HIF_OK;
         if (err != HIF_OK)
                 log_line(
                     log, LOG_WARN, "daemon",
@@ -197,35 +206,28 @@ static enum hif_err start_nfs(struct workspace *workspace, bool resume, char **n
         bool there = resume && mount_nfs_is_there(workspace);
         enum hif_err err = enter_netns(workspace, there, note, why);
 
+        if (err == HIF_OK)
+                err = find_peers(workspace, there, why);
+        if (err == HIF_OK && resume && !there)
+                sweep_left(workspace);
+        if (err == HIF_OK)
+                err = find_listener(workspace, there, &serving.fd, why);
         if (err != HIF_OK)
                 return err;
-        err = peer_table(workspace->netns, &workspace->peers);
-        if (err != HIF_OK)
-                return why_set(why, err, "the table of sockets in /proc cannot be read: %s",
-                               hif_strerror(err));
-        if (resume && !there)
-                sweep_left(workspace);
-        if (!there || !take_listener(workspace, &serving.fd))
-                err = listen_in(workspace->netns, there ? workspace->port : 0, &serving.fd,
-                                &workspace->port);
-        if (err != HIF_OK)
-                return why_set(why, err, "port %u on loopback could not be opened: %s",
-                               workspace->port, hif_strerror(err));
-        hold_listener(workspace, serving.fd);
         export_path_of(workspace, serving.export_path);
         loop_call(workspace->loop, serve_nfs, &serving);
         if (serving.err != HIF_OK) {
                 close(serving.fd);
                 return serving.err;
         }
-        return there ? HIF_OK : mount_nfs(workspace, serving.export_path, why);
+        return there ? HIF_OK : mount_nfs(workspace, why);
 }
 
 /* Decide, and say why. */
 static enum hif_err choose(struct workspace *workspace, char **note, struct hif_why *why)
 {
         struct hif_why reason = {.text = "as asked for"};
-        bool nfs = mount_nfs_available(&reason);
+        bool nfs = mount_nfs_available(workspace->daemon, &reason);
 
         if (workspace->front == FRONT_NFS && !nfs)
                 return why_set(why, HIF_ENOTSUP,
@@ -262,16 +264,13 @@ enum hif_err front_unmount(struct workspace *workspace, bool force, struct hif_w
 {
         enum hif_err err = HIF_OK;
 
-        if (!front_is_mounted(workspace))
-                err = HIF_OK; /* someone else has unmounted it */
-        else if (workspace->front == FRONT_NFS)
-                err = unmount_nfs(workspace->mount_point, force, why);
-        else if (!force)
-                err = unmount_fuse(workspace->daemon->helper, workspace->mount_point, why);
+        if (front_is_mounted(workspace) && (workspace->front == FRONT_NFS || !force))
+                err = unmount(workspace->daemon, workspace->mount_point,
+                              force ? HELP_UNMOUNT_FORCE : HELP_UNMOUNT, why);
         if (err == HIF_OK)
                 workspace->mounted = false;
         if (err == HIF_OK && workspace->front == FRONT_NFS)
-                drop_listener(workspace);
+                drop_held(workspace);
         return err;
 }
 
@@ -297,7 +296,8 @@ void front_stop(struct workspace *workspace)
         if (workspace->peers >= 0)
                 close(workspace->peers);
         /* What stays mounted is served there by the next daemon. */
-        if (workspace->netns >= 0 && !workspace->mounted)
+        if (workspace->entered && !workspace->mounted)
                 netns_leave(workspace->daemon);
-        workspace->netns = workspace->peers = -1;
+        workspace->entered = false;
+        workspace->peers = -1;
 }

@@ -4,8 +4,8 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
-#include "cli/daemon/helper.h"
 #include "cli/daemon/tie.h"
+#include "cli/supervisor/helper.h"
 #include "cli/supervisor/hold.h"
 
 #include <stdio.h>
@@ -90,7 +90,7 @@ static void serve(void *arg)
         struct serving *serving = arg;
         struct workspace *workspace = serving->workspace;
         AUTO_FREE char *name = NULL;
-        struct fuse_server_config config = {.mounter = helper_mounter(workspace->daemon->helper),
+        struct fuse_server_config config = {.mounter = &workspace->daemon->mounter,
                                             .mount_point = workspace->mount_point,
                                             .allow_other = workspace->allow_other,
                                             .read_only = workspace->read_only};
@@ -144,7 +144,7 @@ enum hif_err front_fuse_start(struct workspace *workspace, bool resume, struct h
         if (resume && follow(workspace))
                 return HIF_OK;
         if (resume)
-                err = detach_mount(workspace->daemon->helper, workspace->mount_point, why);
+                err = unmount(workspace->daemon, workspace->mount_point, HELP_UNMOUNT_FORCE, why);
         if (err != HIF_OK)
                 return err;
         loop_call(workspace->loop, serve, &serving);

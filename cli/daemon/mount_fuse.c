@@ -1,65 +1,50 @@
-/* mount_fuse.c - unmounting a FUSE mount, so that "busy" is seen before the server goes. */
-#include "cli/daemon/helper.h"
+/* mount_fuse.c - mounting and unmounting FUSE through the supervisor, and either kind's end. */
 #include "cli/daemon/workspace_impl.h"
+#include "cli/supervisor/helper.h"
 
-#include <errno.h>
-#include <spawn.h>
+#include <assert.h>
 #include <string.h>
-#include <sys/mount.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-extern char **environ;
+#define NAME_START "hif:" /* of what mount(8) shows */
 
-/* fusermount3 with these flags, for who may not umount(2); through the helper, where there is one. */
-static enum hif_err run_fusermount(struct helper *helper, const char *flags,
-                                   const char *mount_point, struct hif_why *why)
+static enum hif_err mount_through(void *arg, const struct fuse_server_config *config, int *fd,
+                                  struct hif_why *why)
 {
-        char *argv[] = {"fusermount3", (char *)(uintptr_t)flags, "--",
-                        (char *)(uintptr_t)mount_point, NULL};
-        int status = 0;
-        pid_t pid;
+        const struct daemon *daemon = arg;
+        const struct help_request request = {.op = HELP_MOUNT_FUSE,
+                                             .allow_other = config->allow_other,
+                                             .read_only = config->read_only,
+                                             .mount_point = config->mount_point,
+                                             .name = config->name + strlen(NAME_START)};
 
-        if (helper != NULL)
-                return helper_unmount(helper, mount_point, strcmp(flags, "-uz") == 0);
-        if (posix_spawnp(&pid, argv[0], NULL, NULL, argv, environ) != 0)
-                return why_set(why, HIF_ENOTSUP,
-                               "fusermount3 is missing; install the package fuse3");
-        if (waitpid(pid, &status, 0) != pid || !WIFEXITED(status) || WEXITSTATUS(status) != 0)
-                return HIF_EBUSY;
-        return HIF_OK;
+        assert(strncmp(config->name, NAME_START, strlen(NAME_START)) == 0);
+        return help_ask(daemon->hold, &request, fd, why);
 }
 
-static enum hif_err not_unmounted(const char *mount_point, enum hif_err err, struct hif_why *why)
+static bool unmount_through(void *arg, const char *mount_point, bool detach)
 {
-        return why_set(why, err,
-                       "'%s' could not be unmounted: %s; leave it (`lsof +f -- %s` shows who uses "
-                       "it), or use --force",
-                       mount_point, hif_strerror(err), mount_point);
+        const struct daemon *daemon = arg;
+        struct hif_why ignored;
+
+        return unmount(daemon, mount_point, detach ? HELP_DETACH : HELP_UNMOUNT, &ignored) ==
+               HIF_OK;
 }
 
-enum hif_err unmount_fuse(struct helper *helper, const char *mount_point, struct hif_why *why)
+void mounter_init(struct daemon *daemon)
 {
-        enum hif_err err;
-
-        if (umount2(mount_point, UMOUNT_NOFOLLOW) == 0 || errno == EINVAL || errno == ENOENT)
-                return HIF_OK;
-        err = hif_err_from_errno(errno);
-        if (err == HIF_EPERM)
-                err = run_fusermount(helper, "-u", mount_point, why);
-        return err == HIF_EBUSY ? not_unmounted(mount_point, err, why) : err;
+        daemon->mounter = (struct fuse_mounter){mount_through, unmount_through, daemon};
 }
 
-enum hif_err detach_mount(struct helper *helper, const char *mount_point, struct hif_why *why)
+enum hif_err unmount(const struct daemon *daemon, const char *mount_point, int how,
+                     struct hif_why *why)
 {
-        enum hif_err err;
+        struct help_request request = {.op = (enum help_op)how, .mount_point = mount_point};
+        enum hif_err err = help_ask(daemon->hold, &request, NULL, why);
 
-        /* The first ends calls that wait for a server which is gone. */
-        (void)!umount2(mount_point, MNT_FORCE | UMOUNT_NOFOLLOW);
-        if (umount2(mount_point, MNT_DETACH | UMOUNT_NOFOLLOW) == 0 || errno == EINVAL)
-                return HIF_OK;
-        err = hif_err_from_errno(errno);
-        if (err == HIF_EPERM)
-                err = run_fusermount(helper, "-uz", mount_point, why);
-        return err == HIF_OK ? HIF_OK : not_unmounted(mount_point, err, why);
+        /* Forcing hangs where the server's last answer does: it is left to itself then. */
+        if (err == HIF_ETIMEDOUT && request.op == HELP_UNMOUNT_FORCE) {
+                request.op = HELP_DETACH;
+                err = help_ask(daemon->hold, &request, NULL, why);
+        }
+        return err;
 }

@@ -1,48 +1,37 @@
-/* mount_nfs.c - mount(2) with the kernel's own NFS client. */
+/* mount_nfs.c - a mount of the kernel's own NFS client, which the supervisor makes. */
 #include "cli/daemon/workspace_impl.h"
-#include "cli/import/import.h"
+#include "cli/mounts.h"
+#include "cli/supervisor/helper.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <unistd.h>
-
-/* One client, this machine's kernel, and it is told of every change from elsewhere: attributes may
- * be kept for long. Locks are local to the one client. hard: a daemon that restarts is a pause, not
- * an error. */
-#define NFS_OPTIONS                                                                                \
-        "vers=3,proto=tcp,mountproto=tcp,nolock,noacl,hard,actimeo=600,timeo=600,retrans=2,"       \
-        "rsize=1048576,wsize=1048576,sec=sys,addr=127.0.0.1,mountaddr=127.0.0.1"
 
 #define SOURCE_MAX (NFS_EXPORT_MAX + 16)
 
-bool mount_nfs_available(struct hif_why *why)
+bool mount_nfs_available(const struct daemon *daemon, struct hif_why *why)
 {
+        const struct help_request request = {.op = HELP_NFS_CLIENT};
+
         if (geteuid() != 0) {
                 why_set(why, HIF_EPERM, "only root may mount NFS");
                 return false;
         }
-        /* Without options it cannot succeed, but it loads the module where there is one. */
-        if (mount("none", "/", "nfs", 0, NULL) != 0 && errno == ENODEV) {
-                why_set(why, HIF_ENOTSUP, "this kernel has no NFS client");
-                return false;
-        }
-        return true;
+        return help_ask(daemon->hold, &request, NULL, why) == HIF_OK;
+}
+
+static const uint8_t *export_key(const struct workspace *workspace)
+{
+        return workspace->key + sizeof(workspace->key) - HELP_KEY_SIZE;
 }
 
 void export_path_of(const struct workspace *workspace, char out[NFS_EXPORT_MAX])
 {
-        char hex[33];
+        char hex[2 * HELP_KEY_SIZE + 1];
 
-        for (size_t i = 0; i < 16; i++)
-                snprintf(hex + 2 * i, 3, "%02x", workspace->key[24 + i]);
+        for (size_t i = 0; i < HELP_KEY_SIZE; i++)
+                snprintf(hex + 2 * i, 3, "%02x", export_key(workspace)[i]);
         snprintf(out, NFS_EXPORT_MAX, "/s-%s", hex);
-}
-
-static void source_of(const char *export_path, char out[SOURCE_MAX])
-{
-        snprintf(out, SOURCE_MAX, "127.0.0.1:%s", export_path);
 }
 
 bool mount_nfs_is_there(const struct workspace *workspace)
@@ -51,71 +40,20 @@ bool mount_nfs_is_there(const struct workspace *workspace)
         bool there;
 
         export_path_of(workspace, export_path);
-        source_of(export_path, source);
+        snprintf(source, SOURCE_MAX, "127.0.0.1:%s", export_path);
         return mounts_hold(&workspace->daemon->cli->env, source, workspace->mount_point, &there) !=
                    HIF_OK ||
                there;
 }
 
-struct mounting {
-        const char *source, *mount_point, *options;
-        unsigned long flags;
-        int error; /* errno; 0: mounted */
-};
-
-static void do_mount(void *arg)
+enum hif_err mount_nfs(const struct workspace *workspace, struct hif_why *why)
 {
-        struct mounting *m = arg;
+        struct help_request request = {.op = HELP_MOUNT_NFS,
+                                       .read_only = workspace->read_only,
+                                       .isolated = workspace->isolated,
+                                       .port = workspace->port,
+                                       .mount_point = workspace->mount_point};
 
-        m->error = mount(m->source, m->mount_point, "nfs", m->flags, m->options) == 0 ? 0 : errno;
-}
-
-/* The kernel's client connects from the namespace that the calling thread is in. */
-enum hif_err mount_nfs(const struct workspace *workspace, const char *export_path,
-                       struct hif_why *why)
-{
-        char source[SOURCE_MAX], options[512];
-        struct mounting m = {.source = source,
-                             .mount_point = workspace->mount_point,
-                             .options = options,
-                             .flags =
-                                 MS_NOSUID | MS_NODEV | (workspace->read_only ? MS_RDONLY : 0)};
-        enum hif_err err;
-
-        source_of(export_path, source);
-        snprintf(options, sizeof(options), "%s,port=%u,mountport=%u", NFS_OPTIONS, workspace->port,
-                 workspace->port);
-        err = netns_run(workspace->netns, do_mount, &m);
-        if (err == HIF_OK && m.error != 0)
-                err = hif_err_from_errno(m.error);
-        if (err == HIF_OK)
-                return HIF_OK;
-        return why_set(
-            why, err, "the kernel's NFS client could not mount '%s': %s; try `hif mount --fuse`",
-            workspace->mount_point, m.error != 0 ? strerror(m.error) : hif_strerror(err));
-}
-
-enum hif_err unmount_nfs(const char *mount_point, bool force, struct hif_why *why)
-{
-        int error;
-
-        if (umount2(mount_point, UMOUNT_NOFOLLOW) == 0)
-                return HIF_OK;
-        error = errno;
-        if (error == EINVAL || error == ENOENT)
-                return HIF_OK; /* someone unmounted it already */
-        if (!force)
-                return why_set(
-                    why, hif_err_from_errno(error),
-                    "'%s' could not be unmounted: %s; leave it (`lsof +f -- %s` shows who "
-                    "uses it), or use --force",
-                    mount_point, strerror(error), mount_point);
-        /* The first forced unmount ends calls that wait for us with EIO, a later one succeeds. */
-        for (int i = 0; i < 3; i++)
-                if (umount2(mount_point, MNT_FORCE | UMOUNT_NOFOLLOW) == 0)
-                        return HIF_OK;
-        if (umount2(mount_point, MNT_DETACH | UMOUNT_NOFOLLOW) == 0)
-                return HIF_OK;
-        return why_set(why, hif_err_from_errno(errno), "'%s' could not be detached: %s",
-                       mount_point, strerror(errno));
+        memcpy(request.key, export_key(workspace), HELP_KEY_SIZE);
+        return help_ask(workspace->daemon->hold, &request, NULL, why);
 }

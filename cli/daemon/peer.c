@@ -78,18 +78,10 @@ static bool owner_of(int table, const struct sockaddr_in *peer, const struct soc
         }
 }
 
-static void open_table(void *arg)
+enum hif_err peer_table(int *out)
 {
-        *(int *)arg = open(TABLE, O_RDONLY | O_CLOEXEC);
-}
+        int fd = open(TABLE, O_RDONLY | O_CLOEXEC);
 
-enum hif_err peer_table(int netns, int *out)
-{
-        int fd = -1;
-        enum hif_err err = netns_run(netns, open_table, &fd);
-
-        if (err != HIF_OK)
-                return err;
         if (fd < 0)
                 return hif_err_from_errno(errno);
         *out = fd;

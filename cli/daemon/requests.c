@@ -55,8 +55,8 @@ static json_t *describe_sandbox(const struct sandbox *sandbox)
 {
         if (!sandbox->filtered)
                 return json_pack("{s:b, s:s}", "filtered", false, "why", sandbox->why.text);
-        return json_pack("{s:b, s:I, s:I}", "filtered", true, "calls_refused",
-                         (json_int_t)sandbox->refused, "capabilities",
+        return json_pack("{s:b, s:I, s:I}", "filtered", true, "calls_allowed",
+                         (json_int_t)sandbox->allowed, "capabilities",
                          (json_int_t)sandbox->capabilities);
 }
 

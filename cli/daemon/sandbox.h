@@ -1,10 +1,10 @@
 /* sandbox.h - what the server gives up before it reads a byte of anyone's.
  *
- * Gaining privileges by starting programs (no_new_privs), and system calls that it never makes but
- * whoever takes it over would (seccomp): debugging and reading other processes, kernel modules and
- * kexec, bpf, keys, new user namespaces, sockets of other families, setting clocks. As root, also
- * capabilities that it does not need, which no program that it starts can get, either.
- * docs/security.md lists them all. What mounts for a user is helper.h. */
+ * Gaining privileges by starting programs (no_new_privs), and all system calls but those on a list
+ * (seccomp, sandbox_calls.c), on which there is nothing that mounts, enters a namespace, changes the
+ * machine, or looks into other processes. As root, also all capabilities but three, which no program
+ * that it starts can get, either. docs/security.md. What it can not do after that, and needs, helpers
+ * of the supervisor's do (cli/supervisor/helper.h). */
 #ifndef HIF_CLI_DAEMON_SANDBOX_H
 #define HIF_CLI_DAEMON_SANDBOX_H
 
@@ -16,7 +16,7 @@ struct log;
 
 struct sandbox {
         bool filtered;         /* no_new_privs, and a filter of system calls */
-        unsigned refused;      /* how many of them it refuses */
+        unsigned allowed;      /* how many of them it lets pass */
         unsigned capabilities; /* how many are left */
         struct hif_why why;    /* why not, when it is not filtered */
 };

@@ -237,7 +237,7 @@ struct workspace *workspace_new(struct daemon *daemon, const struct workspace_op
         workspace->power = options->power;
         workspace->allow_other = options->allow_other;
         workspace->isolated = !options->no_netns;
-        workspace->netns = workspace->peers = -1;
+        workspace->peers = -1;
         workspace->front = options->front_end;
         if (asprintf(&workspace->dir, "%s/workspaces/%s/%s", daemon->cli->paths.state_dir,
                      options->project, options->session) < 0)

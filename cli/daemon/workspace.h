@@ -14,6 +14,7 @@
 #include "cli/cli.h"
 #include "cli/daemon/sandbox.h"
 #include "fetch/fetch.h"
+#include "fuse/fuse_server.h"
 #include "land/land.h"
 #include "vfs/move.h"
 #include "vfs/vfs.h"
@@ -23,25 +24,23 @@
 #include <stdatomic.h>
 
 struct workspace;
-struct helper;
 struct hold;
 struct tie;
 
 /* The network namespace of NFS mounts (netns.h); zeros are none yet. */
 struct netns {
         pthread_mutex_t lock;
-        int fd;
         size_t users;
 };
 
 /* What all workspaces of a daemon share. */
 struct daemon {
         struct cli *cli;
-        struct hold *hold;      /* what outlives this process */
-        struct tie *tie;        /* to the supervisor */
-        atomic_bool ending;     /* the supervisor ends, too: nothing is kept */
-        struct sandbox sandbox; /* as it was entered */
-        struct helper *helper;  /* mounts for us; NULL: we may ourselves */
+        struct hold *hold;           /* what outlives this process */
+        struct tie *tie;             /* to the supervisor */
+        atomic_bool ending;          /* the supervisor ends, too: nothing is kept */
+        struct sandbox sandbox;      /* as it was entered */
+        struct fuse_mounter mounter; /* the supervisor */
         struct pool *pool;
         struct fetch *fetch;
         struct loop **loops;

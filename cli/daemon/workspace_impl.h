@@ -62,8 +62,8 @@ struct workspace {
         bool words_failed;
         bool conflicted; /* the last try to land */
         uint16_t port;
-        int netns; /* -1: the one that all are in */
-        int peers; /* the table of sockets there (peer.c); -1: not open */
+        bool entered; /* a user of the network namespace */
+        int peers;    /* the table of sockets there (peer.c); -1: not open */
         uint8_t key[40];
 };
 
@@ -133,27 +133,26 @@ void front_fuse_stop(struct workspace *workspace);
 
 /* --- mount_nfs.c --- */
 
-bool mount_nfs_available(struct hif_why *why); /* why not, when false */
-HIF_MUST_USE enum hif_err mount_nfs(const struct workspace *workspace, const char *export_path,
-                                    struct hif_why *why);
-HIF_MUST_USE enum hif_err unmount_nfs(const char *mount_point, bool force, struct hif_why *why);
+bool mount_nfs_available(const struct daemon *daemon,
+                         struct hif_why *why); /* why not, when false */
+HIF_MUST_USE enum hif_err mount_nfs(const struct workspace *workspace, struct hif_why *why);
 void export_path_of(const struct workspace *workspace, char out[NFS_EXPORT_MAX]);
 /* Does the kernel have this workspace's mount? True where that cannot be told. */
 bool mount_nfs_is_there(const struct workspace *workspace);
 
 /* --- mount_fuse.c --- */
 
-/* umount(8) for FUSE, as root by umount2, else through fusermount3. HIF_EBUSY. */
-HIF_MUST_USE enum hif_err unmount_fuse(struct helper *helper, const char *mount_point,
-                                       struct hif_why *why);
-/* Take a mount whose server may be gone out of the way, of either kind. Not mounted: fine. */
-HIF_MUST_USE enum hif_err detach_mount(struct helper *helper, const char *mount_point,
-                                       struct hif_why *why);
+/* Set daemon->mounter. */
+void mounter_init(struct daemon *daemon);
+/* A mount of either kind; not mounted: fine. how: HELP_UNMOUNT and its like (helper.h). HIF_EBUSY and
+ * others, with a sentence. */
+HIF_MUST_USE enum hif_err unmount(const struct daemon *daemon, const char *mount_point, int how,
+                                  struct hif_why *why);
 
 /* --- peer.c --- */
 
-/* The table of a namespace's sockets, in which peers are looked up; the caller's to close. */
-HIF_MUST_USE enum hif_err peer_table(int netns, int *out);
+/* The table of this process's namespace, in which peers are looked up; the caller's to close. */
+HIF_MUST_USE enum hif_err peer_table(int *out);
 /* May the process behind this loopback connection talk to us? The kernel's client (uid 0) or our
  * own user. arg: int *, the table. */
 bool peer_admitted(void *arg, int fd);

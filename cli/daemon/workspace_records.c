@@ -183,7 +183,7 @@ enum hif_err workspace_describe(struct workspace *workspace, json_t **out)
                       workspace->project_name, "session", workspace->session_name, "id", id, "base",
                       (json_int_t)base.position, "mount_point", workspace->mount_point, "front_end",
                       workspace->front == FRONT_NFS ? "nfs" : "fuse", "store", workspace->store_url,
-                      "read_only", workspace->read_only, "isolated", workspace->netns >= 0);
+                      "read_only", workspace->read_only, "isolated", workspace->entered);
         if (*out == NULL)
                 return HIF_ENOMEM;
         loop_call(workspace->loop, describe_goal,

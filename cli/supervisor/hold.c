@@ -168,6 +168,17 @@ enum hif_err hold_drop(struct hold *hold, const char *name)
         return err;
 }
 
+enum hif_err hold_help(struct hold *hold, struct span request, int end)
+{
+        struct wire_msg msg = {.kind = WIRE_HELP, .note = request, .fd = end}, answer;
+        enum hif_err err;
+
+        pthread_mutex_lock(&hold->lock);
+        err = call(hold, &msg, &answer);
+        pthread_mutex_unlock(&hold->lock);
+        return err;
+}
+
 enum hif_err hold_move(struct hold *hold, int socket)
 {
         enum hif_err err = HIF_OK;

@@ -6,6 +6,7 @@
  *
  *      control                       the listening socket of commands
  *      nfs-listen:ORG/NAME/SESSION   that of a workspace: its port stays ours
+ *      nfs-peers:ORG/NAME/SESSION    the table of sockets where that is (cli/daemon/peer.c)
  *      fuse:ORG/NAME/SESSION         /dev/fuse of a mount; note: the INIT request
  *
  * Thread-safe; a call is one packet there and one back on a socket of this machine. The server
@@ -33,6 +34,10 @@ HIF_MUST_USE enum hif_err hold_put(struct hold *hold, const char *name, int fd, 
  * wanted). It stays there. HIF_ENOENT. */
 HIF_MUST_USE enum hif_err hold_take(struct hold *hold, const char *name, int *fd, struct buf *note);
 HIF_MUST_USE enum hif_err hold_drop(struct hold *hold, const char *name); /* HIF_ENOENT */
+
+/* Ask for help (helper.h): the request as bytes, and a socket for its answer, which stays the caller's.
+ * HIF_EUNREACHABLE: there is no supervisor; HIF_ENOTSUP: it does not know this; HIF_ELIMIT. */
+HIF_MUST_USE enum hif_err hold_help(struct hold *hold, struct span request, int end);
 
 /* Another supervisor, at this socket, taken over: it is given all that this server has put or
  * taken. Errors leave the hold without a supervisor. */

@@ -189,6 +189,8 @@ bool supervisor_call(struct supervisor *supervisor)
                 done.note = item != NULL ? item->note : (struct span){0};
         } else if (msg.kind == WIRE_DROP) {
                 err = shelf_drop(&supervisor->shelf, msg.name);
+        } else if (msg.kind == WIRE_HELP) {
+                err = supervisor_help(supervisor, &msg);
         } else {
                 err = HIF_ENOTSUP;
         }

@@ -185,6 +185,7 @@ static void turn(struct supervisor *supervisor)
                 clients_accept(supervisor);
         if (supervisor->done)
                 return;
+        supervisor_reap_helpers(supervisor);
         on_time(supervisor);
         clients_status(supervisor);
         if (supervisor->upgraded) {

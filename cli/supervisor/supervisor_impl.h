@@ -95,6 +95,7 @@ struct supervisor {
         bool upgraded;       /* the server is the new one: the supervisor is next */
 
         struct client clients[CLIENTS_MAX];
+        size_t helpers; /* children that have not been reaped */
         enum hif_err failure; /* why it ends, when it does so by itself */
         struct hif_why why;
         uint8_t buffer[WIRE_SIZE_MAX];
@@ -166,6 +167,13 @@ void supervisor_become(struct supervisor *supervisor);
 /* The other side of it. HIF_ECORRUPT, HIF_EUNSUPPORTED. */
 HIF_MUST_USE enum hif_err supervisor_resume(struct supervisor *supervisor, int state_fd,
                                             struct hif_why *why);
+
+/* --- helper_fork.c --- */
+
+/* A request of the server's for what needs privileges. HIF_ELIMIT: too many are under way. */
+HIF_MUST_USE enum hif_err supervisor_help(struct supervisor *supervisor,
+                                          const struct wire_msg *msg);
+void supervisor_reap_helpers(struct supervisor *supervisor);
 
 /* --- life.c --- */
 

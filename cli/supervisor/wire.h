@@ -29,6 +29,7 @@ enum wire_kind {
         WIRE_TAKE = 2, /* name; the answer has note and descriptor */
         WIRE_DROP = 3, /* name */
         WIRE_DONE = 4, /* value: 0 or an errno */
+        WIRE_HELP = 5, /* note: a request, descriptor: where to answer it (helper.h) */
 
         /* What the server tells. */
         WIRE_READY = 16,  /* it serves; value: its pid; name: its version */

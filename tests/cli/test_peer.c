@@ -38,7 +38,7 @@ static int setup(void **state)
         assert_int_equal(listen(f->listener, 8), 0);
         assert_int_equal(getsockname(f->listener, (struct sockaddr *)&address, &size), 0);
         f->port = ntohs(address.sin_port);
-        assert_int_equal(peer_table(-1, &f->table), HIF_OK);
+        assert_int_equal(peer_table(&f->table), HIF_OK);
         assert_int_equal(pipe(f->words), 0);
         assert_int_equal(pipe(f->back), 0);
         *state = f;
