@@ -1,6 +1,8 @@
 /* mount.c - can this be mounted, and if not, why not: as a sentence, before anything is tried. */
 #include "fuse/internal.h"
 
+#include "base/program.h"
+
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
@@ -36,26 +38,6 @@ static enum hif_err check_device(struct hif_why *why)
                        "%s may not be opened (%s): give this user read and write access to it, or "
                        "start the container with `--device %s`",
                        DEVICE, hif_strerror(hif_err_from_errno(errno)), DEVICE);
-}
-
-/* Where posix_spawnp and libfuse will find it. */
-static bool in_path(const char *program)
-{
-        const char *path = getenv("PATH");
-        char name[4096];
-
-        if (path == NULL)
-                path = "/usr/bin:/bin";
-        while (*path != '\0') {
-                size_t size = strcspn(path, ":");
-
-                if (snprintf(name, sizeof(name), "%.*s/%s", (int)size, path, program) <
-                        (int)sizeof(name) &&
-                    access(name, X_OK) == 0)
-                        return true;
-                path += size + (path[size] == ':');
-        }
-        return false;
 }
 
 static bool conf_allows_other(void)
@@ -170,7 +152,7 @@ enum hif_err mount_check(const struct fuse_server_config *config, struct hif_why
         if (err != HIF_OK)
                 return err;
         if (geteuid() != 0) {
-                if (!in_path(FUSERMOUNT))
+                if (!program_is_there(FUSERMOUNT))
                         return why_set(why, HIF_ENOTSUP,
                                        FUSERMOUNT " is not installed, and only root can mount "
                                                   "without it: `apt-get install fuse3`");

@@ -41,6 +41,7 @@ void doctor_store(struct doctor *doctor);    /* reachable, probed, credentials, 
 struct doctor_export {
         unsigned short port;
         char path[256];
+        char netns[256]; /* the file of the network namespace that it listens in; "": this one */
 };
 HIF_MUST_USE enum hif_err doctor_ask_nfs(void *export_, int out);
 

@@ -1,4 +1,5 @@
 /* machine.c - what this machine offers: ways to mount, and room. */
+#include "base/program.h"
 #include "cli/doctor/doctor.h"
 
 #include <errno.h>
@@ -38,23 +39,6 @@ static void nfs(struct doctor *doctor)
                 doctor_say(doctor, "nfs", DOCTOR_OK, NULL, "the kernel has an NFS client");
 }
 
-static bool in_path(const char *program)
-{
-        const char *path = getenv("PATH");
-        char name[4096];
-
-        for (path = path != NULL ? path : "/usr/bin:/bin"; *path != '\0';) {
-                size_t size = strcspn(path, ":");
-
-                if (snprintf(name, sizeof(name), "%.*s/%s", (int)size, path, program) <
-                        (int)sizeof(name) &&
-                    access(name, X_OK) == 0)
-                        return true;
-                path += size + (path[size] == ':');
-        }
-        return false;
-}
-
 static void fuse(struct doctor *doctor)
 {
         int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
@@ -79,7 +63,7 @@ static void fuse(struct doctor *doctor)
                            "this machine has no working /dev/fuse: %s", strerror(error));
         if (geteuid() == 0)
                 return;
-        if (in_path("fusermount3"))
+        if (program_is_there("fusermount3"))
                 doctor_say(doctor, "fusermount3", DOCTOR_OK, NULL, "fusermount3 is installed");
         else
                 doctor_say(doctor, "fusermount3", DOCTOR_ERROR, "`apt-get install fuse3`",

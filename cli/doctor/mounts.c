@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define TOUCH_TIMEOUT_MS 2000
 #define RPC_TIMEOUT_MS   6000
@@ -106,6 +107,25 @@ static void take_away(struct doctor *doctor, const char *path, const char *reaso
                            "'%s' %s, and could not be detached: %s", path, reason, why.text);
 }
 
+/* Does it listen in the daemon's network namespace (cli/daemon/netns.h)? A server that cannot be asked
+ * that, for it hangs or is gone, is taken to. */
+static bool is_isolated(const struct doctor *doctor, const char *path, const char *netns)
+{
+        json_t *item;
+        size_t index;
+
+        if (geteuid() != 0 || access(netns, F_OK) != 0)
+                return false;
+        json_array_foreach(doctor->served, index, item)
+        {
+                const char *at = json_string_value(json_object_get(item, "mount_point"));
+
+                if (at != NULL && strcmp(at, path) == 0)
+                        return json_is_true(json_object_get(item, "isolated"));
+        }
+        return doctor->served == NULL;
+}
+
 /* The server as someone else's client sees it: tells a server that is wrong from a kernel's client
  * that waits. */
 static void ask_server(struct doctor *doctor, const struct one *one)
@@ -116,18 +136,27 @@ static void ask_server(struct doctor *doctor, const struct one *one)
 
         if (!one->nfs || export_.port == 0)
                 return;
+        if (snprintf(export_.netns, sizeof(export_.netns), "%s/netns",
+                     doctor->cli->paths.state_dir) >= (int)sizeof(export_.netns) ||
+            !is_isolated(doctor, one->path, export_.netns))
+                export_.netns[0] = '\0';
         err = bounded_run(RPC_TIMEOUT_MS, doctor_ask_nfs, &export_, &said);
         if (err == HIF_OK)
                 doctor_say(doctor, "nfs-server", DOCTOR_OK, NULL,
                            "the server of '%s' answers NULL, MNT and GETATTR on port %u", one->path,
                            export_.port);
         else
-                doctor_say(doctor, "nfs-server", DOCTOR_NOTE,
-                           "if the mount answers, its server is in a network of its own, and all "
-                           "is well",
-                           "the server of '%s' could not be asked on port %u from here: %.*s",
-                           one->path, export_.port, (int)(said.size > 0 ? said.size : 10),
-                           said.size > 0 ? (const char *)said.data : "no answer.");
+                doctor_say(
+                    doctor, "nfs-server",
+                    is_served(doctor, one->path) ? DOCTOR_WARNING : DOCTOR_NOTE,
+                    is_served(doctor, one->path)
+                        ? "the daemon's log may say why; `hif daemon restart` starts another "
+                          "server, and the mount stays"
+                        : "it is of a daemon that hangs, or of another one, whose network "
+                          "this is not",
+                    "the server of '%s' could not be asked on port %u: %.*s", one->path,
+                    export_.port, (int)(said.size > 0 ? said.size : 10),
+                    said.size > 0 ? (const char *)said.data : "no answer.");
 }
 
 static void look_at(struct doctor *doctor, const struct one *one)

@@ -1,8 +1,11 @@
 /* rpc.c - asking an NFS server of ours as a stranger would: through libtirpc (RFC 5531, RFC 1813). */
 #include "cli/doctor/doctor.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <rpc/rpc.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -99,11 +102,26 @@ static enum hif_err ask(CLIENT *mount, CLIENT *nfs, const struct doctor_export *
         return attributes.type == 2 ? HIF_OK : say(out, "GETATTR", "the root is no directory");
 }
 
+/* The process ends in there. */
+static bool enter(const char *netns)
+{
+        int fd = open(netns, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+        bool inside = fd >= 0 && setns(fd, CLONE_NEWNET) == 0;
+
+        if (fd >= 0)
+                close(fd);
+        return inside;
+}
+
 enum hif_err doctor_ask_nfs(void *export_, int out)
 {
         const struct doctor_export *at = export_;
-        CLIENT *nfs = connect_to(at->port, NFS_PROGRAM);
-        CLIENT *mount = nfs != NULL ? connect_to(at->port, MOUNT_PROGRAM) : NULL;
+        CLIENT *nfs, *mount;
+
+        if (at->netns[0] != '\0' && !enter(at->netns))
+                return say(out, "entering its network namespace", strerror(errno));
+        nfs = connect_to(at->port, NFS_PROGRAM);
+        mount = nfs != NULL ? connect_to(at->port, MOUNT_PROGRAM) : NULL;
 
         /* The process ends with this: so do the connections. */
         if (mount == NULL)

@@ -11,7 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define COMING_MS      3000 /* for another supervisor: the command that asks has started it */
+#define COMING_MS      2000 /* for another supervisor: the command that asks has started it */
 #define COMING_POLL_US 20000
 #define GRACE_MS       2000 /* beyond what the child takes for itself */
 
