@@ -62,8 +62,8 @@ struct workspace {
         bool words_failed;
         bool conflicted; /* the last try to land */
         uint16_t port;
-        bool entered; /* a user of the network namespace */
-        int peers;    /* the table of sockets there (peer.c); -1: not open */
+        atomic_bool entered; /* a user of the network namespace */
+        int peers;           /* the table of sockets there (peer.c); -1: not open */
         uint8_t key[40];
 };
 

@@ -183,7 +183,7 @@ enum hif_err workspace_describe(struct workspace *workspace, json_t **out)
                       workspace->project_name, "session", workspace->session_name, "id", id, "base",
                       (json_int_t)base.position, "mount_point", workspace->mount_point, "front_end",
                       workspace->front == FRONT_NFS ? "nfs" : "fuse", "store", workspace->store_url,
-                      "read_only", workspace->read_only, "isolated", workspace->entered);
+                      "read_only", workspace->read_only, "isolated", (int)workspace->entered);
         if (*out == NULL)
                 return HIF_ENOMEM;
         loop_call(workspace->loop, describe_goal,
@@ -196,10 +196,10 @@ enum hif_err workspace_describe(struct workspace *workspace, json_t **out)
 
 enum hif_err workspace_describe_locked(struct workspace *workspace, json_t **out)
 {
-        *out = json_pack("{s:s, s:s, s:s, s:s, s:s}", "project", workspace->project_name, "session",
-                         workspace->session_name, "mount_point", workspace->mount_point,
+        *out = json_pack("{s:s, s:s, s:s, s:s, s:s, s:b}", "project", workspace->project_name,
+                         "session", workspace->session_name, "mount_point", workspace->mount_point,
                          "front_end", workspace->front == FRONT_NFS ? "nfs" : "fuse", "store",
-                         workspace->store_url);
+                         workspace->store_url, "isolated", (int)workspace->entered);
         return *out != NULL ? HIF_OK : HIF_ENOMEM;
 }
 
