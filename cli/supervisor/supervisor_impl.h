@@ -95,7 +95,7 @@ struct supervisor {
         bool upgraded;       /* the server is the new one: the supervisor is next */
 
         struct client clients[CLIENTS_MAX];
-        size_t helpers; /* children that have not been reaped */
+        size_t helpers;       /* children that have not been reaped */
         enum hif_err failure; /* why it ends, when it does so by itself */
         struct hif_why why;
         uint8_t buffer[WIRE_SIZE_MAX];
