@@ -78,38 +78,31 @@ struct identity {
         char *store;
 };
 
-static enum hif_err read_identity(struct cli *cli, const char *dir, struct identity *out,
-                                  struct hif_why *why)
+static void read_identity(const struct overlay *overlay, struct identity *out)
 {
-        struct overlay *overlay;
-        struct span id, holder;
-        enum hif_err err = overlay_open_salvage(&cli->env, NULL, dir, &overlay, why);
+        struct span id = overlay_value(overlay, VALUE_SESSION_ID);
+        struct span holder = overlay_value(overlay, VALUE_HOLDER);
 
-        if (err != HIF_OK)
-                return err;
-        id = overlay_value(overlay, VALUE_SESSION_ID);
-        holder = overlay_value(overlay, VALUE_HOLDER);
         out->published = id.size == SESSION_ID_SIZE && holder.size == OPEN_HOLDER_SIZE;
         if (out->published) {
                 memcpy(out->id.bytes, id.data, id.size);
                 memcpy(out->holder, holder.data, holder.size);
         }
         out->store = records_text(overlay, VALUE_STORE);
-        overlay_close(overlay);
-        return HIF_OK;
 }
 
 /* Say in the store that it is given up, where this machine holds it. */
-static enum hif_err tell_store(struct cli *cli, const char *project_name, const char *dir,
-                               struct hif_why *why)
+static enum hif_err tell_store(struct cli *cli, const char *project_name,
+                               const struct overlay *overlay, struct hif_why *why)
 {
         struct identity identity = {0};
         struct open_read read = {0};
         struct store *store = NULL;
         struct project project;
-        enum hif_err err = read_identity(cli, dir, &identity, why);
+        enum hif_err err = HIF_OK;
 
-        if (err == HIF_OK && identity.published && identity.store != NULL) {
+        read_identity(overlay, &identity);
+        if (identity.published && identity.store != NULL) {
                 err = store_open(&cli->env, identity.store, false, &store, why);
                 if (err == HIF_OK)
                         err = project_open(&cli->env, store, project_name, &project, why);
@@ -192,30 +185,46 @@ static enum hif_err move_aside(struct cli *cli, const char *from, const struct a
         return env_sync_dir(&cli->env, dir);
 }
 
+/* Its overlay is open, so that nobody else opens it: what is being mounted is not moved away. One
+ * that cannot be opened at all is moved without a word to the store. */
+static enum hif_err give_up(struct cli *cli, const struct abandon_args *args, const char *from,
+                            char **to, struct hif_why *why)
+{
+        struct hif_why store_why = {0};
+        struct overlay *overlay = NULL;
+        AUTO_FREE char *mounted = NULL;
+        enum hif_err err = overlay_open_salvage(&cli->env, NULL, from, &overlay, &store_why);
+
+        if (err != HIF_EBUSY && asprintf(&mounted, "%s/mounted", from) < 0) {
+                mounted = NULL;
+                err = HIF_ENOMEM;
+        } else if (err == HIF_EBUSY || access(mounted, F_OK) == 0) {
+                err = why_set(why, HIF_EBUSY, "session '%s' of %s is %s; `hif unmount` it first",
+                              args->session, args->project,
+                              err == HIF_EBUSY ? "just being used" : "mounted");
+        } else {
+                if (err == HIF_OK)
+                        err = tell_store(cli, args->project, overlay, &store_why);
+                if (err != HIF_OK)
+                        cli_warn(cli, "others may still see the session as open: %s",
+                                 store_why.text);
+                err = move_aside(cli, from, args, to, why);
+        }
+        overlay_close(overlay);
+        return err;
+}
+
 static enum hif_err abandon(struct cli *cli, const struct abandon_args *args, char **to,
                             struct hif_why *why)
 {
-        AUTO_FREE char *from = NULL, *mounted = NULL;
-        struct hif_why store_why = {0};
+        AUTO_FREE char *from = NULL;
 
         if (asprintf(&from, "%s/workspaces/%s/%s", cli->paths.state_dir, args->project,
                      args->session) < 0) {
                 from = NULL;
                 return HIF_ENOMEM;
         }
-        if (asprintf(&mounted, "%s/mounted", from) < 0) {
-                mounted = NULL;
-                return HIF_ENOMEM;
-        }
-        if (access(from, F_OK) != 0)
-                return HIF_ENOENT;
-        if (access(mounted, F_OK) == 0)
-                return why_set(why, HIF_EBUSY,
-                               "session '%s' of %s is mounted; `hif unmount` it first",
-                               args->session, args->project);
-        if (tell_store(cli, args->project, from, &store_why) != HIF_OK)
-                cli_warn(cli, "others may still see the session as open: %s", store_why.text);
-        return move_aside(cli, from, args, to, why);
+        return access(from, F_OK) == 0 ? give_up(cli, args, from, to, why) : HIF_ENOENT;
 }
 
 static int tell_remote(struct cli *cli, json_t *about)
