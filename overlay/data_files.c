@@ -85,11 +85,11 @@ static void close_file(struct data *data, struct dfile *file)
 }
 
 /* A dirty file stays open: the error of its failed write is reported to this descriptor alone. */
-static void close_some(struct data *data)
+static void close_all_but(struct data *data, size_t count)
 {
         struct dfile *file = data->oldest;
 
-        while (file != NULL && data->open_count >= DATA_OPEN_MAX) {
+        while (file != NULL && data->open_count > count) {
                 struct dfile *newer = file->newer;
 
                 if (file->pins == 0 && !file->dirty && file->sync_to == 0)
@@ -100,14 +100,19 @@ static void close_some(struct data *data)
 
 static enum hif_err open_file(struct data *data, struct dfile *file, int flags)
 {
+        struct env *env = data->env;
         char path[PATH_MAX];
         enum hif_err err = file_path(data, file->number, path);
 
         if (err != HIF_OK)
                 return err;
-        close_some(data);
-        err = data->env->ops->open(data->env, path, (data->read_only ? O_RDONLY : O_RDWR) | flags,
-                                   0600, &file->fd);
+        flags |= data->read_only ? O_RDONLY : O_RDWR;
+        close_all_but(data, DATA_OPEN_MAX - 1);
+        err = env->ops->open(env, path, flags, 0600, &file->fd);
+        if (err == HIF_ELIMIT) { /* this process may have fewer: ours make room */
+                close_all_but(data, data->open_count / 2);
+                err = env->ops->open(env, path, flags, 0600, &file->fd);
+        }
         if (err != HIF_OK)
                 return err;
         data->open_count++;

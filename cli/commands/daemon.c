@@ -271,8 +271,12 @@ static enum hif_err stop(struct cli *cli, bool suspend, bool *killed, struct hif
         else
                 err = ask(cli, json_pack("{s:s, s:b}", "op", "stop", "suspend", suspend), 0,
                           &result, why);
-        if (err == HIF_OK && !*killed)
+        if (err == HIF_EUNREACHABLE && watched && !*killed) {
+                *killed = true; /* it lives, but has no thread or descriptor left for us */
+                err = supervisor_ask(cli, WIRE_STOP, "", &result, why);
+        } else if (err == HIF_OK && !*killed) {
                 wait_for_end((pid_t)count_of(result, "pid"));
+        }
         if (err == HIF_OK && watched)
                 wait_for_end(supervisor);
         json_decref(result);

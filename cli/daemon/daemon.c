@@ -22,7 +22,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define REQUESTS_MAX       64
+#define REQUESTS_MAX       1024 /* at a time: landings wait for each other */
 #define REQUEST_TIMEOUT_MS 10000
 #define SEND_TIMEOUT_S     30
 #define LOG_MODE           0600
@@ -31,6 +31,7 @@
 #define LOCK_POLL_MS       5
 #define REQUEST_POLL_US    10000
 #define CLOSE_TURN_NS      1000000000
+#define ACCEPT_PAUSE_US    10000 /* without a descriptor for one more connection */
 
 /* The main thread: signals and control connections. Requests run on threads of their own, because
  * they wait for stores and kernels. */
@@ -39,6 +40,7 @@ struct frame {
         struct loop *loop;
         struct loop_io listener, signals;
         int lock_fd, log_fd;
+        int reserve; /* a descriptor for the command that is needed most when there is none left */
         struct log *log;
         atomic_int requests;
         bool stopping;
@@ -89,35 +91,77 @@ static bool is_own_user(int fd)
         return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && peer.uid == geteuid();
 }
 
+/* Closes it. */
+static void refuse(struct frame *frame, int fd, const char *reason)
+{
+        json_t *message;
+        struct hif_why why;
+
+        why_set(&why, HIF_EUNREACHABLE, "the daemon cannot serve the command: %s", reason);
+        log_line(frame->log, LOG_WARN, "daemon", "a command was refused: %s", reason);
+        message = json_pack("{s:{s:s, s:s}}", "error", "code", hif_err_name(HIF_EUNREACHABLE),
+                            "text", why.text);
+        if (message != NULL)
+                (void)!control_send(fd, message); /* it fits into the socket's buffer */
+        json_decref(message);
+        close(fd);
+}
+
+static int accept_one(struct frame *frame)
+{
+        int fd;
+
+        if (frame->reserve < 0)
+                frame->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        fd = accept4(frame->listener.fd, NULL, NULL, SOCK_CLOEXEC);
+        if (fd >= 0 || (errno != EMFILE && errno != ENFILE))
+                return fd;
+        if (frame->reserve < 0) {
+                usleep(ACCEPT_PAUSE_US);
+                return -1;
+        }
+        close(frame->reserve);
+        frame->reserve = -1;
+        return accept4(frame->listener.fd, NULL, NULL, SOCK_CLOEXEC);
+}
+
 static void on_connection(struct loop_io *io, uint32_t events)
 {
         struct frame *frame = FROM_LISTENER(io);
         const struct timeval patience = {.tv_sec = SEND_TIMEOUT_S};
         struct serving *serving;
         pthread_t thread;
-        int fd = accept4(io->fd, NULL, NULL, SOCK_CLOEXEC);
+        int fd = accept_one(frame);
 
         (void)events;
         if (fd < 0)
                 return;
         /* A command that is stopped (^Z) must not stop a landing. */
         (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
-        serving = malloc(sizeof(*serving));
-        if (serving == NULL || !is_own_user(fd) || atomic_load(&frame->requests) >= REQUESTS_MAX) {
-                log_line(frame->log, LOG_WARN, "daemon", "a control connection was refused");
-                free(serving);
+        if (!is_own_user(fd)) {
+                log_line(frame->log, LOG_WARN, "daemon",
+                         "a control connection of another user was refused");
                 close(fd);
                 return;
         }
-        *serving = (struct serving){.frame = frame, .fd = fd};
-        atomic_fetch_add(&frame->requests, 1);
-        if (pthread_create(&thread, NULL, serve, serving) != 0) {
+        if (atomic_load(&frame->requests) >= REQUESTS_MAX) {
+                refuse(frame, fd, "it has too many at a time already; try again later");
+                return;
+        }
+        serving = malloc(sizeof(*serving));
+        if (serving != NULL) {
+                *serving = (struct serving){.frame = frame, .fd = fd};
+                atomic_fetch_add(&frame->requests, 1);
+                if (pthread_create(&thread, NULL, serve, serving) == 0) {
+                        pthread_detach(thread);
+                        return;
+                }
                 atomic_fetch_sub(&frame->requests, 1);
                 free(serving);
-                close(fd);
-                return;
         }
-        pthread_detach(thread);
+        refuse(frame, fd,
+               "it can start no thread for it: memory or processes are limited, see `ulimit -a` "
+               "and the limits of its control group");
 }
 
 static void on_signal(struct loop_io *io, uint32_t events)
@@ -454,7 +498,7 @@ static void stop(struct frame *frame)
 
 enum hif_err daemon_serve(struct cli *cli, struct hif_why *why)
 {
-        struct frame frame = {.daemon = {.cli = cli}, .lock_fd = -1, .log_fd = -1};
+        struct frame frame = {.daemon = {.cli = cli}, .lock_fd = -1, .log_fd = -1, .reserve = -1};
         enum hif_err err = start(&frame, why);
 
         if (err == HIF_OK) {
@@ -480,5 +524,7 @@ enum hif_err daemon_serve(struct cli *cli, struct hif_why *why)
                 close(frame.log_fd);
         if (frame.lock_fd >= 0)
                 close(frame.lock_fd);
+        if (frame.reserve >= 0)
+                close(frame.reserve);
         return err;
 }

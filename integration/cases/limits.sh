@@ -1,0 +1,64 @@
+#!/bin/bash
+# Too little for what is asked: descriptors, threads, and more commands at once than there are processors by far.
+. "$(dirname "$0")/../lib.sh"
+
+lands=100 # at once, in one session
+
+set_limits() { # set_limits OPTION VALUE: for the daemon, which the next command starts
+	hif daemon stop >/dev/null
+	(
+		ulimit "$1" "$2"
+		"$hif" mount "--$front" acme/app "$work/at" --session few 2>&1
+	) || true
+}
+
+step 'set up'
+make_tree "$work/tree"
+hif project create acme/app
+hif import acme/app "$work/tree" -m import
+hif mount "--$front" acme/app "$work/at"
+
+step 'a hundred landings of one session at once: one lands, the others are told that nothing is left'
+head -c 30000000 /dev/urandom >"$work/at/big"
+for i in $(seq $lands); do
+	(
+		status=0
+		hif -C "$work/at" land "landing $i" >/dev/null 2>&1 || status=$?
+		echo "$status" >"$work/status.$i"
+	) &
+done
+wait
+expect "$(cat "$work"/status.* | sort | uniq -c | tr -s ' ' | tr '\n' ';')" " 1 0; $((lands - 1)) 5;"
+
+step 'a session is abandoned, or mounted, never both'
+hif unmount "$work/at"
+for i in $(seq 6); do
+	hif mount "--$front" acme/app "$work/raced" --session raced >/dev/null 2>&1 &
+	mounting=$!
+	sleep 0.0$((i % 3))
+	hif session abandon acme/app raced >/dev/null 2>&1 || true
+	if wait $mounting; then
+		test -d "$HOME/.local/state/hif/workspaces/acme/app/raced" || fail "what is mounted was moved away"
+		hif unmount "$work/raced" >/dev/null
+	fi
+done
+
+step 'descriptors run out: an error for who needs one, and an answer to every command'
+expect_match "$(set_limits -n 80)" '^Mounted acme/app'
+expect "$(sed -n 's/^Max open files *\([0-9]*\) .*/\1/p' "/proc/$(daemon_pid)/limits" | sed 's/^[0-9]\{4,\}$/80/')" 80
+for i in $(seq 80); do
+	{ head -c 100000 /dev/zero >"$work/at/large-$i"; } 2>/dev/null || true
+done
+for i in $(seq 12); do hif mount "--$front" acme/app "$work/more/$i" --session "more-$i" >/dev/null 2>&1 || break; done
+timeout 60 "$hif" -C "$work/at" status >/dev/null || fail 'status does not answer'
+timeout 60 "$hif" -C "$work/at" land 'large ones' >/dev/null 2>&1 || [ $? = 1 ] || fail 'landing does not end'
+timeout 60 "$hif" daemon stop >/dev/null
+
+step 'no thread can be started: commands say so, and the daemon can be ended'
+if set_limits -v 60000 | grep -q 'can start no thread'; then
+	fails_with 7 'can start no thread' hif mount acme/app "$work/at"
+	timeout 60 "$hif" daemon stop >/dev/null
+	fails_with 7 'no daemon is running' hif daemon status
+fi
+hif mount "--$front" acme/app "$work/at" >/dev/null
+cmp "$work/at/README" "$work/tree/README"
