@@ -185,27 +185,40 @@ static enum hif_err move_aside(struct cli *cli, const char *from, const struct a
         return env_sync_dir(&cli->env, dir);
 }
 
-/* Its overlay is open, so that nobody else opens it: what is being mounted is not moved away. One
- * that cannot be opened at all is moved without a word to the store. */
+/* HIF_OK: nobody has it open, and nobody can until *overlay is closed; NULL if it is too damaged to be
+ * opened. What is being mounted is not moved away. */
+static enum hif_err seize(struct cli *cli, const struct abandon_args *args, const char *from,
+                          struct overlay **overlay, struct hif_why *store_why, struct hif_why *why)
+{
+        AUTO_FREE char *mounted = NULL;
+        enum hif_err err;
+
+        if (asprintf(&mounted, "%s/mounted", from) < 0) {
+                mounted = NULL;
+                return HIF_ENOMEM;
+        }
+        err = overlay_open_salvage(&cli->env, NULL, from, overlay, store_why);
+        if (access(mounted, F_OK) == 0)
+                return why_set(why, HIF_EBUSY,
+                               "session '%s' of %s is mounted; `hif unmount` it first",
+                               args->session, args->project);
+        if (err == HIF_EBUSY)
+                return why_set(why, HIF_EBUSY,
+                               "session '%s' of %s is just being mounted or unmounted; try again",
+                               args->session, args->project);
+        return HIF_OK;
+}
+
 static enum hif_err give_up(struct cli *cli, const struct abandon_args *args, const char *from,
                             char **to, struct hif_why *why)
 {
         struct hif_why store_why = {0};
         struct overlay *overlay = NULL;
-        AUTO_FREE char *mounted = NULL;
-        enum hif_err err = overlay_open_salvage(&cli->env, NULL, from, &overlay, &store_why);
+        enum hif_err err = seize(cli, args, from, &overlay, &store_why, why);
 
-        if (err != HIF_EBUSY && asprintf(&mounted, "%s/mounted", from) < 0) {
-                mounted = NULL;
-                err = HIF_ENOMEM;
-        } else if (err == HIF_EBUSY || access(mounted, F_OK) == 0) {
-                err = why_set(why, HIF_EBUSY, "session '%s' of %s is %s; `hif unmount` it first",
-                              args->session, args->project,
-                              err == HIF_EBUSY ? "just being used" : "mounted");
-        } else {
-                if (err == HIF_OK)
-                        err = tell_store(cli, args->project, overlay, &store_why);
-                if (err != HIF_OK)
+        if (err == HIF_OK) {
+                if (overlay == NULL ||
+                    tell_store(cli, args->project, overlay, &store_why) != HIF_OK)
                         cli_warn(cli, "others may still see the session as open: %s",
                                  store_why.text);
                 err = move_aside(cli, from, args, to, why);
