@@ -236,7 +236,7 @@ enum nfs3_done nfs3_fsinfo(struct nfs3_op *op)
         op->at = xdr_put_u32(op->at, NFS_READ_MAX);   /* wtpref */
         op->at = xdr_put_u32(op->at, 4096);           /* wtmult */
         op->at = xdr_put_u32(op->at, DIRECTORY_PREF); /* dtpref */
-        op->at = xdr_put_u64(op->at, INT64_MAX);      /* maxfilesize */
+        op->at = xdr_put_u64(op->at, VFS_SIZE_MAX);   /* maxfilesize */
         op->at = xdr_put_u32(op->at, 0);              /* time_delta: 1 ns */
         op->at = xdr_put_u32(op->at, 1);
         op->at = xdr_put_u32(op->at, FSF3_LINK | FSF3_SYMLINK | FSF3_HOMOGENEOUS | FSF3_CANSETTIME);

@@ -246,7 +246,7 @@ static enum hif_err may_set(const struct vfs *vfs, const struct vfs_call *call,
                         return HIF_EISDIR;
                 if (attr->kind != ONODE_FILE)
                         return HIF_EINVAL;
-                if (set->size > INT64_MAX)
+                if (set->size > VFS_SIZE_MAX)
                         return HIF_EFBIG;
                 /* The owner may: the file may have been opened for writing before its mode forbade
                  * it. */

@@ -122,7 +122,7 @@ static enum hif_err conclude(struct vfs *vfs, struct vfs_call *call, struct otx 
         return HIF_OK;
 }
 
-/* UNCHECKED over a file that exists: only a size of 0 is applied, as open(O_TRUNC) means it. */
+/* UNCHECKED over a file that exists: of the attributes only the size is applied: open(O_TRUNC). */
 static enum hif_err reuse(struct vfs *vfs, struct vfs_call *call, const struct new_name *at,
                           const struct vnode *node, const struct vfs_setattr *set,
                           struct vfs_attr *attr, struct vfs_wcc *dir_wcc)
@@ -196,6 +196,8 @@ enum hif_err vfs_create(struct vfs *vfs, struct vfs_call *call, uint64_t dir, st
         uint64_t id;
         enum hif_err err = look(vfs, call, dir, name, &at, dir_wcc);
 
+        if (err == HIF_OK && (set->set & VFS_SET_SIZE) != 0 && set->size > VFS_SIZE_MAX)
+                err = HIF_EFBIG;
         if (err != HIF_OK)
                 return err;
         if (at.child.id != NODEID_NONE)

@@ -204,7 +204,7 @@ enum hif_err vfs_write(struct vfs *vfs, struct vfs_call *call, uint64_t id, uint
                 err = may_change(vfs);
         if (err == HIF_OK)
                 err = may_io(vfs, call, &attr, VFS_MODIFY);
-        if (err == HIF_OK && offset > INT64_MAX - data.size)
+        if (err == HIF_OK && (offset > VFS_SIZE_MAX || data.size > VFS_SIZE_MAX - offset))
                 err = HIF_EFBIG;
         if (err == HIF_OK && node.base != NULL && node.base->ghost)
                 err = HIF_ESTALE;

@@ -193,6 +193,10 @@ HIF_MUST_USE enum hif_err vfs_setattr(struct vfs *vfs, struct vfs_call *call, ui
 HIF_MUST_USE enum hif_err vfs_readlink(struct vfs *vfs, struct vfs_call *call, uint64_t id,
                                        struct span *target, struct vfs_attr *attr);
 
+/* Of a file that is written, cut or extended: HIF_EFBIG beyond. What ext4 takes with blocks of 4 KiB; a
+ * large or sparse file's data file is as large. */
+#define VFS_SIZE_MAX (((uint64_t)1 << 44) - 4096)
+
 #define VFS_IOV_MAX 16
 
 /* Content by pointer: pinned immutable bytes, zeros, or bytes in `scratch`. The iov may cover less

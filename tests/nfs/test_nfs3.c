@@ -258,7 +258,7 @@ static void file_system_facts_are_told(void **state)
         assert_int_equal(rd_u32(&t->reply.rd), 1 << 20);
         rd_u32(&t->reply.rd);
         assert_int_equal(rd_u32(&t->reply.rd), 64 << 10); /* dtpref */
-        assert_int_equal(rd_u64(&t->reply.rd), INT64_MAX);
+        assert_int_equal(rd_u64(&t->reply.rd), VFS_SIZE_MAX);
         assert_int_equal(rd_u64(&t->reply.rd), 1); /* time_delta */
         assert_int_equal(rd_u32(&t->reply.rd), 0x1b);
         assert_true(rd_done(&t->reply.rd));

@@ -294,6 +294,29 @@ static void create_has_three_ways(void **state)
         tnfs_call(t, NFS_CREATE, &base, NFS3ERR_EXIST);
 }
 
+/* What a client is told in FSINFO holds for writing, cutting and creating: no size is accepted that
+ * cannot be written, so that none fails long after the write. */
+static void sizes_have_a_limit(void **state)
+{
+        struct tnfs *t = *state;
+        uint64_t dir = tmount_id(t->m, "dir"), id = tmount_id(t->m, "file");
+
+        setattr(t, id, 0644, VFS_SIZE_MAX, NULL, NFS3_OK);
+        assert_int_equal(tnfs_getattr(t, id).size, VFS_SIZE_MAX);
+        setattr(t, id, 0644, VFS_SIZE_MAX + 1, NULL, NFS3ERR_FBIG);
+        assert_int_equal(tnfs_write(t, id, VFS_SIZE_MAX, "x", NFS_UNSTABLE), NFS3ERR_FBIG);
+        for (uint32_t how = 0; how < 2; how++) {
+                AUTO_BUF struct buf args = {0};
+
+                put_place(&args, dir, how == 0 ? "a" : "n"); /* one that is there, a new one */
+                buf_put_u32(&args, how);
+                put_sattr(&args, 0640, INT64_MAX);
+                tnfs_call(t, NFS_CREATE, &args, NFS3ERR_FBIG);
+        }
+        assert_int_equal(tmount_id(t->m, "dir/n"), NODEID_NONE);
+        assert_int_equal(tmount_attr(t->m, "dir/a").size, 1);
+}
+
 static void mkdir_and_symlink_make_their_kind(void **state)
 {
         struct tnfs *t = *state;
@@ -512,6 +535,7 @@ int main(void)
             TNFS_TEST(write_refuses_the_impossible),
             TNFS_TEST(largest_write_arrives_whole),
             TNFS_TEST(create_has_three_ways),
+            TNFS_TEST(sizes_have_a_limit),
             TNFS_TEST(mkdir_and_symlink_make_their_kind),
             TNFS_TEST(mknod_makes_special_files),
             TNFS_TEST(remove_and_rmdir_take_names_away),
