@@ -177,7 +177,8 @@ static bool wanted(const char *name, char **words, int count)
 
 int main(int argc, char **argv)
 {
-        const struct check *const suites[] = {check_names, check_content, check_maps, check_access};
+        const struct check *const suites[] = {check_names, check_content, check_maps, check_access,
+                                              check_answers};
         struct check_limits limits = {.root = geteuid() == 0};
         unsigned run = 0, failed = 0;
         char base[2048];

@@ -27,7 +27,8 @@ struct check {
         void (*run)(const struct check_limits *limits);
 };
 
-extern const struct check check_names[], check_content[], check_maps[], check_access[];
+extern const struct check check_names[], check_content[], check_maps[], check_access[],
+    check_answers[];
 
 #define CHECK(name)                                                                                \
         {                                                                                          \

@@ -3,8 +3,9 @@
  *
  * DIR has, or with --make gets, files stable-000000 and so on. Writers create, rename, link and remove
  * names of their own, each of which has to succeed: nobody else touches them. Readers list DIR with
- * buffers of all sizes; each stable name has to be there exactly once, each time. Ends after S seconds, or
- * when the file named by --until is there, and says how much it did. */
+ * buffers of all sizes. Each time each stable name has to be there exactly once, no other more than once
+ * (so that a listing ends), and none that was gone before the listing began. Ends after S seconds, or when
+ * the file named by --until is there, and says how much it did. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -22,11 +23,26 @@
 
 #define WORKERS_MAX 16
 #define BUFFER_MAX  (256u << 10)
-#define BUFFER_MIN  512u /* room for one long name */
-#define LIVE_MAX    50   /* names of a writer */
+#define BUFFER_MIN  512u       /* room for one long name */
+#define LIVE_MAX    50         /* names of a writer */
+#define NAMES_MAX   (1u << 20) /* that a writer makes in all; then it stops */
+
+/* Numbers of a writer's names: those before `gone` were removed. */
+struct writer {
+        uint32_t gone;
+};
 
 struct shared {
-        uint64_t listings, changes;
+        uint64_t listings, changes, listing_us;
+        struct writer writers[WORKERS_MAX];
+};
+
+/* What a reader saw: for each name, the number of the listing that had it last. */
+struct reader {
+        const struct churn *churn;
+        uint32_t listing;
+        uint32_t *stable, *others[WORKERS_MAX];
+        uint32_t gone[WORKERS_MAX]; /* as it was when the listing began */
 };
 
 struct churn {
@@ -64,11 +80,21 @@ static void make_file(const char *name)
                 fail("cannot create", name);
 }
 
+static void remove_first(const struct churn *churn, uint32_t self, unsigned *first)
+{
+        char name[64];
+
+        snprintf(name, sizeof(name), "churn-%u-%u", self, *first);
+        if (unlink(name) != 0)
+                fail("cannot remove", name);
+        __atomic_store_n(&churn->shared->writers[self].gone, ++*first, __ATOMIC_RELEASE);
+}
+
 static void write_names(const struct churn *churn, uint32_t self)
 {
         unsigned random = self * 7919 + 1, next = 0, first = 0;
 
-        while (goes_on(churn)) {
+        while (next < NAMES_MAX && goes_on(churn)) {
                 char name[64], other[64];
                 unsigned at =
                     next == first ? 0 : first + (unsigned)rand_r(&random) % (next - first);
@@ -78,9 +104,7 @@ static void write_names(const struct churn *churn, uint32_t self)
                         make_file(name);
                         next++;
                 } else if (rand_r(&random) % 2 == 0) {
-                        snprintf(name, sizeof(name), "churn-%u-%u", self, first++);
-                        if (unlink(name) != 0)
-                                fail("cannot remove", name);
+                        remove_first(churn, self, &first);
                 } else {
                         snprintf(other, sizeof(other), "churn-%u-%u", self, at);
                         snprintf(name, sizeof(name), "moved-%u", self);
@@ -91,51 +115,59 @@ static void write_names(const struct churn *churn, uint32_t self)
                 }
                 __atomic_add_fetch(&churn->shared->changes, 1, __ATOMIC_RELAXED);
         }
-        for (; first < next; first++) {
-                char name[64];
-
-                snprintf(name, sizeof(name), "churn-%u-%u", self, first);
-                if (unlink(name) != 0)
-                        fail("cannot remove", name);
-        }
+        while (first < next)
+                remove_first(churn, self, &first);
 }
 
 /* --- readers --- */
 
-static void note(const struct churn *churn, uint8_t *seen, const char *name)
+static void note_once(const struct reader *reader, uint32_t *seen, const char *name)
 {
-        unsigned long number;
-
-        if (strncmp(name, "stable-", 7) != 0)
-                return;
-        number = strtoul(name + 7, NULL, 10);
-        if (number >= churn->stable)
-                return;
         errno = 0;
-        if (seen[number]++ > 0)
+        if (*seen == reader->listing)
                 fail("listed twice:", name);
+        *seen = reader->listing;
 }
 
-static void list_once(const struct churn *churn, uint8_t *seen, char *buffer, size_t size)
+static void note(const struct reader *reader, const char *name)
 {
-        int fd = open(".", O_RDONLY | O_DIRECTORY);
-        long count;
+        unsigned number, writer;
 
+        if (sscanf(name, "stable-%u", &number) == 1 && number < reader->churn->stable) {
+                note_once(reader, &reader->stable[number], name);
+        } else if (sscanf(name, "churn-%u-%u", &writer, &number) == 2 &&
+                   writer < reader->churn->writers && number < NAMES_MAX) {
+                note_once(reader, &reader->others[writer][number], name);
+                if (number < reader->gone[writer])
+                        fail("listed after it was removed:", name);
+        }
+}
+
+static void list_once(struct reader *reader, char *buffer, size_t size)
+{
+        const struct churn *churn = reader->churn;
+        long count;
+        int fd;
+
+        reader->listing++;
+        for (uint32_t i = 0; i < churn->writers; i++)
+                reader->gone[i] =
+                    __atomic_load_n(&churn->shared->writers[i].gone, __ATOMIC_ACQUIRE);
+        fd = open(".", O_RDONLY | O_DIRECTORY);
         if (fd < 0)
                 fail("cannot open", ".");
-        memset(seen, 0, churn->stable);
         while ((count = syscall(SYS_getdents64, fd, buffer, size)) > 0)
                 for (long at = 0; at < count;) {
                         const struct dirent64 *entry = (const struct dirent64 *)(buffer + at);
 
-                        note(churn, seen, entry->d_name);
+                        note(reader, entry->d_name);
                         at += entry->d_reclen;
                 }
         if (count < 0)
                 fail("cannot list", churn->dir);
         close(fd);
         for (uint32_t i = 0; i < churn->stable; i++)
-                if (seen[i] == 0) {
+                if (reader->stable[i] != reader->listing) {
                         char name[32];
 
                         errno = 0;
@@ -144,21 +176,43 @@ static void list_once(const struct churn *churn, uint8_t *seen, char *buffer, si
                 }
 }
 
+static uint64_t microseconds(void)
+{
+        struct timespec now;
+
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+static void *zeros(size_t count)
+{
+        void *at = calloc(count, sizeof(uint32_t));
+
+        if (at == NULL)
+                fail("no memory for", "a listing");
+        return at;
+}
+
 static void read_names(const struct churn *churn, uint32_t self)
 {
-        uint8_t *seen = malloc(churn->stable);
-        char *buffer = malloc(BUFFER_MAX);
+        struct reader reader = {.churn = churn, .stable = zeros(churn->stable)};
+        char *buffer = zeros(BUFFER_MAX / sizeof(uint32_t));
         unsigned random = self + 1;
 
-        if (seen == NULL || buffer == NULL)
-                fail("no memory for", "a listing");
+        for (uint32_t i = 0; i < churn->writers; i++)
+                reader.others[i] = zeros(NAMES_MAX);
         do {
                 size_t size = BUFFER_MIN << (unsigned)rand_r(&random) % 10;
+                uint64_t start = microseconds();
 
-                list_once(churn, seen, buffer, size < BUFFER_MAX ? size : BUFFER_MAX);
+                list_once(&reader, buffer, size < BUFFER_MAX ? size : BUFFER_MAX);
                 __atomic_add_fetch(&churn->shared->listings, 1, __ATOMIC_RELAXED);
+                __atomic_add_fetch(&churn->shared->listing_us, microseconds() - start,
+                                   __ATOMIC_RELAXED);
         } while (goes_on(churn));
-        free(seen);
+        for (uint32_t i = 0; i < churn->writers; i++)
+                free(reader.others[i]);
+        free(reader.stable);
         free(buffer);
 }
 
@@ -198,9 +252,11 @@ static int run(const struct churn *churn)
                 if (waitpid(pids[i], &status, 0) != pids[i] || status != 0)
                         failed = 1;
         }
-        printf("dir_churn: %llu changes, %llu listings of %u stable names%s\n",
+        printf("dir_churn: %llu changes, %llu listings of %u stable names, %llu ms each%s\n",
                (unsigned long long)churn->shared->changes,
                (unsigned long long)churn->shared->listings, churn->stable,
+               (unsigned long long)(churn->shared->listing_us / 1000 /
+                                    (churn->shared->listings > 0 ? churn->shared->listings : 1)),
                failed ? ": FAILED" : "");
         return failed;
 }
