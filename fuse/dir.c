@@ -4,19 +4,43 @@
 #include <errno.h>
 #include <string.h>
 
+/* Linux keeps a listing once somebody has read it to its end, and lets others who are in the middle of
+ * theirs go on in it: also those who began after a change which that listing was too early for. (It looks
+ * for changes only where a listing begins. Seen on Linux 6.18: two who list a directory in which files
+ * come and go; one is shown what was removed before it began.) So nobody is made to share a listing of a
+ * directory that has changed within this time. */
+#define SETTLED_NS 2000000000ull
+
+static bool is_settled(const struct op *op)
+{
+        uint64_t now = env_wall_ns(loop_env(op->server->loop));
+        struct hif_time changed = op->attr.ctime;
+
+        return changed.sec < 0 ||
+               now > (uint64_t)changed.sec * 1000000000u + changed.nsec + SETTLED_NS;
+}
+
+static enum hif_err run_opendir(struct op *op)
+{
+        return vfs_getattr(op->server->vfs, &op->call, op->id, &op->attr);
+}
+
+static void reply_opendir(struct op *op)
+{
+        op->file.cache_readdir = is_settled(op);
+        op->file.keep_cache = 1;
+        fuse_reply_open(op->req, &op->file);
+}
+
 void on_opendir(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *file)
 {
-        struct fuse_server *server = fuse_req_userdata(req);
+        static const struct op_type type = {run_opendir, reply_opendir, false};
+        struct op op;
 
-        (void)id;
-        /* The kernel then opens directories by itself, and keeps their listings. */
-        if (server->no_opendir) {
-                fuse_reply_err(req, ENOSYS);
-                return;
-        }
-        file->cache_readdir = 1;
-        file->keep_cache = 1;
-        fuse_reply_open(req, file);
+        op_begin(&op, req, &type, id);
+        op_opened(&op);
+        op.file = *file;
+        op_go(&op);
 }
 
 /* A page of entries in server->scratch. */

@@ -38,7 +38,6 @@ struct fuse_server {
         size_t op_count;
         unsigned failures; /* of reading, in a row */
         bool paused;       /* so many wait that no more are read */
-        bool no_opendir;   /* the kernel needs no OPENDIR */
         bool mounted;      /* the kernel has it, as far as we know */
         bool reading;      /* the session's descriptor is watched by the loop */
         bool closing;      /* nothing may wait any more */

@@ -35,7 +35,6 @@ static void on_init(void *userdata, struct fuse_conn_info *conn)
 {
         struct fuse_server *server = userdata;
 
-        server->no_opendir = (conn->capable & FUSE_CAP_NO_OPENDIR_SUPPORT) != 0;
         conn->max_read = IO_SIZE_MAX;
         if (server->resumed) {
                 agree_again(&server->handshake, conn);

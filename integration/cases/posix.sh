@@ -56,7 +56,7 @@ expect "$(ls -A "$m/left" | tr '\n' ' ')" '.nfs .nfs-plan .nfs0000000000000c0a00
 rm -r "$m/left"
 
 step 'a directory is listed whole while sessions land and move'
-"$dir_churn" "$m/many" --stable "$entries" --seconds 600 --until "$work/enough" &
+"$dir_churn" "$m/many" --stable "$entries" --readers 4 --seconds 600 --until "$work/enough" &
 churn=$!
 hif mount "--$front" acme/posix "$work/other" --session other --allow-other
 for i in $(seq "${ROUNDS:-2}"); do
