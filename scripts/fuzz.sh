@@ -46,12 +46,15 @@ store/fuzz_aws              store/corpus/aws          400
 cli/fuzz_cli_args           cli/corpus/args           155
 cli/fuzz_cli_config         cli/corpus/config         150
 cli/fuzz_cli_control        cli/corpus/control        100
+cli/fuzz_cli_requests       cli/corpus/requests       4
 cli/fuzz_cli_ignore         cli/corpus/ignore         150
 cli/fuzz_cli_supervisor_wire cli/corpus/supervisor_wire 500
+cli/fuzz_cli_supervisor_help cli/corpus/supervisor_help 500
 cli/fuzz_cli_supervisor_state cli/corpus/supervisor_state 500
 '
 unnamed=$(find tests -name 'fuzz_*.c' ! -name fuzz_main.c | while read -r file; do
-	[[ $targets == *"/corpus/$(basename "$file" .c | cut -c6-)"[[:space:]]* ]] || echo "$file"
+	corpus=$(sed 's,^tests/,,; s,fuzz_\(.*\).c$,corpus/\1,' <<<"$file")
+	[[ $targets == *" $corpus"[[:space:]]* ]] || echo "$file"
 done)
 [ -z "$unnamed" ] || { echo "not in the table of $0: $unnamed" >&2; exit 2; }
 targets=$(awk -v only="$only" 'NF && $1 ~ only' <<<"$targets")

@@ -260,16 +260,11 @@ static enum hif_err stop(struct cli *cli, bool suspend, bool *killed, struct hif
 {
         json_t *status = NULL, *result = NULL;
         struct hif_why unseen = {0};
-        const char *state;
-        pid_t supervisor;
+        bool watched = supervisor_status(cli, &status, &unseen) == HIF_OK;
+        const char *state = text_of(status, "state");
+        pid_t supervisor = (pid_t)count_of(status, "pid");
         enum hif_err err;
-        bool watched;
 
-        if (!suspend)
-                control_supervise(cli);
-        watched = supervisor_status(cli, &status, &unseen) == HIF_OK;
-        state = text_of(status, "state");
-        supervisor = (pid_t)count_of(status, "pid");
         *killed = watched && (strcmp(state, "hung") == 0 || strcmp(state, "waiting") == 0);
         if (*killed)
                 err = supervisor_ask(cli, WIRE_STOP, "", &result, why);
@@ -321,7 +316,6 @@ static int cmd_restart(struct cli *cli, int argc, char **argv)
         enum hif_err err;
 
         cli_parse(cli, &restart_argp, argc, argv, NULL);
-        control_supervise(cli);
         err = supervisor_ask(cli, WIRE_RESTART, "", &result, &why);
         json_decref(result);
         if (err != HIF_OK)
@@ -384,8 +378,6 @@ static int cmd_upgrade(struct cli *cli, int argc, char **argv)
 
         cli_parse(cli, &upgrade_argp, argc, argv, &program);
         err = path_of_program(cli, program, &path, &why);
-        if (err == HIF_OK)
-                control_supervise(cli);
         if (err == HIF_OK)
                 err = supervisor_ask(cli, WIRE_UPGRADE, path, &result, &why);
         if (err != HIF_OK)

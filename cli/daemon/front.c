@@ -181,8 +181,8 @@ static enum hif_err enter_netns(struct workspace *workspace, bool there, char **
         if (err != HIF_OK && workspace->isolated && there)
                 return why_set(why, err, "'%s' is mounted in a network namespace that is gone: %s",
                                workspace->mount_point, reason.text);
+        workspace->entered = err == HIF_OK;
         workspace->isolated = err == HIF_OK;
-        workspace->entered = workspace->isolated;
         if (err != HIF_OK)
                 log_line(
                     log, LOG_WARN, "daemon",
