@@ -1,5 +1,4 @@
-/* data.c - OPEN, READ, WRITE, LSEEK, FSYNC, RELEASE. There is no FLUSH: nothing is kept back until
- * close(2).
+/* data.c - OPEN, READ, WRITE, LSEEK, FSYNC, FLUSH, RELEASE.
  */
 #include "fuse/internal.h"
 
@@ -41,6 +40,7 @@ void on_open(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *file)
 
         op_begin(&op, req, &type, id);
         op.file = *file;
+        op.call.closes = true;
         if ((file->flags & O_TRUNC) != 0)
                 op.set = (struct vfs_setattr){.set = VFS_SET_SIZE, .size = 0};
         op_go(&op);
@@ -191,6 +191,29 @@ void on_lseek(fuse_req_t req, fuse_ino_t id, off_t offset, int whence, struct fu
         op_opened(&op);
         op.offset = (uint64_t)offset;
         op.flags = (uint32_t)whence;
+        op_go(&op);
+}
+
+static enum hif_err run_flush(struct op *op)
+{
+        vfs_closed(op->server->vfs, &op->call, op->id);
+        return HIF_OK;
+}
+
+/* close(2), of any of the descriptors. With durability "power" it waits for what was done to the file
+ * while it was open, all at once; without, nothing waits, and the kernel need not ask again. */
+void on_flush(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *file)
+{
+        static const struct op_type type = {run_flush, reply_done, false};
+        const struct fuse_server *server = fuse_req_userdata(req);
+        struct op op;
+
+        (void)file;
+        if (overlay_durability(vfs_overlay(server->vfs)) != OVERLAY_POWER) {
+                fuse_reply_err(req, ENOSYS);
+                return;
+        }
+        op_begin(&op, req, &type, id);
         op_go(&op);
 }
 

@@ -170,6 +170,7 @@ void on_write(fuse_req_t req, fuse_ino_t id, const char *data, size_t size, off_
               struct fuse_file_info *file);
 void on_lseek(fuse_req_t req, fuse_ino_t id, off_t offset, int whence, struct fuse_file_info *file);
 void on_release(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *file);
+void on_flush(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *file);
 void on_fsync(fuse_req_t req, fuse_ino_t id, int data_only, struct fuse_file_info *file);
 
 void on_opendir(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *file);

@@ -346,6 +346,11 @@ enum hif_err ledger_opened(struct ledger *ledger, uint64_t node, bool *first)
         return HIF_OK;
 }
 
+bool ledger_is_open(const struct ledger *ledger, uint64_t node)
+{
+        return map_get(&ledger->open, node) != NULL;
+}
+
 bool ledger_closed(struct ledger *ledger, uint64_t node)
 {
         size_t index = (uintptr_t)map_get(&ledger->open, node);

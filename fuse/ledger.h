@@ -83,6 +83,7 @@ uint32_t ledger_inbox_left(const struct ledger *ledger);
 /* Counted in the ledger; *first: it was not open before. HIF_ELIMIT: too many are open;
  * HIF_ENOMEM. */
 HIF_MUST_USE enum hif_err ledger_opened(struct ledger *ledger, uint64_t node, bool *first);
+bool ledger_is_open(const struct ledger *ledger, uint64_t node);
 /* True: it is open no more. */
 bool ledger_closed(struct ledger *ledger, uint64_t node);
 /* Iterate: for (size_t i = 0; ledger_next_open(ledger, &i, &node);). */

@@ -210,6 +210,7 @@ void on_create(fuse_req_t req, fuse_ino_t dir, const char *name, mode_t mode,
         op_begin(&op, req, &type, dir);
         op.name = span_str(name);
         op.file = *file;
+        op.call.closes = true;
         set_mode(&op, mode);
         if ((file->flags & O_TRUNC) != 0) {
                 op.set.set |= VFS_SET_SIZE;

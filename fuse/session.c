@@ -53,7 +53,7 @@ static void on_init(void *userdata, struct fuse_conn_info *conn)
         server->handshake.want = conn->want;
 }
 
-/* What is not here gets ENOSYS, and the kernel asks no more: FLUSH, ACCESS (default_permissions),
+/* What is not here gets ENOSYS, and the kernel asks no more: ACCESS (default_permissions),
  * the attributes by name, FALLOCATE, COPY_FILE_RANGE, locks (which it then keeps itself). */
 static const struct fuse_lowlevel_ops operations = {
     .init = on_init,
@@ -76,6 +76,7 @@ static const struct fuse_lowlevel_ops operations = {
     .read = on_read,
     .write = on_write,
     .lseek = on_lseek,
+    .flush = on_flush,
     .release = on_release,
     .fsync = on_fsync,
     .opendir = on_opendir,

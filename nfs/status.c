@@ -28,6 +28,8 @@ enum nfsstat3 nfs3_status(enum hif_err err)
                 return NFS3ERR_FBIG;
         case HIF_ENOSPC:
                 return NFS3ERR_NOSPC;
+        case HIF_EDQUOT:
+                return NFS3ERR_DQUOT;
         case HIF_EROFS:
                 return NFS3ERR_ROFS;
         case HIF_EMLINK:

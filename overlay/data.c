@@ -134,7 +134,7 @@ static enum hif_err allocate_ahead(struct data *data, struct dfile *file, uint64
         to = (to + PAGE - 1) / PAGE * PAGE;
         if (ahead_to > to)
                 err = allocate(data, file, from, ahead_to);
-        return err == HIF_ENOSPC ? allocate(data, file, from, to) : err;
+        return hif_err_is_full(err) ? allocate(data, file, from, to) : err;
 }
 
 /* --- sparse files --- */

@@ -48,7 +48,7 @@ static enum hif_err convert(struct db *db, int rc)
         case SQLITE_NOMEM:
                 return HIF_ENOMEM;
         case SQLITE_FULL:
-                return HIF_ENOSPC;
+                return hif_err_is_full(io) ? io : HIF_ENOSPC;
         case SQLITE_CORRUPT:
         case SQLITE_NOTADB:
                 return HIF_ECORRUPT;

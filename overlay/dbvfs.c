@@ -44,7 +44,7 @@ static int code(struct dbvfs *dbvfs, enum hif_err err, int io)
         if (err == HIF_OK)
                 return SQLITE_OK;
         dbvfs->err = err;
-        if (err == HIF_ENOSPC)
+        if (hif_err_is_full(err))
                 return SQLITE_FULL;
         return err == HIF_ENOMEM ? SQLITE_NOMEM : io;
 }

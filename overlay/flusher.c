@@ -64,6 +64,18 @@ static void failed(struct overlay *overlay, enum hif_err err)
         tell(ready, HIF_EIO);
 }
 
+/* Once what was let go of has left the disk: there may be room now. */
+static void make_spare(struct overlay *overlay)
+{
+        uint64_t now = env_mono_ns(overlay->env);
+
+        if (overlay->log.spare_size >= overlay->spare_want ||
+            (overlay->spare_ns != 0 && now - overlay->spare_ns < OVERLAY_HEAL_DELAY_NS))
+                return;
+        overlay->spare_ns = now;
+        oplog_spare_make(&overlay->log, overlay->spare_want);
+}
+
 static void synced(struct overlay *overlay, uint64_t seq)
 {
         struct overlay_sync *ready;
@@ -77,6 +89,7 @@ static void synced(struct overlay *overlay, uint64_t seq)
         data_reap(&overlay->data, seq);
         oplog_release(&overlay->log, seq);
         fold_start(overlay);
+        make_spare(overlay);
 }
 
 /* The owner stands still, or is us: rows may be read. */

@@ -24,7 +24,7 @@ static void heal_flush(struct heal *heal)
                 heal->err = HIF_ENOMEM;
         if (heal->err != HIF_OK || heal->body.size == 0)
                 return;
-        heal->err = oplog_reserve(&heal->log, heal->seq + 1, heal->body.size);
+        heal->err = oplog_reserve(&heal->log, heal->seq + 1, heal->body.size, OVERLAY_ORDINARY);
         if (heal->err == HIF_OK)
                 oplog_append(&heal->log, ++heal->seq, buf_span(&heal->body), none);
         buf_reset(&heal->body);

@@ -66,21 +66,36 @@ static void header_put(const struct oplog *log, const struct oseg *seg, uint8_t 
         be64_put(out + 56, sum64(0, out, 56));
 }
 
-static enum hif_err seg_map(struct oplog *log, struct oseg *seg, const char *path)
+/* A file with room in it. */
+static enum hif_err seg_make(struct oplog *log, struct oseg *seg, const char *path)
 {
         const struct env_ops *ops = log->env->ops;
-        void *map = NULL;
         enum hif_err err = ops->open(log->env, path, O_RDWR | O_CREAT | O_EXCL, 0600, &seg->fd);
 
         if (err != HIF_OK)
                 return err;
         /* Room first: a store into a mapping without blocks under it would be SIGBUS. */
         err = ops->fallocate(log->env, seg->fd, 0, seg->size);
-        if (err == HIF_OK)
-                err = ops->map(log->env, seg->fd, 0, (size_t)seg->size, &map);
         if (err != HIF_OK) {
                 ops->close(log->env, seg->fd);
                 /* What stays is empty, and is passed over when the log is read. */
+                (void)ops->unlink(log->env, path);
+        }
+        return err;
+}
+
+static enum hif_err seg_map(struct oplog *log, struct oseg *seg, const char *path)
+{
+        const struct env_ops *ops = log->env->ops;
+        void *map = NULL;
+        enum hif_err err =
+            seg->spare ? oplog_spare_take(log, path, &seg->fd) : seg_make(log, seg, path);
+
+        if (err != HIF_OK)
+                return err;
+        err = ops->map(log->env, seg->fd, 0, (size_t)seg->size, &map);
+        if (err != HIF_OK) {
+                ops->close(log->env, seg->fd);
                 (void)ops->unlink(log->env, path);
                 return err;
         }
@@ -88,7 +103,7 @@ static enum hif_err seg_map(struct oplog *log, struct oseg *seg, const char *pat
         return HIF_OK;
 }
 
-static enum hif_err seg_new(struct oplog *log, uint64_t seq, uint64_t size)
+static enum hif_err seg_new(struct oplog *log, uint64_t seq, uint64_t size, bool spare)
 {
         struct oseg *seg = calloc(1, sizeof(*seg));
         char path[OPLOG_PATH_MAX];
@@ -101,6 +116,7 @@ static enum hif_err seg_new(struct oplog *log, uint64_t seq, uint64_t size)
         seg->first_seq = seq;
         seg->salt = env_random_u64(log->env);
         seg->size = size;
+        seg->spare = spare;
         seg->pos = OPLOG_HEADER_SIZE;
         seg->fd = -1;
         /* Also after a failure: its name may be taken by what could not be unlinked. */
@@ -136,17 +152,33 @@ static uint64_t record_size(size_t body)
         return (OPLOG_RECORD_HEADER + (uint64_t)body + 7) & ~7ull;
 }
 
-enum hif_err oplog_reserve(struct oplog *log, uint64_t seq, size_t body)
+/* Up to where a segment may be filled. Who makes room leaves half of the spare to who lands. */
+static uint64_t seg_limit(const struct oseg *seg, enum overlay_need need)
 {
-        uint64_t need = record_size(body), size = log->segment_bytes;
+        if (!seg->spare || need == OVERLAY_LANDING)
+                return seg->size;
+        return need == OVERLAY_FREEING ? seg->size / 2 : 0;
+}
+
+enum hif_err oplog_reserve(struct oplog *log, uint64_t seq, size_t body, enum overlay_need need)
+{
+        uint64_t record = record_size(body), size = log->segment_bytes;
+        const struct oseg *current = log->current;
+        enum hif_err err;
 
         if (body > OPLOG_RECORD_MAX)
                 return HIF_ELIMIT;
-        if (log->current != NULL && log->current->pos + need <= log->current->size)
+        if (current != NULL && current->pos + record <= seg_limit(current, need))
                 return HIF_OK;
-        if (size < OPLOG_HEADER_SIZE + need)
-                size = (OPLOG_HEADER_SIZE + need + PAGE - 1) / PAGE * PAGE;
-        return seg_new(log, seq, size);
+        if (size < OPLOG_HEADER_SIZE + record)
+                size = (OPLOG_HEADER_SIZE + record + PAGE - 1) / PAGE * PAGE;
+        err = seg_new(log, seq, size, false);
+        size = log->spare_size;
+        if (!hif_err_is_full(err) || need == OVERLAY_ORDINARY || OPLOG_HEADER_SIZE + record > size)
+                return err;
+        log_line(log->env->log, LOG_WARN, "overlay", "the disk of %s is full: the spare is used",
+                 log->dir);
+        return seg_new(log, seq, size, true);
 }
 
 uint64_t oplog_record_sum(uint64_t salt, const uint8_t *record)

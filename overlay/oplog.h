@@ -30,6 +30,7 @@
 #include "base/env.h"
 #include "base/log.h"
 #include "overlay/damage.h"
+#include "overlay/overlay.h"
 #include "overlay/witness.h"
 
 #include <pthread.h>
@@ -53,6 +54,7 @@ struct oseg {
         int fd;       /* -1 likewise */
         uint32_t generation;
         bool sealed, mark_odd;
+        bool spare; /* it was the spare: for those who may use that */
 };
 
 struct oplog {
@@ -68,6 +70,8 @@ struct oplog {
         uint8_t boot[OPLOG_BOOT_SIZE];
         bool dir_dirty;
         uint64_t bytes; /* of all segments */
+        /* Allocated, under the name log/spare: the next segment when the disk is full. 0: none. */
+        _Atomic uint64_t spare_size;
 };
 
 uint64_t sum64(uint64_t salt, const void *data, size_t size);
@@ -76,9 +80,10 @@ void oplog_init(struct oplog *log, struct env *env, const char *dir, struct witn
                 pthread_mutex_t *lock, uint64_t segment_bytes);
 void oplog_free(struct oplog *log);
 
-/* Room for a record of that size: a new segment where the current one has none. HIF_ENOSPC,
- * HIF_ELIMIT, HIF_EIO. */
-HIF_MUST_USE enum hif_err oplog_reserve(struct oplog *log, uint64_t seq, size_t size);
+/* Room for a record of that size: a new segment where the current one has none, and on a full disk
+ * the spare, for those that may use it. HIF_ENOSPC, HIF_EDQUOT, HIF_ELIMIT, HIF_EIO. */
+HIF_MUST_USE enum hif_err oplog_reserve(struct oplog *log, uint64_t seq, size_t size,
+                                        enum overlay_need need);
 /* Append a record in two parts; room for it was reserved. Returns its body in the mapping. */
 struct span oplog_append(struct oplog *log, uint64_t seq, struct span head, struct span tail);
 /* Start a new segment at the next record. */
@@ -94,6 +99,21 @@ void oplog_release(struct oplog *log, uint64_t durable);
 /* Take segments before `upto` (NULL: all) off the list and unlink them: all they say is folded, up
  * to `folded`, or said elsewhere. After an error they stay. */
 HIF_MUST_USE enum hif_err oplog_remove(struct oplog *log, const struct oseg *upto, uint64_t folded);
+
+/* --- the spare (oplog_spare.c): room that is allocated ahead, so that a session can be landed, given
+ * up and thinned out on a disk that is full to the last byte --- */
+
+#define OPLOG_SPARE_MIN ((uint64_t)256 << 10)
+
+/* At open: is there one from before? */
+void oplog_spare_find(struct oplog *log);
+/* Have one of that size, or of less where there is not that much. Not while the owner may be in
+ * oplog_reserve on a full disk: it would find none. */
+void oplog_spare_make(struct oplog *log, uint64_t size);
+/* Its file under that path, with a descriptor: it is the spare no more. HIF_ENOSPC: there is none. */
+HIF_MUST_USE enum hif_err oplog_spare_take(struct oplog *log, const char *path, int *fd);
+/* Give back what sealed segments do not use. */
+void oplog_trim(struct oplog *log);
 
 /* The log of this segment's generation says everything up to seq by itself. */
 void oplog_mark_complete(struct oseg *seg, uint64_t seq);

@@ -43,6 +43,7 @@ static enum hif_err list_segment(struct oplog *log, const struct found *seg, uin
         oseg->last_seq = last_seq;
         oseg->salt = seg->salt;
         oseg->size = size;
+        oseg->pos = seg->end;
         oseg->fd = -1;
         oseg->sealed = true;
         log->bytes += size;

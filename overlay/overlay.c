@@ -136,16 +136,28 @@ static enum hif_err recover(struct overlay *overlay, struct hif_why *why)
         return HIF_OK;
 }
 
+static enum hif_err settle_ids(struct overlay *overlay)
+{
+        struct otx *tx = otx_begin(overlay);
+        uint64_t seq;
+
+        otx_need(tx, OVERLAY_LANDING);
+        return otx_commit(tx, &seq);
+}
+
 /* Promise the numbers that may be given out, and make all of it durable: from here on, the places
  * of content that was let go of are free. On a full disk the overlay opens for reading: it becomes
  * writable as after a failed sync, once there is room for a fresh log. */
 static enum hif_err settle(struct overlay *overlay, struct hif_why *why)
 {
-        struct otx *tx = otx_begin(overlay);
-        uint64_t seq;
-        enum hif_err err = otx_commit(tx, &seq);
+        enum hif_err err = settle_ids(overlay);
 
-        if (err == HIF_ENOSPC) {
+        if (hif_err_is_full(err) && overlay->config.spare_bytes > 0) {
+                oplog_trim(&overlay->log);
+                oplog_spare_make(&overlay->log, overlay->config.spare_bytes);
+                err = settle_ids(overlay);
+        }
+        if (hif_err_is_full(err)) {
                 log_line(overlay->env->log, LOG_ERROR, "overlay",
                          "no space for the log of %s: it is read-only until there is some",
                          overlay->dir);
@@ -240,6 +252,8 @@ enum hif_err overlay_open(struct env *env, struct pool *pool, const char *dir,
                 overlay_read_boot(overlay);
                 err = recover(overlay, why);
         }
+        if (err == HIF_OK && overlay->config.spare_bytes > 0)
+                oplog_spare_find(&overlay->log);
         if (err == HIF_OK)
                 err = settle(overlay, why);
         if (err == HIF_OK)

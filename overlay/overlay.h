@@ -29,6 +29,9 @@ struct overlay_config {
         enum overlay_durability durability;
         uint64_t reserve_bytes; /* of free space, kept for landing: writes see HIF_ENOSPC before; 0
                                    = none */
+        uint64_t
+            spare_bytes; /* of the log, allocated ahead, for who has to change something on a disk
+                                 that is full: otx_need; 0 = none */
         bool serial; /* no thread of its own: overlay_sync and its like sync before they return. For
                         tests over a simulated machine */
         uint64_t log_segment_bytes;  /* 0 = 4 MiB */
@@ -154,11 +157,18 @@ void overlay_each_dirent(const struct overlay *overlay,
 /* --- transactions --- */
 
 /* One at a time. Between begin and commit the overlay shows the old state; commit logs and applies
- * all of it or, on an error, nothing (HIF_ENOSPC, HIF_ENOMEM, HIF_EROFS after a failed sync,
+ * all of it or, on an error, nothing (HIF_ENOSPC, HIF_EDQUOT, HIF_ENOMEM, HIF_EROFS after a failed sync,
  * HIF_EIO, HIF_ELIMIT for more than 64 MiB of rows at once). The transaction ends either way. */
 struct otx;
 struct otx *otx_begin(
     struct overlay *overlay); /* reused memory; never NULL; errors show at commit */
+/* Which transactions may use what was allocated ahead for a full disk. */
+enum overlay_need {
+        OVERLAY_ORDINARY, /* none */
+        OVERLAY_FREEING,  /* it makes room */
+        OVERLAY_LANDING,  /* the session could not be landed, opened or closed without it */
+};
+void otx_need(struct otx *tx, enum overlay_need need);
 /* A copy of the row to change in place (a zeroed one with this id when there is none). name and
  * target may be pointed at the caller's bytes, which must live until commit; extents must not be
  * touched: use overlay_write and otx_truncate. */

@@ -259,7 +259,7 @@ static enum hif_err take_lock(struct overlay *overlay, struct hif_why *why)
 
         snprintf(path, sizeof(path), "%s/lock", overlay->dir);
         err = ops->open(overlay->env, path, O_RDWR | O_CREAT, 0600, &overlay->lock_fd);
-        if (err == HIF_EROFS || err == HIF_EDENIED || err == HIF_ENOSPC)
+        if (err == HIF_EROFS || err == HIF_EDENIED || hif_err_is_full(err))
                 err = ops->open(overlay->env, path, O_RDONLY, 0, &overlay->lock_fd);
         if (err != HIF_OK) {
                 overlay->lock_fd = -1;

@@ -14,6 +14,7 @@
 #define OVERLAY_HEAL_DELAY_NS 1000000000ull /* between attempts after a failed sync */
 #define OVERLAY_IDS_BLOCK     (1ull << 20)  /* numbers promised at a time */
 #define OVERLAY_FOLD_SEGMENTS 2             /* synced segments that start a fold */
+#define OVERLAY_SPARE_PER_ROW 128           /* bytes of the log for each row that a landing drops */
 
 struct tx_node {
         struct onode node;
@@ -31,6 +32,7 @@ struct tx_node {
 struct otx {
         struct overlay *overlay;
         bool open;
+        enum overlay_need need;
         enum hif_err err;
         struct tx_node **blocks; /* of TX_BLOCK each */
         size_t block_count, node_count;
@@ -66,6 +68,7 @@ struct overlay {
         uint64_t ids_next;
 
         _Atomic uint64_t seq, durable, verifier, torn;
+        _Atomic uint64_t spare_want; /* bytes */
         _Atomic int sync_state;
         _Atomic bool kicked; /* the flusher knows that there is something new */
 
@@ -75,6 +78,7 @@ struct overlay {
         pthread_t thread;
         bool threaded, stop, flushing;
         uint64_t kicked_ns, healed_ns;
+        uint64_t spare_ns; /* the flusher last looked for room for a spare; 0: never */
         uint64_t syncs, folds;
 
         struct fold *fold;

@@ -31,8 +31,15 @@ struct otx *otx_begin(struct overlay *overlay)
 
         assert(!tx->open);
         tx->open = true;
+        tx->need = OVERLAY_ORDINARY;
         tx->err = HIF_OK;
         return tx;
+}
+
+void otx_need(struct otx *tx, enum overlay_need need)
+{
+        assert(tx->open);
+        tx->need = need;
 }
 
 static struct tx_node *node_at(const struct otx *tx, size_t index)
@@ -371,6 +378,20 @@ void otx_abort(struct otx *tx)
         tx_end(tx);
 }
 
+/* A landing drops the rows of what it landed: in steps, so that it is seldom made anew. */
+static void want_spare(struct overlay *overlay)
+{
+        const struct rows *rows = &overlay->rows;
+        uint64_t need = (rows->nodes.count + rows->dirents.count) * OVERLAY_SPARE_PER_ROW;
+        uint64_t want = overlay->config.spare_bytes;
+
+        if (want == 0)
+                return;
+        while (want < need && want < OPLOG_RECORD_MAX)
+                want *= 2;
+        overlay->spare_want = want;
+}
+
 enum hif_err otx_commit(struct otx *tx, uint64_t *seq)
 {
         struct overlay *overlay = tx->overlay;
@@ -396,7 +417,7 @@ enum hif_err otx_commit(struct otx *tx, uint64_t *seq)
         if (err == HIF_OK)
                 err = tx_reserve(tx, &reserved);
         if (err == HIF_OK)
-                err = oplog_reserve(&overlay->log, next, tx->nodes.size + tx->rest.size);
+                err = oplog_reserve(&overlay->log, next, tx->nodes.size + tx->rest.size, tx->need);
         if (err == HIF_OK) {
                 body = oplog_append(&overlay->log, next, buf_span(&tx->nodes), buf_span(&tx->rest));
                 err = rows_apply(&overlay->rows, next, body);
@@ -409,6 +430,7 @@ enum hif_err otx_commit(struct otx *tx, uint64_t *seq)
                 return err;
         }
         data_settle(&overlay->data, next);
+        want_spare(overlay);
         overlay->seq = next; /* the flusher takes everything before it */
         tx_end(tx);
         *seq = next;

@@ -50,6 +50,7 @@ static void set_values(void *arg)
         struct setting *setting = arg;
         struct otx *tx = otx_begin(setting->workspace->overlay);
 
+        otx_need(tx, OVERLAY_LANDING);
         for (size_t i = 0; i < setting->count; i++)
                 otx_value(tx, setting->values[i].name, setting->values[i].value);
         setting->err = otx_commit(tx, &setting->seq);

@@ -15,6 +15,7 @@
 
 #define SYNC_TIMEOUT_MS 60000
 #define RESERVE_BYTES   (64ull << 20)
+#define SPARE_BYTES     (2ull << 20)
 
 void workspace_free(struct workspace *workspace)
 {
@@ -85,7 +86,8 @@ static enum hif_err open_overlay(struct workspace *workspace, struct hif_why *wh
         struct cli *cli = workspace->daemon->cli;
         struct overlay_config config = {.durability =
                                             workspace->power ? OVERLAY_POWER : OVERLAY_PROCESS,
-                                        .reserve_bytes = RESERVE_BYTES};
+                                        .reserve_bytes = RESERVE_BYTES,
+                                        .spare_bytes = SPARE_BYTES};
         enum hif_err err = env_mkdirs(&cli->env, workspace->dir, 0700);
 
         if (err != HIF_OK)
@@ -329,7 +331,7 @@ static enum hif_err resume_options(struct daemon *daemon, const char *dir,
                                    struct overlay **overlay, struct hif_why *why)
 {
         size_t root = strlen(daemon->cli->paths.state_dir) + strlen("/workspaces/");
-        struct overlay_config config = {.reserve_bytes = RESERVE_BYTES};
+        struct overlay_config config = {.reserve_bytes = RESERVE_BYTES, .spare_bytes = SPARE_BYTES};
         const char *slash = strrchr(dir, '/');
         enum hif_err err =
             overlay_open(&daemon->cli->env, daemon->pool, dir, &config, overlay, why);

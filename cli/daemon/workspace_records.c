@@ -4,6 +4,7 @@
 
 #include "base/cleanup.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -203,6 +204,22 @@ enum hif_err workspace_describe_locked(struct workspace *workspace, json_t **out
         return *out != NULL ? HIF_OK : HIF_ENOMEM;
 }
 
+/* On a full disk a second file has no room; the first has a block. It is a summary: one that a power
+ * cut tears is made anew by the next mount. */
+static enum hif_err write_over(struct env *env, const char *path, struct span text)
+{
+        int fd;
+        enum hif_err err = env->ops->open(env, path, O_RDWR, 0, &fd);
+
+        if (err != HIF_OK)
+                return HIF_ENOSPC;
+        err = env_write_all(env, fd, text.data, text.size, 0);
+        if (err == HIF_OK)
+                err = env->ops->ftruncate(env, fd, text.size);
+        env->ops->close(env, fd);
+        return err;
+}
+
 enum hif_err workspace_summary(struct workspace *workspace, const char *state)
 {
         AUTO_FREE char *path = file_in(workspace, "session.json"), *text = NULL;
@@ -221,5 +238,7 @@ enum hif_err workspace_summary(struct workspace *workspace, const char *state)
         json_decref(summary);
         if (err != HIF_OK || text == NULL || path == NULL)
                 return HIF_ENOMEM;
-        return env_write_file(&workspace->daemon->cli->env, path, text, strlen(text), 0600);
+        err = env_write_file(&workspace->daemon->cli->env, path, text, strlen(text), 0600);
+        return hif_err_is_full(err) ? write_over(&workspace->daemon->cli->env, path, span_str(text))
+                                    : err;
 }

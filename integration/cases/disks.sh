@@ -53,13 +53,47 @@ hello'
 expect_match "$(changes "$at")" 'A first'
 hif -C "$at" session export "$work/out" >/dev/null 2>&1
 expect "$(cat "$work/out/files/first")" first
-rm "$small/other"
 rm -f "$at/more"
-echo again >"$at/again"
+
+# Until the log is full, too.
+fill_log() { python3 -c '
+import errno, os, sys
+try:
+	for i in range(20000): os.mkdir(f"{sys.argv[1]}/{i}" + "x" * 240)
+except OSError as e: sys.exit(e.errno != errno.ENOSPC)
+sys.exit("it fits")' "$1"; }
+
+step 'landed while it is full, and also after the server died'
+mkdir "$at/names"
+fill_log "$at/names"
+kill -9 "$(daemon_pid)"
+until hif daemon status >/dev/null 2>&1; do sleep 0.1; done
+expect_match "$(changes "$at")" 'A first'
+hif -C "$at" land 'on a full disk' >/dev/null
+expect "$(hif cat acme/app:first)" first
+expect "$(changes "$at")" 'no changes against @2'
+expect "$(cat "$at/first" "$at/README")" 'first
+hello'
+
+step 'unmounted and mounted while it is full; what is removed makes room'
+hif unmount "$at" >/dev/null
+hif mount "--$front" acme/app "$at" --session full >/dev/null
+rmdir "$at"/names/1xx*
+rm "$at/README"
+hif -C "$at" land 'without README, on a full disk' >/dev/null
+fails_with 6 'README' hif cat acme/app:README
+[ "$(free_kib "$small")" = 0 ] || fail 'there is room'
+rm "$small/other"
+healed=
+for i in $(seq 60); do
+	! (echo again >"$at/again") 2>/dev/null || { healed=1 && break; }
+	sleep 0.2
+done
+[ "$healed" = 1 ] || fail 'it does not go on with room'
 synced "$at/again"
 expect "$(cat "$at/again")" again
-hif -C "$at" land 'after a full disk' >/dev/null || hif -C "$at" land 'after a full disk' >/dev/null
-expect "$(hif cat acme/app:first)" first
+hif -C "$at" land 'with room' >/dev/null
+expect "$(hif cat acme/app:again)" again
 
 step 'given up on a full disk'
 echo edit >"$at/edit"
@@ -70,6 +104,23 @@ rm "$small/other"
 hif mount "--$front" acme/app "$at" --session full >/dev/null
 [ ! -e "$at/edit" ] || fail 'it is still there'
 hif unmount "$at" >/dev/null
+
+step 'the store is on the full disk, too: not landed, nothing is lost, and landed once there is room'
+export HIF_STORE=file://$small/store
+hif project create acme/near >/dev/null
+hif mount "--$front" acme/near "$at" --session near >/dev/null
+echo edit >"$at/edit"
+synced "$at/edit"
+head -c 1000m /dev/zero >"$small/other" 2>/dev/null || true
+fails_with 1 'no space left on the disk; free some space there, and try again' hif -C "$at" land 'no room'
+expect "$(cat "$at/edit")" edit
+expect_match "$(changes "$at")" 'A edit'
+rm "$small/other"
+hif -C "$at" land 'with room' >/dev/null
+expect "$(hif cat acme/near:edit)" edit
+expect_match "$(hif log acme/near)" '^@1  with room'
+hif unmount "$at" >/dev/null
+unset HIF_STORE
 hif daemon stop >/dev/null
 umount "$small"
 unset XDG_STATE_HOME

@@ -28,6 +28,7 @@ static const struct err_row rows[] = {
     ROW(EINVAL, "invalid argument", EINVAL),
     ROW(EFBIG, "file too large", EFBIG),
     ROW(ENOSPC, "no space left on the disk", ENOSPC),
+    ROW(EDQUOT, "the disk quota is used up", EDQUOT),
     ROW(EROFS, "read-only file system", EROFS),
     ROW(EMLINK, "too many links", EMLINK),
     ROW(ENAMETOOLONG, "name too long", ENAMETOOLONG),
@@ -89,8 +90,9 @@ enum hif_err hif_err_from_errno(int errnum)
         case EOVERFLOW:
                 return HIF_EFBIG;
         case ENOSPC:
-        case EDQUOT:
                 return HIF_ENOSPC;
+        case EDQUOT:
+                return HIF_EDQUOT;
         case EROFS:
                 return HIF_EROFS;
         case EMLINK:

@@ -5,6 +5,7 @@
 #ifndef HIF_BASE_ERR_H
 #define HIF_BASE_ERR_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #define HIF_MUST_USE __attribute__((warn_unused_result))
@@ -27,6 +28,7 @@ enum hif_err {
         HIF_EINVAL,
         HIF_EFBIG,
         HIF_ENOSPC,
+        HIF_EDQUOT, /* as HIF_ENOSPC, by a quota: hif_err_is_full */
         HIF_EROFS,
         HIF_EMLINK,
         HIF_ENAMETOOLONG,
@@ -61,6 +63,12 @@ const char *hif_strerror(enum hif_err err);
 
 /* The symbol without prefix ("ENOENT"), for logs and --json; never NULL. */
 const char *hif_err_name(enum hif_err err);
+
+/* There is no room: of the disk, or of a quota of it. */
+static inline bool hif_err_is_full(enum hif_err err)
+{
+        return err == HIF_ENOSPC || err == HIF_EDQUOT;
+}
 
 /* Convert an errno value; an unknown one is HIF_EIO. 0 is HIF_OK. */
 enum hif_err hif_err_from_errno(int errnum);

@@ -389,7 +389,7 @@ void disk_power_cut(struct sim_disk *disk, struct sim_rng *rng)
 
 enum hif_err disk_init(struct sim_disk *disk)
 {
-        *disk = (struct sim_disk){.capacity = (uint64_t)1 << 40};
+        *disk = (struct sim_disk){.capacity = (uint64_t)1 << 40, .full = HIF_ENOSPC};
         disk->inodes.prev = disk->inodes.next = &disk->inodes;
         disk->zero = calloc(1, sizeof(*disk->zero));
         disk->root = inode_new(disk, S_IFDIR | 0755, 0);

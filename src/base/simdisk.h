@@ -91,6 +91,7 @@ struct sim_disk {
         struct sim_inode inodes; /* the sentinel of the ring of all */
         uint64_t number_last;
         uint64_t used, capacity; /* bytes of current content */
+        enum hif_err full;       /* beyond */
         struct sim_page *zero;   /* what fallocate puts everywhere */
         struct sim_transaction *pending;
         size_t pending_count, pending_capacity;

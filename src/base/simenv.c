@@ -172,6 +172,15 @@ void simenv_set_capacity(struct simenv *sim, uint64_t bytes)
 {
         pthread_mutex_lock(&sim->mutex);
         sim->disk.capacity = bytes;
+        sim->disk.full = HIF_ENOSPC;
+        pthread_mutex_unlock(&sim->mutex);
+}
+
+void simenv_set_quota(struct simenv *sim, uint64_t bytes)
+{
+        pthread_mutex_lock(&sim->mutex);
+        sim->disk.capacity = bytes;
+        sim->disk.full = HIF_EDQUOT;
         pthread_mutex_unlock(&sim->mutex);
 }
 

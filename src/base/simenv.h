@@ -45,6 +45,8 @@ bool simenv_crashed(struct simenv *sim); /* whether that call has come */
 
 /* HIF_ENOSPC beyond; only content counts, in pages of 4 KiB. 1 TiB at first. */
 void simenv_set_capacity(struct simenv *sim, uint64_t bytes);
+/* The same, with HIF_EDQUOT. */
+void simenv_set_quota(struct simenv *sim, uint64_t bytes);
 /* So many of the pread_nowait calls give HIF_EAGAIN, and as many are short; none at first. */
 void simenv_set_nowait_misses(struct simenv *sim, unsigned percent);
 

@@ -39,7 +39,7 @@ static enum hif_err page_write(struct sim_disk *disk, struct sim_inode *file, ui
         struct sim_page *page;
 
         if (!map_get(&file->current.pages, index) && !has_room(disk, 1))
-                return HIF_ENOSPC;
+                return disk->full;
         page = content_page(&file->current, index);
         if (!page)
                 return HIF_ENOMEM;
@@ -94,11 +94,11 @@ enum hif_err file_allocate(struct sim_disk *disk, struct sim_inode *file, uint64
         if (err)
                 return err;
         if (end - first > disk->capacity / SIM_PAGE_SIZE)
-                return HIF_ENOSPC;
+                return disk->full;
         for (uint64_t i = first; i < end; i++)
                 missing += !map_get(&file->current.pages, i);
         if (missing && !has_room(disk, missing))
-                return HIF_ENOSPC;
+                return disk->full;
         for (uint64_t i = first; !err && i < end; i++) {
                 if (map_get(&file->current.pages, i))
                         continue;

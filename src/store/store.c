@@ -200,6 +200,7 @@ static bool result_allowed(enum store_op op, enum hif_err result)
         case HIF_EUNKNOWN:
                 return is_put(op) || op == STORE_DELETE;
         case HIF_ENOSPC:
+        case HIF_EDQUOT:
         case HIF_EROFS:
                 return is_put(op) || op == STORE_DELETE;
         case HIF_ELIMIT:

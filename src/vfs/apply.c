@@ -96,6 +96,7 @@ static enum hif_err commit(struct applying *ap, const struct vfs_value *values, 
         enum hif_err err;
 
         ap->tx = otx_begin(ap->vfs->config.overlay);
+        otx_need(ap->tx, OVERLAY_LANDING);
         err = put_epochs(ap->vfs, ap->tx, &ap->move->to, &epochs_value);
         if (err == HIF_OK)
                 err = apply_names(ap);

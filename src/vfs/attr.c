@@ -342,6 +342,8 @@ enum hif_err vfs_setattr(struct vfs *vfs, struct vfs_call *call, uint64_t id,
                 return HIF_ENOMEM;
 
         tx = otx_begin(vfs->config.overlay);
+        if (resize && set->size < attr.size)
+                otx_need(tx, OVERLAY_FREEING);
         place_all(vfs, tx);
         row = adopt(vfs, tx, &node);
         apply(vfs, call, row, set);

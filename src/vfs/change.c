@@ -182,7 +182,7 @@ enum hif_err finish(struct vfs *vfs, struct vfs_call *call, struct otx *tx, uint
         err = otx_commit(tx, &seq);
         if (err != HIF_OK)
                 return err;
-        if (stable || overlay_durability(vfs->config.overlay) == OVERLAY_POWER)
+        if (stable || (!call->closes && overlay_durability(vfs->config.overlay) == OVERLAY_POWER))
                 call->stable_seq = seq;
         vfs->dirty = true;
         return HIF_OK;

@@ -245,6 +245,14 @@ enum hif_err vfs_write(struct vfs *vfs, struct vfs_call *call, uint64_t id, uint
         return err;
 }
 
+void vfs_closed(const struct vfs *vfs, struct vfs_call *call, uint64_t id)
+{
+        const struct onode *row = overlay_node(vfs->config.overlay, id);
+
+        if (row != NULL && overlay_durability(vfs->config.overlay) == OVERLAY_POWER)
+                call->stable_seq = row->seq;
+}
+
 enum hif_err vfs_commit(struct vfs *vfs, struct vfs_call *call, uint64_t id, struct vfs_wcc *wcc)
 {
         struct vfs_attr attr;

@@ -81,6 +81,7 @@ enum hif_err vfs_sweep_left(struct vfs *vfs)
                 if (left.count == 0)
                         return HIF_OK;
                 tx = otx_begin(vfs->config.overlay);
+                otx_need(tx, OVERLAY_FREEING);
                 for (size_t i = 0; i < left.count; i++) {
                         ids[i] = left.rows[i]->child;
                         drop(vfs, tx, left.rows[i]);

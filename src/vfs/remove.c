@@ -118,6 +118,7 @@ static enum hif_err remove_one(struct vfs *vfs, struct vfs_call *call, uint64_t 
                 return err;
 
         tx = otx_begin(vfs->config.overlay);
+        otx_need(tx, OVERLAY_FREEING);
         time = tick(vfs);
         place_all(vfs, tx);
         drop_name(vfs, tx, &at, time);

@@ -79,8 +79,10 @@ static void purge(struct loop_timer *timer)
                         continue;
                 }
                 if (row != NULL && (row->flags & ONODE_REMOVED) != 0) {
-                        if (tx == NULL)
+                        if (tx == NULL) {
                                 tx = otx_begin(vfs->config.overlay);
+                                otx_need(tx, OVERLAY_FREEING);
+                        }
                         purge_node(vfs, tx, row);
                 }
                 free(oldest);

@@ -82,6 +82,7 @@ static enum hif_err first_base(struct vfs *vfs, const struct vfs_base *base, str
         if (buf_failed(&value))
                 return HIF_ENOMEM;
         tx = otx_begin(vfs->config.overlay);
+        otx_need(tx, OVERLAY_LANDING);
         otx_value(tx, VALUE_EPOCHS, buf_span(&value));
         err = otx_commit(tx, &seq);
         if (err != HIF_OK)

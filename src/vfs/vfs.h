@@ -78,8 +78,10 @@ struct vfs_call {
         /* in */
         const struct vfs_caller *caller;
         const struct overlay_reply
-            *reply; /* of a non-idempotent request that must not run twice: logged
+            *reply;  /* of a non-idempotent request that must not run twice: logged
                      * with the change, its `node` filled in; NULL: not kept */
+        bool closes; /* the file is open, and vfs_closed follows: with durability "power" it is then
+                        that the caller waits */
         /* out, after HIF_OK */
         uint64_t stable_seq; /* answer once the overlay is durable up to here; 0: at once */
         /* out, after HIF_EMISS */
@@ -233,6 +235,9 @@ void vfs_release(struct vfs *vfs, uint64_t id);
  * when nobody has it open any more. Needs no objects. */
 HIF_MUST_USE enum hif_err vfs_sweep_left(struct vfs *vfs);
 
+/* A program closed the file: with durability "power", sets call->stable_seq to the last change of it;
+ * without, there is nothing to wait for. */
+void vfs_closed(const struct vfs *vfs, struct vfs_call *call, uint64_t id);
 /* Everything so far of this node: sets call->stable_seq. */
 HIF_MUST_USE enum hif_err vfs_commit(struct vfs *vfs, struct vfs_call *call, uint64_t id,
                                      struct vfs_wcc *wcc);

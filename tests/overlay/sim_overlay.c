@@ -316,6 +316,7 @@ static void transaction(struct run *run)
         enum hif_err err = HIF_OK;
         uint64_t seq = 0;
 
+        otx_need(tx, (enum overlay_need)pick(run, 3));
         model_begin(&run->model);
         for (uint64_t i = 1 + pick(run, 3); i > 0 && err == HIF_OK; i--) {
                 switch (pick(run, 14)) {
@@ -495,7 +496,8 @@ static void run_seed(uint64_t seed, bool verbose, bool trace, struct log *log)
         run.model.trace = trace;
         run.config = (struct overlay_config){.serial = true,
                                              .log_segment_bytes = 8192u << pick(&run, 3),
-                                             .data_segment_bytes = 16384u << pick(&run, 4)};
+                                             .data_segment_bytes = 16384u << pick(&run, 4),
+                                             .spare_bytes = (uint64_t)pick(&run, 2) << 18};
         write_boot(&run);
         if (open_overlay(&run, &why) != HIF_OK)
                 bad(&run, why.text, 0);

@@ -181,7 +181,86 @@ static void reserve_is_kept_from_writes(void **state)
         free(bytes);
 }
 
-/* A read that would wait for the disk says so, and succeeds after overlay_load. */
+static enum hif_err set_value(struct toverlay *t, enum overlay_need need)
+{
+        uint8_t value[1000] = {1};
+        struct otx *tx = otx_begin(t->overlay);
+        uint64_t seq;
+
+        otx_need(tx, need);
+        otx_value(tx, "value", span_of(value, sizeof(value)));
+        return otx_commit(tx, &seq);
+}
+
+static size_t set_until_full(struct toverlay *t, enum overlay_need need)
+{
+        size_t count = 0;
+        enum hif_err err;
+
+        while ((err = set_value(t, need)) == HIF_OK)
+                count++;
+        assert_int_equal(err, HIF_ENOSPC);
+        return count;
+}
+
+/* On a disk that is full to the last byte changes are refused once the log is full; those that make
+ * room go on in half of the spare, and landing in the rest of it; also after the process died. With
+ * room everything goes on, and there is a spare again. */
+static void spare_is_for_landing_on_a_full_disk(void **state)
+{
+        struct toverlay *t = *state;
+
+        overlay_close(t->overlay);
+        t->config.spare_bytes = 1 << 20;
+        t->config.log_segment_bytes = 64 << 10;
+        toverlay_open(t);
+        simenv_set_capacity(t->sim, 1 << 20); /* less than what is in use */
+        set_until_full(t, OVERLAY_ORDINARY);
+        assert_in_range(set_until_full(t, OVERLAY_FREEING), 450, 550);
+        assert_int_equal(set_value(t, OVERLAY_ORDINARY), HIF_ENOSPC);
+        assert_int_equal(set_value(t, OVERLAY_LANDING), HIF_OK);
+        t_sync(t);
+        toverlay_kill(t);
+        assert_int_equal(set_value(t, OVERLAY_LANDING), HIF_OK);
+        t_sync(t);
+        toverlay_power_cut(t);
+        assert_int_equal(set_value(t, OVERLAY_LANDING), HIF_OK);
+        simenv_set_capacity(t->sim, 1ull << 30);
+        assert_int_equal(set_value(t, OVERLAY_ORDINARY), HIF_OK);
+        simenv_advance(t->sim, 2000000000);
+        t_sync(t);
+        simenv_set_capacity(t->sim, 1 << 20);
+        set_until_full(t, OVERLAY_ORDINARY);
+        assert_in_range(set_until_full(t, OVERLAY_LANDING), 900, 1100);
+        simenv_set_capacity(t->sim, 1ull << 30);
+}
+
+/* A quota says that it is one; all else is as on a full disk. */
+static void quota_is_a_full_disk(void **state)
+{
+        struct toverlay *t = *state;
+        uint64_t id = t_create(t, NODEID_ROOT, "f");
+        struct otx *tx;
+        uint8_t *bytes = calloc(1, 1 << 20);
+
+        overlay_close(t->overlay);
+        t->config.spare_bytes = 1 << 20;
+        t->config.log_segment_bytes = 64 << 10;
+        toverlay_open(t);
+        simenv_set_quota(t->sim, 1 << 20);
+        tx = otx_begin(t->overlay);
+        assert_int_equal(overlay_write(tx, id, 0, span_of(bytes, 1 << 20)), HIF_EDQUOT);
+        otx_abort(tx);
+        while (set_value(t, OVERLAY_ORDINARY) != HIF_EDQUOT)
+                ;
+        assert_int_equal(set_value(t, OVERLAY_LANDING), HIF_OK);
+        toverlay_kill(t);
+        assert_int_equal(set_value(t, OVERLAY_LANDING), HIF_OK);
+        simenv_set_capacity(t->sim, 1ull << 30);
+        assert_int_equal(set_value(t, OVERLAY_ORDINARY), HIF_OK);
+        free(bytes);
+}
+
 /* A write that does not end in a record may have changed bytes all the same, and says so. */
 static void an_aborted_write_is_torn(void **state)
 {
@@ -198,6 +277,7 @@ static void an_aborted_write_is_torn(void **state)
         assert_true(overlay_torn(t->overlay) > torn);
 }
 
+/* A read that would wait for the disk says so, and succeeds after overlay_load. */
 static void load_done(struct overlay_load *load, enum hif_err err)
 {
         *(enum hif_err *)load->arg = err;
@@ -235,6 +315,8 @@ int main(void)
             TEST(dead_data_files_are_removed),
             TEST(full_disk_refuses_writes_and_changes_nothing),
             TEST(reserve_is_kept_from_writes),
+            TEST(spare_is_for_landing_on_a_full_disk),
+            TEST(quota_is_a_full_disk),
             TEST(an_aborted_write_is_torn),
             TEST(uncached_read_is_a_miss),
         };

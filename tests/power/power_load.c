@@ -184,7 +184,7 @@ static void work(uint64_t number, bool power)
 
         while (!choose(&op))
                 ;
-        stable = (power && op.kind != POP_WRITE) || op.kind == POP_FSYNC ||
+        stable = power || op.kind == POP_FSYNC ||
                  (op.kind == POP_RENAME && pmodel_find(&model, op.path2) != NULL);
         note((struct trace_event){.kind = TRACE_OP_BEGIN, .a = number}, &op, sizeof(op));
         if (run(&op) != 0) {

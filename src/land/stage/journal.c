@@ -12,6 +12,7 @@
  *
  * A record counts only if its check is right: a crash can tear the last one, and nothing counts
  * after it. A content's is written after the store has it; losing it costs an upload, nothing else.
+ * On a full disk there is none, and what is staged is not remembered.
  * A pack's is written before the store is asked to take it: it tells how many contents are in
  * there, so that a journal which lost some of their records is seen not to know the whole pack. */
 #include "land/internal.h"
@@ -142,6 +143,20 @@ static enum hif_err journal_load(struct journal *journal, struct span header, st
         return HIF_OK;
 }
 
+/* No room to remember: what was stored is stored once more by the next run. Not even the start of it
+ * stays, as what would have followed may have taken it back. */
+static enum hif_err give_up(struct journal *journal, enum hif_err err)
+{
+        if (!hif_err_is_full(err))
+                return err;
+        err = journal->env->ops->ftruncate(journal->env, journal->fd, 0);
+        if (err != HIF_OK)
+                return err;
+        journal->env->ops->close(journal->env, journal->fd);
+        journal->fd = -1;
+        return HIF_OK;
+}
+
 enum hif_err journal_open(struct env *env, const char *path, const struct project *project,
                           const struct session_id *session, struct known_set *set,
                           struct journal *out)
@@ -161,12 +176,17 @@ enum hif_err journal_open(struct env *env, const char *path, const struct projec
         if (err != HIF_OK && err != HIF_ENOENT)
                 return err;
         err = env->ops->open(env, path, O_RDWR | O_CREAT, 0600, &journal.fd);
+        if (hif_err_is_full(err)) {
+                out->fd = -1;
+                return HIF_OK;
+        }
         if (err != HIF_OK)
                 return err;
         err = env->ops->ftruncate(env, journal.fd, journal.size);
         if (err == HIF_OK && journal.size == 0) {
                 err = env_write_all(env, journal.fd, header.data, header.size, 0);
                 journal.size = header.size;
+                err = give_up(&journal, err);
         }
         if (err != HIF_OK) {
                 env->ops->close(env, journal.fd);
@@ -216,7 +236,7 @@ enum hif_err journal_flush(struct journal *journal)
         if (err == HIF_OK)
                 journal->size += journal->pending.size;
         buf_reset(&journal->pending);
-        return err;
+        return give_up(journal, err);
 }
 
 void journal_close(struct journal *journal)

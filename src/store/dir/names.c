@@ -231,6 +231,7 @@ enum hif_err dir_error(enum store_op op, enum hif_err err)
         case HIF_EACCES:
                 return HIF_EDENIED;
         case HIF_ENOSPC:
+        case HIF_EDQUOT:
         case HIF_EROFS:
                 return writes ? err : HIF_EIO;
         case HIF_ENOTDIR: /* the key of an object is a directory of this key */

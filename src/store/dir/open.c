@@ -134,7 +134,7 @@ static enum hif_err probe_names(struct dir_store *dir, struct hif_why *why)
         bool renames = false;
 
         dir->can_link = true;
-        if (err == HIF_ENOSPC)
+        if (hif_err_is_full(err))
                 return HIF_OK;
         if (err)
                 return why_set(why, err,
@@ -164,7 +164,7 @@ static enum hif_err probe_locks(struct dir_store *dir, struct hif_why *why)
 
         if (!err)
                 dir_unlock(dir, &lock);
-        if (!err || err == HIF_ENOSPC)
+        if (!err || hif_err_is_full(err))
                 return HIF_OK;
         return why_set(why, err,
                        "cannot lock files in the store directory %s: %s; choose a directory on a "
