@@ -45,12 +45,14 @@ static void posix_errors_go_there_and_back(void **state)
                 assert_err(hif_err_from_errno(hif_err_to_errno(posix[i])), posix[i]);
 }
 
-/* An errno that nobody foresaw is an input/output error. */
+/* An errno that nobody foresaw is an input/output error. A quota is no disk, but as full. */
 static void unknown_errno_is_eio(void **state)
 {
         (void)state;
         assert_err(hif_err_from_errno(123456), HIF_EIO);
-        assert_err(hif_err_from_errno(EDQUOT), HIF_ENOSPC);
+        assert_err(hif_err_from_errno(EDQUOT), HIF_EDQUOT);
+        assert_true(hif_err_is_full(HIF_EDQUOT) && hif_err_is_full(HIF_ENOSPC));
+        assert_false(hif_err_is_full(HIF_OK) || hif_err_is_full(HIF_EIO));
         assert_err(hif_err_from_errno(EMFILE), HIF_ELIMIT);
 }
 

@@ -232,6 +232,23 @@ int close(int fd)
         return REAL(close)(fd);
 }
 
+/* A process that was forked closes what it does not know, but goes on to be recorded. */
+int close_range(unsigned first, unsigned last, int flags)
+{
+        unsigned trace = (unsigned)disk.trace;
+        int rc = 0;
+
+        if (disk.trace < 0 || flags != 0 || trace < first || trace > last)
+                return REAL(close_range)(first, last, flags);
+        pthread_mutex_lock(&disk.lock);
+        for (unsigned fd = first; fd < FDS_MAX && fd <= last; fd++)
+                disk.fds[fd].inode = 0;
+        pthread_mutex_unlock(&disk.lock);
+        if (first < trace)
+                rc = REAL(close_range)(first, trace - 1, 0);
+        return rc != 0 || last == trace ? rc : REAL(close_range)(trace + 1, last, 0);
+}
+
 ssize_t pwrite64(int fd, const void *data, size_t size, off64_t offset)
 {
         ssize_t put = REAL(pwrite64)(fd, data, size, offset);
