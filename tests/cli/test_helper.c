@@ -3,7 +3,7 @@
 #include "cli/mounts.h"
 #include "cli/supervisor/helper.h"
 #include "cli/supervisor/hold.h"
-#include "cli/supervisor/wire.h"
+#include "cli/supervisor/supervisor_impl.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -285,6 +285,44 @@ static void one_that_hangs_holds_nobody(void **state)
         assert_int_equal(unmount_at(f, f->point, HELP_UNMOUNT_FORCE), HIF_OK);
 }
 
+/* However many a server asks for: the supervisor has so many children and no more, until they end. */
+static void those_that_hang_are_limited(void **state)
+{
+        struct fixture *f = *state;
+        char below[128];
+        const struct help_request request = {
+            .op = HELP_MOUNT_FUSE, .mount_point = below, .name = "acme/app"};
+        struct cli cli = {.paths.state_dir = f->dir};
+        struct supervisor *supervisor = calloc(1, sizeof(*supervisor));
+        struct wire_msg msg = {.kind = WIRE_HELP};
+        struct buf bytes = {0};
+        int fd = -1, ends[2];
+
+        supervisor->cli = &cli;
+        assert_int_equal(mount_at(f, f->point, "acme/app", &fd), HIF_OK);
+        assert_true(wait(NULL) > 0);
+        snprintf(below, sizeof(below), "%s/below", f->point);
+        assert_int_equal(help_encode(&bytes, &request), HIF_OK);
+        msg.note = buf_span(&bytes);
+        assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
+        msg.fd = ends[1];
+        for (int i = 0; i < HELPERS_MAX; i++)
+                assert_int_equal(supervisor_help(supervisor, &msg), HIF_OK);
+        assert_int_equal(supervisor_help(supervisor, &msg), HIF_ELIMIT);
+        close(fd); /* the kernel ends what waits there */
+        for (int i = 0; i < 1000 && supervisor->helpers > 0; i++) {
+                supervisor_reap_helpers(supervisor);
+                usleep(10000);
+        }
+        assert_int_equal(supervisor->helpers, 0);
+        assert_int_equal(supervisor_help(supervisor, &msg), HIF_OK);
+        close(ends[0]);
+        close(ends[1]);
+        buf_free(&bytes);
+        free(supervisor);
+        assert_int_equal(unmount_at(f, f->point, HELP_UNMOUNT_FORCE), HIF_OK);
+}
+
 /* A server that dies in the middle gets no mount that nobody knows of. */
 static void a_mount_that_nobody_waits_for_is_taken_back(void **state)
 {
@@ -408,6 +446,7 @@ int main(void)
             WITH_SUPERVISOR(it_unmounts_nothing_else),
             WITH_SUPERVISOR(the_network_namespace_is_private),
             WITH_SUPERVISOR(one_that_hangs_holds_nobody),
+            WITH_SUPERVISOR(those_that_hang_are_limited),
             WITH_SUPERVISOR(a_mount_that_nobody_waits_for_is_taken_back),
             WITH_SUPERVISOR(garbage_is_refused),
             WITH_SUPERVISOR(the_next_supervisor_is_waited_for),
