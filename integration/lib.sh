@@ -77,10 +77,9 @@ finish() {
 		umount -l "$at" 2>/dev/null || true
 	done
 	# The server makes no system call that its sandbox refuses (docs/security.md).
-	if find "$work" -xdev -name daemon.log -exec grep -h 'sandbox: a system call was refused' {} + >&2; then
-		echo "FAILED ($front): the sandbox is too narrow" >&2
-		status=1
-	fi
+	local refused
+	refused=$(find "$work" -xdev -name daemon.log -exec grep -h 'sandbox: a system call was refused' {} +)
+	[ -z "$refused" ] || { echo "FAILED ($front): the sandbox is too narrow: $refused" >&2; status=1; }
 	rm -rf --one-file-system "$work" || true
 	exit $status
 }
