@@ -143,6 +143,36 @@ enum hif_err db_open(struct db *db, const char *path)
         return err;
 }
 
+static enum hif_err ignore(void *arg, struct span blob)
+{
+        (void)arg;
+        (void)blob;
+        return HIF_OK;
+}
+
+void db_rehearse(void)
+{
+        static const char *const reads[] = {
+            "SELECT row FROM nodes", "SELECT row FROM dirents ORDER BY dir, hash60, name",
+            "SELECT row FROM ops ORDER BY n", "SELECT row FROM vals"};
+        struct db db = {0};
+        enum hif_err err =
+            convert(&db, sqlite3_open_v2(":memory:", &db.sqlite,
+                                         SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL));
+
+        if (err == HIF_OK)
+                err = db_exec(&db, schema);
+        for (size_t i = 0; i < DB_STATEMENT_COUNT && err == HIF_OK; i++)
+                err = convert(
+                    &db, sqlite3_prepare_v2(db.sqlite, sql_of[i], -1, &db.statements[i], NULL));
+        if (err == HIF_OK)
+                err = db_run(&db, DB_NODE_PUT, (uint64_t[]){1}, 1, (struct span[]){span_str("row")},
+                             1);
+        for (size_t i = 0; i < sizeof(reads) / sizeof(reads[0]) && err == HIF_OK; i++)
+                err = db_each(&db, reads[i], ignore, NULL);
+        db_close(&db);
+}
+
 enum hif_err db_open_read(struct db *db, const char *path)
 {
         uint64_t version = 0;

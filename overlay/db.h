@@ -39,6 +39,9 @@ HIF_MUST_USE enum hif_err db_open(struct db *db, const char *path);
 /* Open one that may be damaged, for db_state and db_each only; nothing is changed. */
 HIF_MUST_USE enum hif_err db_open_read(struct db *db, const char *path);
 void db_close(struct db *db);
+/* Have SQLite do, in memory, what opening makes it do, so that all that takes is loaded. Whether it
+ * could is seen when it matters. */
+void db_rehearse(void);
 
 HIF_MUST_USE enum hif_err db_exec(struct db *db, const char *sql);
 /* Bind numbers first, then blobs; run; forget the bindings. */

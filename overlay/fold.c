@@ -57,6 +57,11 @@ void fold_free(struct overlay *overlay)
 
 /* --- loading --- */
 
+void overlay_rehearse(void)
+{
+        db_rehearse();
+}
+
 static enum hif_err load_item(void *arg, struct span blob)
 {
         return rows_load(arg, blob);
@@ -93,7 +98,7 @@ static enum hif_err load_rows(struct fold *fold, struct rows *rows)
 
 /* A process that died in a commit may have left it in memory only. It is going to be believed: so
  * it has to be on disk before the log that says the same goes away. */
-static enum hif_err sync_left_over(struct overlay *overlay)
+enum hif_err fold_secure(struct overlay *overlay)
 {
         static const char *const names[] = {"rows.db-wal", "rows.db"};
         struct env *env = overlay->env;
@@ -130,8 +135,6 @@ enum hif_err fold_load(struct overlay *overlay, struct fold_state *out, struct h
                 *out = (struct fold_state){0};
                 return HIF_OK;
         }
-        if (err == HIF_OK)
-                err = sync_left_over(overlay);
         if (err == HIF_OK)
                 err = db_open(&fold->db, path);
         if (err == HIF_OK)
@@ -288,7 +291,7 @@ static const struct oseg *next_segment(struct fold *fold, const struct oseg *aft
 
         pthread_mutex_lock(&overlay->lock);
         seg = after == NULL ? overlay->log.oldest : after->next;
-        if (seg != NULL && (!seg->sealed || seg->last_seq > overlay->settled))
+        if (seg != NULL && (!seg->sealed || seg->last_seq > overlay->durable))
                 seg = NULL;
         pthread_mutex_unlock(&overlay->lock);
         return seg;
@@ -378,7 +381,7 @@ void fold_start(struct overlay *overlay)
                 return;
         pthread_mutex_lock(&overlay->lock);
         for (const struct oseg *seg = overlay->log.oldest;
-             seg != NULL && seg->sealed && seg->last_seq <= overlay->settled; seg = seg->next)
+             seg != NULL && seg->sealed && seg->last_seq <= overlay->durable; seg = seg->next)
                 ready++;
         start =
             ready >= OVERLAY_FOLD_SEGMENTS && !fold->running &&

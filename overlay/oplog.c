@@ -225,8 +225,9 @@ struct oseg *oplog_capture(struct oplog *log, uint64_t durable)
 
         pthread_mutex_lock(log->lock);
         for (struct oseg *seg = log->oldest; seg != NULL; seg = seg->next) {
-                if (seg->map == NULL ||
-                    __atomic_load_n(&seg->last_seq, __ATOMIC_ACQUIRE) <= durable)
+                if (!seg->unsynced &&
+                    (seg->map == NULL ||
+                     __atomic_load_n(&seg->last_seq, __ATOMIC_ACQUIRE) <= durable))
                         continue;
                 seg->capture_next = NULL;
                 *link = seg;
@@ -266,12 +267,35 @@ static enum hif_err sync_dir(struct oplog *log)
         return err;
 }
 
+/* One that no descriptor is open of. */
+static enum hif_err sync_closed(struct oplog *log, struct oseg *seg)
+{
+        char path[OPLOG_PATH_MAX];
+        enum hif_err err = oplog_path(log, seg->generation, seg->number, path);
+        int fd = -1;
+
+        if (err == HIF_OK)
+                err = log->env->ops->open(log->env, path, O_RDWR, 0, &fd);
+        if (err != HIF_OK)
+                return err;
+        err = log->env->ops->fdatasync(log->env, fd);
+        log->env->ops->close(log->env, fd);
+        seg->unsynced = err != HIF_OK;
+        return err;
+}
+
 enum hif_err oplog_sync(struct oplog *log, struct oseg *list, uint64_t seq, uint64_t durable)
 {
         const struct oseg *last = NULL;
         enum hif_err err;
 
         for (struct oseg *seg = list; seg != NULL; seg = seg->capture_next) {
+                if (seg->unsynced) {
+                        err = sync_closed(log, seg);
+                        if (err != HIF_OK)
+                                return err;
+                        continue;
+                }
                 last = seg;
                 if (seg->capture_next == NULL) {
                         mark_put(seg, seg->mark_odd ? OPLOG_MARK_B : OPLOG_MARK_A, seq, durable);

@@ -49,9 +49,10 @@ struct oseg {
         uint64_t last_seq; /* 0: no record yet */
         uint64_t salt;
         uint64_t size;
-        uint64_t pos; /* of the next record */
-        uint8_t *map; /* NULL: read only, its records are synced */
-        int fd;       /* -1 likewise */
+        uint64_t pos;  /* of the next record */
+        uint8_t *map;  /* NULL: read only, its records are synced, unless: */
+        bool unsynced; /* of a process before: the next sync includes it */
+        int fd;        /* -1 likewise */
         uint32_t generation;
         bool sealed, mark_odd;
         bool spare; /* it was the spare: for those who may use that */
@@ -72,6 +73,9 @@ struct oplog {
         uint64_t bytes; /* of all segments */
         /* Allocated, under the name log/spare: the next segment when the disk is full. 0: none. */
         _Atomic uint64_t spare_size;
+        /* Called before recovery removes segments: what they say must be safe elsewhere. */
+        enum hif_err (*secure)(void *arg);
+        void *secure_arg;
 };
 
 uint64_t sum64(uint64_t salt, const void *data, size_t size);
@@ -128,7 +132,6 @@ struct oplog_scan {
         uint64_t marked;   /* content of records up to here was synced; set before any call */
         uint64_t durable;  /* the log up to here was synced */
         bool cut;          /* records after the prefix were dropped */
-        bool rebooted;     /* for each: the machine has stopped since this record */
 };
 
 /* Call each for all records after `after` that count, remove what does not, and list the segments

@@ -38,6 +38,21 @@ bool oplog_misses(const struct oplog *log, const struct found_list *found);
 /* What the marks of the kept ones say; `after` was folded. */
 void oplog_marks(struct found_list *found, uint64_t after, struct oplog_scan *out);
 
+/* A segment file as a whole. It was allocated at once: most of it may be zeros, which are given as
+ * memory that was never touched. */
+struct seg_bytes {
+        uint8_t *data; /* by calloc */
+        size_t size;
+        size_t used; /* zeros from there on */
+};
+HIF_MUST_USE enum hif_err oplog_seg_load(struct oplog *log, uint32_t generation, uint64_t number,
+                                         struct seg_bytes *out);
+void seg_bytes_free(struct seg_bytes *bytes);
+static inline struct span seg_bytes_span(const struct seg_bytes *bytes)
+{
+        return span_of(bytes->data, bytes->size);
+}
+
 /* The first bytes of a segment file, up to max. */
 HIF_MUST_USE enum hif_err oplog_seg_read(struct oplog *log, uint32_t generation, uint64_t number,
                                          size_t max, struct buf *out);
@@ -45,8 +60,8 @@ HIF_MUST_USE enum hif_err oplog_seg_read(struct oplog *log, uint32_t generation,
  * first that is not valid, or for which each returns HIF_ECANCELED. *pos: where it stopped. */
 HIF_MUST_USE enum hif_err oplog_records(struct span bytes, uint64_t first_seq, uint64_t salt,
                                         uint64_t *next, size_t *pos, oplog_each each, void *arg);
-/* Where the first valid record with a number above `seq` lies at or after pos; bytes.size: nowhere.
+/* Where the first valid record with a number above `seq` begins in [pos, end); bytes.size: nowhere.
  * Finds out whether what stopped oplog_records was the end. Work is bounded, whatever the bytes. */
-size_t oplog_seek(struct span bytes, size_t pos, uint64_t salt, uint64_t seq);
+size_t oplog_seek(struct span bytes, size_t pos, size_t end, uint64_t salt, uint64_t seq);
 
 #endif

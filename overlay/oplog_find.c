@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define LOAD_BLOCK ((size_t)64 << 10)
+
 static bool note_name(void *arg, const char *name)
 {
         struct found_list *found = arg;
@@ -99,6 +101,64 @@ enum hif_err oplog_seg_read(struct oplog *log, uint32_t generation, uint64_t num
         return err;
 }
 
+static bool is_zero(const uint8_t *bytes, size_t size)
+{
+        return size == 0 || (bytes[0] == 0 && memcmp(bytes, bytes + 1, size - 1) == 0);
+}
+
+/* Only what is there costs memory. */
+static enum hif_err load_blocks(struct oplog *log, int fd, struct seg_bytes *bytes)
+{
+        uint8_t block[LOAD_BLOCK];
+        enum hif_err err = HIF_OK;
+
+        for (size_t at = 0; at < bytes->size && err == HIF_OK; at += sizeof(block)) {
+                size_t size = bytes->size - at;
+
+                if (size > sizeof(block))
+                        size = sizeof(block);
+                err = env_read_all(log->env, fd, block, size, at);
+                if (err != HIF_OK || is_zero(block, size))
+                        continue;
+                memcpy(bytes->data + at, block, size);
+                bytes->used = at + size;
+        }
+        return err;
+}
+
+void seg_bytes_free(struct seg_bytes *bytes)
+{
+        free(bytes->data);
+        *bytes = (struct seg_bytes){0};
+}
+
+enum hif_err oplog_seg_load(struct oplog *log, uint32_t generation, uint64_t number,
+                            struct seg_bytes *out)
+{
+        char path[OPLOG_PATH_MAX];
+        struct stat st = {0};
+        enum hif_err err = oplog_path(log, generation, number, path);
+        int fd = -1;
+
+        if (err == HIF_OK)
+                err = log->env->ops->open(log->env, path, O_RDONLY, 0, &fd);
+        if (err != HIF_OK)
+                return err;
+        seg_bytes_free(out);
+        err = log->env->ops->fstat(log->env, fd, &st);
+        if (err == HIF_OK) {
+                out->size = st.st_size < 0                            ? 0
+                            : (uint64_t)st.st_size > SEGMENT_FILE_MAX ? SEGMENT_FILE_MAX
+                                                                      : (size_t)st.st_size;
+                out->data = calloc(1, out->size + 1);
+                err = out->data != NULL ? load_blocks(log, fd, out) : HIF_ENOMEM;
+        }
+        log->env->ops->close(log->env, fd);
+        if (err != HIF_OK)
+                seg_bytes_free(out);
+        return err;
+}
+
 enum hif_err oplog_find(struct oplog *log, struct found_list *found)
 {
         char path[OPLOG_PATH_MAX];
@@ -166,13 +226,13 @@ enum hif_err oplog_records(struct span bytes, uint64_t first_seq, uint64_t salt,
         return HIF_OK;
 }
 
-size_t oplog_seek(struct span bytes, size_t pos, uint64_t salt, uint64_t seq)
+size_t oplog_seek(struct span bytes, size_t pos, size_t end, uint64_t salt, uint64_t seq)
 {
         /* Bytes that were made to look like many records are not summed up again and again. */
         uint64_t budget = 16 * (uint64_t)bytes.size;
 
-        for (pos = (pos + 7) & ~(size_t)7;
-             pos < bytes.size && bytes.size - pos >= OPLOG_RECORD_HEADER; pos += 8) {
+        for (pos = (pos + 7) & ~(size_t)7; pos < end && bytes.size - pos >= OPLOG_RECORD_HEADER;
+             pos += 8) {
                 const uint8_t *record = bytes.data + pos;
                 uint64_t number = be64_get(record + 8), body = be32_get(record);
 

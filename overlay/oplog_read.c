@@ -27,7 +27,6 @@ static enum hif_err recover_record(void *arg, uint64_t seq, struct span body)
                 recovery->cut = true;
                 return HIF_ECANCELED;
         }
-        recovery->scan->rebooted = !recovery->seg->same_boot;
         return recovery->each(recovery->arg, seq, body);
 }
 
@@ -47,6 +46,7 @@ static enum hif_err list_segment(struct oplog *log, const struct found *seg, uin
         oseg->pos = seg->end;
         oseg->fd = -1;
         oseg->sealed = true;
+        oseg->unsynced = seg->settle;
         log->bytes += size;
         while (*link != NULL)
                 link = &(*link)->next;
@@ -56,10 +56,10 @@ static enum hif_err list_segment(struct oplog *log, const struct found *seg, uin
 
 /* Within one boot nothing that was stored before can be missing: a record that is not valid is the
  * end only if none follows. */
-static bool is_damaged(const struct found *seg, const struct buf *bytes, uint64_t next)
+static bool is_damaged(const struct found *seg, const struct seg_bytes *bytes, uint64_t next)
 {
-        return seg->same_boot &&
-               oplog_seek(buf_span(bytes), seg->end, seg->salt, next) < bytes->size;
+        return seg->same_boot && oplog_seek(seg_bytes_span(bytes), seg->end, bytes->used, seg->salt,
+                                            next) < bytes->size;
 }
 
 static enum hif_err recover_segments(struct recovery *recovery, struct found_list *found,
@@ -67,7 +67,7 @@ static enum hif_err recover_segments(struct recovery *recovery, struct found_lis
 {
         struct oplog *log = recovery->log;
         struct oplog_scan *scan = recovery->scan;
-        struct buf bytes = {0};
+        struct seg_bytes bytes = {0};
         uint64_t next = after + 1;
         enum hif_err err = HIF_OK;
         size_t i = 0;
@@ -81,12 +81,12 @@ static enum hif_err recover_segments(struct recovery *recovery, struct found_lis
                 }
                 if (seg->first_seq > next)
                         break;
-                err = oplog_seg_read(log, seg->generation, seg->number, SEGMENT_FILE_MAX, &bytes);
+                err = oplog_seg_load(log, seg->generation, seg->number, &bytes);
                 if (err != HIF_OK)
                         break;
                 recovery->seg = seg;
-                err = oplog_records(buf_span(&bytes), seg->first_seq, seg->salt, &next, &seg->end,
-                                    recover_record, recovery);
+                err = oplog_records(seg_bytes_span(&bytes), seg->first_seq, seg->salt, &next,
+                                    &seg->end, recover_record, recovery);
                 if (err == HIF_OK && !recovery->cut && is_damaged(seg, &bytes, next))
                         scan->durable = next; /* at least: what follows it is there */
                 seg->cut = recovery->cut;
@@ -98,14 +98,9 @@ static enum hif_err recover_segments(struct recovery *recovery, struct found_lis
                         break;
                 }
         }
-        buf_free(&bytes);
+        seg_bytes_free(&bytes);
         scan->last_seq = next - 1;
         scan->cut = recovery->cut || i < found->kept;
-        if (hif_err_is_full(err))
-                return why_set(why, err,
-                               "there is no room for what %s holds in its log since the machine "
-                               "stopped: %s; free some space and try again",
-                               log->dir, hif_strerror(err));
         if (err != HIF_OK)
                 return why_set(why, err, "cannot read the log in %s at record %llu: %s", log->dir,
                                (unsigned long long)next, hif_strerror(err));
@@ -171,15 +166,22 @@ static enum hif_err drop_segments(struct oplog *log, const struct found_list *fo
         return err;
 }
 
+/* Where nothing is cut off or removed, nothing has to be on disk yet: the first sync sees to it. */
 static enum hif_err tidy(struct oplog *log, const struct found_list *found, uint64_t folded,
                          struct hif_why *why)
 {
         char path[OPLOG_PATH_MAX];
         enum hif_err err = HIF_OK;
+        bool changes = false;
+
+        for (size_t i = 0; i < found->count; i++)
+                changes |= found->list[i].drop || found->list[i].cut;
 
         for (size_t i = 0; i < found->kept && err == HIF_OK; i++)
-                if (found->list[i].settle)
+                if (found->list[i].settle && changes)
                         err = seg_settle(log, &found->list[i]);
+        if (err == HIF_OK && changes && log->secure != NULL)
+                err = log->secure(log->secure_arg);
         if (err == HIF_OK)
                 err = drop_segments(log, found, folded);
         if (err == HIF_OK && log->dir_dirty) {
@@ -247,16 +249,15 @@ enum hif_err oplog_read(struct oplog *log, const struct oseg *seg, uint64_t afte
                         oplog_each each, void *arg)
 {
         struct window window = {.upto = upto, .each = each, .arg = arg};
-        struct buf bytes = {0};
+        struct seg_bytes bytes = {0};
         uint64_t next = after + 1;
         size_t pos;
-        enum hif_err err =
-            oplog_seg_read(log, seg->generation, seg->number, SEGMENT_FILE_MAX, &bytes);
+        enum hif_err err = oplog_seg_load(log, seg->generation, seg->number, &bytes);
 
         if (err == HIF_OK)
-                err = oplog_records(buf_span(&bytes), seg->first_seq, seg->salt, &next, &pos,
+                err = oplog_records(seg_bytes_span(&bytes), seg->first_seq, seg->salt, &next, &pos,
                                     window_record, &window);
-        buf_free(&bytes);
+        seg_bytes_free(&bytes);
         if (err == HIF_OK && next <= seg->last_seq && next <= upto)
                 return HIF_ECORRUPT;
         return err;

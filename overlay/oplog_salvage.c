@@ -47,7 +47,6 @@ static enum hif_err salvage_record(void *arg, uint64_t seq, struct span body)
                 tell_gap(salvage, seq);
         salvage->seen = true;
         salvage->next = seq + 1;
-        salvage->scan->rebooted = !salvage->seg->same_boot;
         err = salvage->each(salvage->arg, seq, body);
         if (err == HIF_ECORRUPT || err == HIF_EUNSUPPORTED) {
                 damage_add(salvage->damage,
@@ -78,7 +77,7 @@ static enum hif_err salvage_segment(struct salvage *salvage, const struct buf *b
                 first = be64_get(rest.data + OPLOG_HEADER_SIZE + 8);
                 err = oplog_records(rest, first, seg->salt, &salvage->next, &pos, salvage_record,
                                     salvage);
-                at = oplog_seek(all, skip + pos, seg->salt, salvage->next - 1);
+                at = oplog_seek(all, skip + pos, all.size, seg->salt, salvage->next - 1);
                 if (at >= all.size)
                         return err;
         }
@@ -114,7 +113,7 @@ static enum hif_err try_header(struct salvage *salvage, struct found *seg)
 
         if (err == HIF_OK && bytes.size >= OPLOG_HEADER_SIZE) {
                 seg->salt = be64_get(bytes.data + 32);
-                first = oplog_seek(buf_span(&bytes), OPLOG_HEADER_SIZE, seg->salt, 0);
+                first = oplog_seek(buf_span(&bytes), OPLOG_HEADER_SIZE, bytes.size, seg->salt, 0);
                 if (first < bytes.size) {
                         seg->valid = true;
                         seg->same_boot = true; /* what was synced is not known: all of it counts */

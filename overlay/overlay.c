@@ -18,15 +18,28 @@ static enum hif_err make_dirs(struct overlay *overlay)
         if (overlay->dir[0] != '/' || strlen(overlay->dir) > sizeof(path) - 64)
                 return overlay->dir[0] != '/' ? HIF_EINVAL : HIF_ENAMETOOLONG;
         err = env_mkdirs(env, overlay->dir, 0700);
-        if (err == HIF_OK)
-                err = env_sync_above(env, overlay->dir);
         for (size_t i = 0; i < 2 && err == HIF_OK; i++) {
                 snprintf(path, sizeof(path), "%s%s", overlay->dir, names[i]);
                 err = env->ops->mkdir(env, path, 0700);
                 if (err == HIF_EEXIST)
                         err = HIF_OK;
         }
-        return err == HIF_OK ? env_sync_dir(env, overlay->dir) : err;
+        return err;
+}
+
+/* Programs wait while an overlay is opened, so it does not wait for the disk: what the process
+ * before may have left in memory only is synced by the first one who needs that. */
+enum hif_err overlay_secure(struct overlay *overlay)
+{
+        enum hif_err err = HIF_OK;
+
+        if (overlay->secured)
+                return HIF_OK;
+        err = env_sync_above(overlay->env, overlay->dir);
+        if (err == HIF_OK)
+                err = fold_secure(overlay);
+        overlay->secured = err == HIF_OK;
+        return err;
 }
 
 static enum hif_err take_lock(struct overlay *overlay)
@@ -69,18 +82,7 @@ struct replay {
         struct oplog_scan scan;
 };
 
-/* Content of records after the last mark may be in memory only: the next sync has to include it. Where
- * the machine stopped, it may be nowhere but in the record. */
-static enum hif_err replay_extent(struct replay *replay, const struct item *item)
-{
-        struct data *data = &replay->overlay->data;
-
-        if (replay->scan.rebooted && item->carried.size > 0)
-                return data_restore(data, item->extent.file, item->extent.at, item->carried);
-        return data_mark_dirty(data, item->extent.file, item->extent.at,
-                               item->extent.at + item->extent.size);
-}
-
+/* Content of records after the last mark may be in memory only: the next sync has to include it. */
 static enum hif_err replay_record(void *arg, uint64_t seq, struct span body)
 {
         struct replay *replay = arg;
@@ -94,7 +96,8 @@ static enum hif_err replay_record(void *arg, uint64_t seq, struct span body)
                 if (err == HIF_OK)
                         err = rows_apply_item(&overlay->rows, seq, &item);
                 if (err == HIF_OK && item.kind == ITEM_EXTENT && seq > replay->scan.marked)
-                        err = replay_extent(replay, &item);
+                        err = data_mark_dirty(&overlay->data, item.extent.file, item.extent.at,
+                                              item.extent.at + item.extent.size);
                 if (err != HIF_OK)
                         return err;
         }
@@ -128,13 +131,12 @@ static enum hif_err recover(struct overlay *overlay, struct hif_why *why)
                 return why_set(why, HIF_ECORRUPT,
                                "%s/rows.db, or its rows.db-wal, is missing or older than it was",
                                overlay->dir);
-        overlay->durable = overlay->settled = folded.seq;
+        overlay->durable = folded.seq;
         err = oplog_recover(&overlay->log, folded.generation, folded.seq, replay_record, &replay,
                             &replay.scan, why);
         if (err != HIF_OK)
                 return err;
         overlay->seq = replay.scan.last_seq;
-        overlay->bulk = overlay->seq;
         overlay->ids_next = overlay->rows.ids_next;
         data_settle(&overlay->data, 0);
         err = check_data(overlay, why);
@@ -156,9 +158,9 @@ static enum hif_err settle_ids(struct overlay *overlay)
         return otx_commit(tx, &seq);
 }
 
-/* Promise the numbers that may be given out, and make all of it durable: from here on, the places
- * of content that was let go of are free. On a full disk the overlay opens for reading: it becomes
- * writable as after a failed sync, once there is room for a fresh log. */
+/* Promise the numbers that may be given out. The sync that follows makes all of it durable: from
+ * then on, the places of content that was let go of are free. On a full disk the overlay opens for
+ * reading: it becomes writable as after a failed sync, once there is room for a fresh log. */
 static enum hif_err settle(struct overlay *overlay, struct hif_why *why)
 {
         enum hif_err err = settle_ids(overlay);
@@ -175,11 +177,17 @@ static enum hif_err settle(struct overlay *overlay, struct hif_why *why)
                 overlay->sync_state = SYNC_SEEN;
                 return HIF_OK;
         }
-        if (err == HIF_OK)
+        if (err == HIF_OK && overlay->config.serial)
                 err = flusher_round(overlay);
         if (err != HIF_OK)
                 return why_set(why, err, "cannot write to %s: %s", overlay->dir, hif_strerror(err));
         return HIF_OK;
+}
+
+/* The log is about to lose segments that rows.db holds, or was said to hold. */
+static enum hif_err secure_log(void *arg)
+{
+        return overlay_secure(arg);
 }
 
 void overlay_free(struct overlay *overlay)
@@ -235,6 +243,8 @@ enum hif_err overlay_new(struct env *env, struct pool *pool, const char *dir,
         witness_init(&overlay->witness, env);
         oplog_init(&overlay->log, env, overlay->dir, &overlay->witness, &overlay->lock,
                    overlay->config.log_segment_bytes);
+        overlay->log.secure = secure_log;
+        overlay->log.secure_arg = overlay;
         tx_init(overlay);
         overlay->verifier = env_random_u64(env);
         *out = overlay;
@@ -269,6 +279,8 @@ enum hif_err overlay_open(struct env *env, struct pool *pool, const char *dir,
                 err = settle(overlay, why);
         if (err == HIF_OK)
                 err = flusher_start(overlay);
+        if (err == HIF_OK && overlay->threaded)
+                overlay_kick(overlay);
         if (err != HIF_OK) {
                 fold_wait(overlay);
                 overlay_free(overlay);

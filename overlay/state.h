@@ -14,8 +14,6 @@
 #define OVERLAY_HEAL_DELAY_NS 1000000000ull /* between attempts after a failed sync */
 #define OVERLAY_IDS_BLOCK     (1ull << 20)  /* numbers promised at a time */
 #define OVERLAY_FOLD_SEGMENTS 2             /* synced segments that start a fold */
-#define OVERLAY_CARRIED_MAX   (8u << 20)    /* then the data files are synced */
-#define OVERLAY_SETTLE_NS     1000000000ull /* or after that time */
 #define OVERLAY_SPARE_PER_ROW 128           /* bytes of the log for each row that a landing drops */
 
 struct tx_node {
@@ -35,8 +33,6 @@ struct otx {
         struct overlay *overlay;
         bool open;
         enum overlay_need need;
-        bool carry, bulk; /* bulk: content that the record does not carry */
-        uint64_t carried; /* bytes */
         enum hif_err err;
         struct tx_node **blocks; /* of TX_BLOCK each */
         size_t block_count, node_count;
@@ -73,18 +69,16 @@ struct overlay {
 
         _Atomic uint64_t seq, durable, verifier, torn;
         _Atomic uint64_t spare_want; /* bytes */
-        _Atomic uint64_t bulk;       /* the newest record with content that it does not carry */
-        _Atomic uint64_t carried;    /* bytes of content that only the log has on disk */
-        _Atomic uint64_t settled; /* content of records up to here is on disk in the data files */
         _Atomic int sync_state;
         _Atomic bool kicked; /* the flusher knows that there is something new */
+        bool secured;        /* overlay_secure is done; the opener's, then the flusher's */
 
         pthread_mutex_t lock;
         pthread_cond_t wake, idle;
         struct overlay_sync *waiters; /* oldest last */
         pthread_t thread;
         bool threaded, stop, flushing;
-        uint64_t kicked_ns, healed_ns, settled_ns;
+        uint64_t kicked_ns, healed_ns;
         uint64_t spare_ns; /* the flusher last looked for room for a spare; 0: never */
         uint64_t syncs, folds;
 
@@ -97,6 +91,8 @@ HIF_MUST_USE enum hif_err overlay_new(struct env *env, struct pool *pool, const 
 void overlay_free(struct overlay *overlay);
 /* Learn which start of the machine this is. */
 void overlay_read_boot(struct overlay *overlay);
+/* Sync the directory's name and the database, as the process before left them. */
+HIF_MUST_USE enum hif_err overlay_secure(struct overlay *overlay);
 
 /* tx.c */
 void tx_init(struct overlay *overlay);
@@ -122,6 +118,8 @@ HIF_MUST_USE enum hif_err fold_init(struct overlay *overlay);
 /* Load what was folded into the rows. */
 HIF_MUST_USE enum hif_err fold_load(struct overlay *overlay, struct fold_state *out,
                                     struct hif_why *why);
+/* Sync what a commit of the process before may have left in memory. */
+HIF_MUST_USE enum hif_err fold_secure(struct overlay *overlay);
 /* Fold what is durable and sealed, if there is enough, on the pool. Thread-safe. */
 void fold_start(struct overlay *overlay);
 /* Wait until no job runs; none starts before the caller lets one. */

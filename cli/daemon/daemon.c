@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -32,6 +33,7 @@
 #define REQUEST_POLL_US    10000
 #define CLOSE_TURN_NS      1000000000
 #define ACCEPT_PAUSE_US    10000 /* without a descriptor for one more connection */
+#define NICE               -15   /* of the main thread */
 
 /* The main thread: signals and control connections. Requests run on threads of their own, because
  * they wait for stores and kernels. */
@@ -374,14 +376,18 @@ static void enter_sandbox(struct frame *frame)
 /* --- running --- */
 
 /* This server is one that the kernel waits for when it is short of memory: it may not wait for the
- * kernel to write its mounts' pages back then. Only root may say so, and lift the limit of memory that
- * stays in place. */
+ * kernel to write its mounts' pages back then. Only root may say so, lift the limit of memory that
+ * stays in place, and be in a hurry. */
 static void set_up_process(void)
 {
         struct rlimit files = {.rlim_cur = FILES_MAX, .rlim_max = FILES_MAX};
         const struct rlimit memory = {.rlim_cur = RLIM_INFINITY, .rlim_max = RLIM_INFINITY};
 
         umask(077);
+        /* Whoever is served waits for this thread to take over; those that it starts are as usual.
+         */
+        if (sched_setscheduler(0, SCHED_OTHER | SCHED_RESET_ON_FORK, &(struct sched_param){0}) == 0)
+                (void)setpriority(PRIO_PROCESS, 0, NICE);
         prctl(PR_SET_NAME, "hif-server"); /* its command line may be the supervisor's */
         (void)prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0);
         (void)setrlimit(RLIMIT_MEMLOCK, &memory);
@@ -416,6 +422,8 @@ static enum hif_err warm_up(struct frame *frame, struct hif_why *why)
         if (err == HIF_OK)
                 err = tie_new(&frame->daemon, frame->loop, stop_frame, frame, &frame->daemon.tie,
                               why);
+        if (err == HIF_OK)
+                overlay_rehearse();
         return err;
 }
 

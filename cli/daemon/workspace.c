@@ -403,7 +403,8 @@ enum hif_err workspace_resume(struct daemon *daemon, const char *dir, char **mou
                 abandon_mount(workspace);
                 return err;
         }
-        err = records_store(workspace, false, NULL); /* the port may be another */
+        if (records_moved(workspace))
+                err = records_store(workspace, false, NULL);
         if (err != HIF_OK)
                 log_line(daemon->cli->env.log, LOG_WARN, "daemon",
                          "where '%s' is served could not be recorded: %s", workspace->mount_point,

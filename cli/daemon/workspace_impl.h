@@ -101,6 +101,8 @@ HIF_MUST_USE enum hif_err records_load(struct workspace *workspace, struct hif_w
 HIF_MUST_USE enum hif_err records_options(const struct overlay *overlay,
                                           struct workspace_options *out);
 HIF_MUST_USE enum hif_err records_resume(struct workspace *workspace, struct hif_why *why);
+/* Is a mount that came back served elsewhere, or in another way, than the records say? */
+bool records_moved(struct workspace *workspace);
 /* Store what this mount is; first: and what the session is, with its goal (NULL: none yet). */
 HIF_MUST_USE enum hif_err records_store(struct workspace *workspace, bool first, const char *goal);
 /* A value as text; NULL: not set, or out of memory. The caller's to free. */

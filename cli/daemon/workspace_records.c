@@ -57,15 +57,47 @@ enum hif_err records_load(struct workspace *workspace, struct hif_why *why)
         return HIF_OK;
 }
 
+static uint8_t flags_of(const struct workspace *workspace)
+{
+        return (uint8_t)((workspace->read_only ? FLAG_READ_ONLY : 0) |
+                         (workspace->power ? FLAG_POWER : 0) |
+                         (workspace->allow_other ? FLAG_ALLOW_OTHER : 0) |
+                         (workspace->isolated ? FLAG_ISOLATED : 0));
+}
+
+struct comparing {
+        const struct workspace *workspace;
+        bool moved;
+};
+
+static void compare(void *arg)
+{
+        struct comparing *comparing = arg;
+        const struct workspace *workspace = comparing->workspace;
+        const struct overlay *overlay = workspace->overlay;
+        uint8_t flags = flags_of(workspace), port[2];
+
+        be16_put(port, workspace->port);
+        comparing->moved =
+            !span_eq(overlay_value(overlay, VALUE_PORT), span_of(port, sizeof(port))) ||
+            !span_eq(overlay_value(overlay, VALUE_FLAGS), span_of(&flags, 1)) ||
+            overlay_value(overlay, VALUE_FORMAT).size == 0;
+}
+
+bool records_moved(struct workspace *workspace)
+{
+        struct comparing comparing = {.workspace = workspace};
+
+        loop_call(workspace->loop, compare, &comparing);
+        return comparing.moved;
+}
+
 /* A session's first values, and those of this mount. */
 enum hif_err records_store(struct workspace *workspace, bool first, const char *goal)
 {
         AUTO_BUF struct buf format = {0};
         uint8_t origin[8], created[8], port[2];
-        uint8_t flags = (uint8_t)((workspace->read_only ? FLAG_READ_ONLY : 0) |
-                                  (workspace->power ? FLAG_POWER : 0) |
-                                  (workspace->allow_other ? FLAG_ALLOW_OTHER : 0) |
-                                  (workspace->isolated ? FLAG_ISOLATED : 0));
+        uint8_t flags = flags_of(workspace);
         struct vfs_value values[] = {
             {VALUE_MOUNT, span_str(workspace->mount_point)},
             {VALUE_FRONT, span_str(workspace->front == FRONT_NFS ? "nfs" : "fuse")},

@@ -21,7 +21,8 @@ struct pool {
         struct pool_job *first, **last;
         uint64_t submitted, taken;
         bool ending;
-        size_t thread_count;
+        char name[12];
+        size_t threads_max, thread_count, busy; /* there may be; there are; of these, in a job */
         struct worker workers[];
 };
 
@@ -53,20 +54,22 @@ static void *worker_main(void *arg)
                 if (!job)
                         break;
                 worker->running = pool->taken;
+                pool->busy++;
                 pthread_mutex_unlock(&pool->mutex);
                 job->run(job);
                 pthread_mutex_lock(&pool->mutex);
                 worker->running = 0;
+                pool->busy--;
                 pthread_cond_broadcast(&pool->done);
         }
         pthread_mutex_unlock(&pool->mutex);
         return NULL;
 }
 
-/* Signals stay with the thread that made the pool. */
-static enum hif_err worker_start(struct pool *pool, size_t index, const char *name)
+/* One more, with the mutex held, if any other knows the pool. Signals stay with other threads. */
+static enum hif_err worker_start(struct pool *pool)
 {
-        struct worker *worker = &pool->workers[index];
+        struct worker *worker = &pool->workers[pool->thread_count];
         char title[16]; /* the kernel's limit */
         sigset_t all, before;
         int errnum;
@@ -78,14 +81,16 @@ static enum hif_err worker_start(struct pool *pool, size_t index, const char *na
         pthread_sigmask(SIG_SETMASK, &before, NULL);
         if (errnum)
                 return hif_err_from_errno(errnum);
-        snprintf(title, sizeof(title), "%.11s/%u", name, (unsigned)index % 1000);
+        snprintf(title, sizeof(title), "%s/%u", pool->name, (unsigned)pool->thread_count % 1000);
         pthread_setname_np(worker->thread, title);
+        pool->thread_count++;
         return HIF_OK;
 }
 
 enum hif_err pool_new(size_t threads, const char *name, struct pool **out)
 {
         struct pool *pool;
+        enum hif_err err = HIF_OK;
 
         if (threads > POOL_THREADS_MAX)
                 return HIF_EINVAL;
@@ -96,14 +101,13 @@ enum hif_err pool_new(size_t threads, const char *name, struct pool **out)
         pthread_cond_init(&pool->work, NULL);
         pthread_cond_init(&pool->done, NULL);
         pool->last = &pool->first;
-        for (size_t i = 0; i < threads; i++) {
-                enum hif_err err = worker_start(pool, i, name);
-
-                if (err) {
-                        pool_free(pool);
-                        return err;
-                }
-                pool->thread_count++;
+        pool->threads_max = threads;
+        snprintf(pool->name, sizeof(pool->name), "%s", name);
+        if (threads > 0)
+                err = worker_start(pool);
+        if (err) {
+                pool_free(pool);
+                return err;
         }
         *out = pool;
         return HIF_OK;
@@ -147,6 +151,10 @@ void pool_submit(struct pool *pool, struct pool_job *job)
         *pool->last = job;
         pool->last = &job->next;
         pool->submitted++;
+        /* Where no more can be started, those that are there do it. */
+        if (pool->submitted - pool->taken > pool->thread_count - pool->busy &&
+            pool->thread_count < pool->threads_max && !pool->ending)
+                (void)!worker_start(pool);
         pthread_cond_signal(&pool->work);
         pthread_mutex_unlock(&pool->mutex);
 }
@@ -169,9 +177,9 @@ void pool_drain(struct pool *pool)
 
         pthread_mutex_lock(&pool->mutex);
         target = pool->submitted;
-        while (pool->thread_count && !all_done(pool, target))
+        while (pool->threads_max && !all_done(pool, target))
                 pthread_cond_wait(&pool->done, &pool->mutex);
         pthread_mutex_unlock(&pool->mutex);
-        if (!pool->thread_count)
+        if (!pool->threads_max)
                 serial_run(pool, target);
 }

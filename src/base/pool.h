@@ -19,7 +19,9 @@ struct pool_job {
         struct pool_job *next;
 };
 
-/* name: of the threads, as ps(1) shows it, cut at 11 bytes. Signals are blocked in them. */
+/* Threads are started as they are needed, up to that many; one is there from the start. (Sixteen take
+ * 40 ms on a slow machine, and a server that takes over is waited for.)
+ * name: of the threads, as ps(1) shows it, cut at 11 bytes. Signals are blocked in them. */
 HIF_MUST_USE enum hif_err pool_new(size_t threads, const char *name, struct pool **out);
 /* Runs what is queued, then joins. */
 void pool_free(struct pool *pool);
