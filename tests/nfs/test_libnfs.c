@@ -22,13 +22,15 @@
 #include <nfsc/libnfs-raw-nfs.h>
 #include <nfsc/libnfs-raw.h>
 
-#define NAMES 5000
+#define NAMES 5000 /* of the large directory; HIF_NAMES: so many */
+#define GONE  7    /* each so manieth is removed before it is listed */
 #define BIG   ((size_t)5 << 20)
 
 struct fixture {
         struct tmount *m;
         struct nfs_context *nfs;
         uint8_t *big;
+        long names;
 };
 
 static struct nfs_context *mount_it(const struct tmount *m)
@@ -55,16 +57,17 @@ static int setup(void **state)
         struct fixture *f = calloc(1, sizeof(*f));
 
         assert_non_null(f);
+        f->names = getenv("HIF_NAMES") != NULL ? strtol(getenv("HIF_NAMES"), NULL, 10) : NAMES;
         f->m = tmount_new(&options);
         f->big = tmount_bytes(3, BIG);
         tmount_add_text(f->m, "file", "content\n");
         tmount_add_link(f->m, "link", "dir/a");
         tmount_add_text(f->m, "dir/a", "a");
         tmount_add_file(f->m, "big", f->big, BIG, true);
-        for (int i = 0; i < NAMES / 2; i++) {
+        for (long i = 0; i < f->names / 2; i++) {
                 char path[64];
 
-                snprintf(path, sizeof(path), "many/base-%04d", i);
+                snprintf(path, sizeof(path), "many/base-%06ld", i);
                 tmount_add_text(f->m, path, path);
         }
         tmount_open(f->m);
@@ -226,45 +229,63 @@ static void *churn(void *arg)
         return NULL;
 }
 
-/* READDIRPLUS of 5,000 names while others come and go: each of them once, with its attributes. */
+/* The other half of the names, which the base has not; then each GONE-th goes, of either half. */
+static void fill_many(struct fixture *f)
+{
+        char path[64];
+
+        for (long i = f->names / 2; i < f->names; i++) {
+                struct nfsfh *file;
+
+                snprintf(path, sizeof(path), "/many/base-%06ld", i);
+                check(f, nfs_creat(f->nfs, path, 0644, &file));
+                check(f, nfs_close(f->nfs, file));
+        }
+        for (long i = 0; i < f->names; i += GONE) {
+                snprintf(path, sizeof(path), "/many/base-%06ld", i);
+                check(f, nfs_unlink(f->nfs, path));
+        }
+}
+
+/* A name of the directory: each once, none of those that are gone, and with its attributes. */
+static void see(const struct fixture *f, const struct nfsdirent *entry, bool *seen)
+{
+        long number;
+
+        if (strncmp(entry->name, "base-", 5) != 0)
+                return;
+        number = strtol(entry->name + 5, NULL, 10);
+        assert_in_range(number, 0, f->names - 1);
+        assert_int_not_equal(number % GONE, 0);
+        assert_false(seen[number]);
+        seen[number] = true;
+        assert_int_equal(entry->mode & S_IFMT, S_IFREG);
+        assert_int_equal(entry->size, number < f->names / 2 ? strlen("many/base-000000") : 0);
+}
+
+/* READDIRPLUS of many names while others come and go. */
 static void large_directory_is_listed_under_churn(void **state)
 {
         struct fixture *f = *state;
         struct churn churning = {.m = f->m};
+        AUTO_FREE bool *seen = malloc((size_t)f->names);
         pthread_t thread;
 
-        for (int i = NAMES / 2; i < NAMES; i++) {
-                struct nfsfh *file;
-                char path[64];
-
-                snprintf(path, sizeof(path), "/many/base-%04d", i);
-                check(f, nfs_creat(f->nfs, path, 0644, &file));
-                check(f, nfs_close(f->nfs, file));
-        }
+        assert_non_null(seen);
+        fill_many(f);
+        nfs_set_dircache(f->nfs, 0);
         assert_int_equal(pthread_create(&thread, NULL, churn, &churning), 0);
         for (int round = 0; round < 10; round++) {
-                bool seen[NAMES] = {false};
-                size_t count = 0;
                 struct nfsdir *dir;
                 struct nfsdirent *entry;
 
-                nfs_set_dircache(f->nfs, 0);
+                memset(seen, 0, (size_t)f->names);
                 check(f, nfs_opendir(f->nfs, "/many", &dir));
-                while ((entry = nfs_readdir(f->nfs, dir)) != NULL) {
-                        long number;
-
-                        if (strncmp(entry->name, "base-", 5) != 0)
-                                continue;
-                        number = strtol(entry->name + 5, NULL, 10);
-                        assert_in_range(number, 0, NAMES - 1);
-                        assert_false(seen[number]);
-                        seen[number] = true;
-                        assert_int_equal(entry->mode & S_IFMT, S_IFREG);
-                        assert_int_equal(entry->size, number < NAMES / 2 ? 14 : 0);
-                        count++;
-                }
+                while ((entry = nfs_readdir(f->nfs, dir)) != NULL)
+                        see(f, entry, seen);
                 nfs_closedir(f->nfs, dir);
-                assert_int_equal(count, NAMES);
+                for (long i = 0; i < f->names; i++)
+                        assert_int_equal(seen[i], i % GONE != 0);
         }
         churning.stop = true;
         pthread_join(thread, NULL);

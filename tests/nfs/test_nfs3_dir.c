@@ -223,39 +223,74 @@ static void cookies_outlive_changes_and_restarts(void **state)
         assert_int_not_equal(page.verifier, verifier);
 }
 
-/* While names come and go, those that stay are listed exactly once. */
-static void churn_hides_no_stable_name(void **state)
+/* A change for each page: a name is made, one goes that was made before, one moves to a new name. */
+struct churn {
+        size_t made, gone, moved;
+};
+
+static void change(struct tnfs *t, struct churn *churn)
 {
-        struct tnfs *t = *state;
-        uint64_t dir = make_names(t), cookie = 0;
+        char from[64], to[64];
+
+        snprintf(to, sizeof(to), "many/churn-%zu", churn->made++);
+        assert_int_equal(tmount_create(t->m, to, NULL), HIF_OK);
+        if (churn->made % 2 == 0) {
+                snprintf(from, sizeof(from), "many/churn-%zu", churn->gone++);
+                assert_int_equal(tmount_remove(t->m, from), HIF_OK);
+        } else if (churn->made % 3 == 0) {
+                snprintf(from, sizeof(from), "many/churn-%zu", churn->made - 1);
+                snprintf(to, sizeof(to), "many/moved-%zu", churn->moved++);
+                assert_int_equal(tmount_rename(t->m, from, to), HIF_OK);
+                assert_int_equal(tmount_create(t->m, from, NULL), HIF_OK);
+        }
+}
+
+static void walk_under_churn(struct tnfs *t, bool plus, uint64_t dir, uint32_t count,
+                             struct churn *churn)
+{
         bool seen[NAMES] = {false};
-        size_t names = 0, round = 0;
-        char path[64];
+        size_t names = 0, gone = churn->gone;
+        uint64_t cookie = 0;
 
         do {
-                list(t, true, dir, cookie, 0, 400, 4096);
+                list(t, plus, dir, cookie, 0, count, count);
                 assert_int_equal(page.status, NFS3_OK);
                 for (size_t i = 0; i < page.count; i++) {
                         const char *digits = page.names[i] + 5;
-                        long number;
+                        size_t number;
 
+                        if (sscanf(page.names[i], "churn-%zu", &number) == 1)
+                                assert_true(number >= gone);
                         if (strncmp(page.names[i], "name-", 5) != 0)
                                 continue;
-                        number = strtol(digits + strspn(digits, "x"), NULL, 10);
+                        number = strtoul(digits + strspn(digits, "x"), NULL, 10);
+                        assert_in_range(number, 0, NAMES - 1);
                         assert_false(seen[number]);
                         seen[number] = true;
                         names++;
                 }
-                if (page.count > 0)
+                if (page.count > 0) {
+                        assert_true(page.cookies[page.count - 1] > cookie); /* so it ends */
                         cookie = page.cookies[page.count - 1];
-                for (int i = 0; i < 5; i++) {
-                        snprintf(path, sizeof(path), "many/churn-%zu", round++);
-                        assert_int_equal(tmount_create(t->m, path, NULL), HIF_OK);
-                        if (round % 2 == 0)
-                                assert_int_equal(tmount_remove(t->m, path), HIF_OK);
                 }
-        } while (!page.eof && round < 10000);
+                change(t, churn);
+        } while (!page.eof);
         assert_int_equal(names, NAMES);
+}
+
+/* While names come and go, those that stay are listed exactly once, and those that were gone not at
+ * all, in pages of all sizes. */
+static void churn_hides_no_stable_name(void **state)
+{
+        static const uint32_t sizes[] = {300, 512, 1000, 4096, 32768};
+        struct tnfs *t = *state;
+        uint64_t dir = make_names(t);
+        struct churn churn = {0};
+
+        for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+                walk_under_churn(t, false, dir, sizes[i], &churn);
+                walk_under_churn(t, true, dir, sizes[i], &churn);
+        }
 }
 
 /* What is no directory has no names. */
