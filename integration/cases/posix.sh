@@ -17,6 +17,7 @@ mkdir -p "$work/tree/many"
 (cd "$work/tree/many" && seq -f 'stable-%06g' 0 $((entries - 1)) | xargs touch)
 echo one >"$work/tree/one"
 echo two >"$work/tree/two"
+head -c 300000 /dev/zero | tr '\0' m | tee "$work/tree/map1" >"$work/tree/map2"
 hif project create acme/posix
 hif import acme/posix "$work/tree" -m import
 umask 022
@@ -70,6 +71,35 @@ for i in $(seq "${ROUNDS:-2}"); do
 	sleep "${PAUSE:-0}"
 	kill -0 $churn || fail 'names were lost or repeated, or a change failed'
 done
+
+step 'what is mapped stays as it was, also when others have landed a shorter one, or none'
+cat >"$work/map.py" <<'P'
+import mmap, sys
+files = [open(name, 'rb') for name in sys.argv[1:]]
+maps = [mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) for file in files]
+first = [m[:1] for m in maps]
+print('mapped', flush=True)
+sys.stdin.readline()
+sys.exit(first != [b'm', b'm'] or any(m[:] != b'm' * 300000 for m in maps))
+P
+mkfifo "$work/go"
+/usr/bin/python3 "$work/map.py" "$m/map1" "$m/map2" <"$work/go" >"$work/mapped" &
+mapper=$!
+exec 7>"$work/go"
+until grep -q mapped "$work/mapped"; do
+	kill -0 $mapper || fail 'they cannot be mapped'
+	sleep 0.1
+done
+echo short >"$work/other/map1"
+rm "$work/other/map2"
+hif -C "$work/other" land 'shorter, and none' >/dev/null
+echo again >"$m/mine"
+hif -C "$m" land 'after that' >/dev/null
+expect "$(stat -c %s "$m/map1")" 6
+[ ! -e "$m/map2" ] || fail 'it is there'
+echo go >&7
+exec 7>&-
+wait $mapper || fail 'it is not what was mapped'
 hif unmount "$work/other"
 
 step 'and while the server is killed'

@@ -1,4 +1,5 @@
-# packages.sh - npm, and Python's venv and pip, from local packages. NPM_PACKAGE: one more, from the registry.
+# packages.sh - npm, and Python's venv and pip, from local packages. NPM_PACKAGE: one more, from the registry;
+# NPM_CACHE: or from a cache that has all of it, where there is no network.
 
 step 'npm install: packages that need each other, with a program each'
 export npm_config_cache=$work/npm npm_config_update_notifier=false npm_config_audit=false npm_config_fund=false
@@ -27,10 +28,15 @@ npm uninstall --silent one
 [ ! -e node_modules/one ] || fail 'still there'
 if [ -n "${NPM_PACKAGE:-}" ]; then
 	step "npm install $NPM_PACKAGE"
+	[ -z "${NPM_CACHE:-}" ] || export npm_config_cache=$NPM_CACHE npm_config_offline=true
+	mkdir fresh && cd fresh
+	echo '{"name": "fresh", "version": "1.0.0"}' >package.json
 	npm install --silent "$NPM_PACKAGE"
 	npm ls --silent >/dev/null || fail 'npm ls'
 	mkdir "$work/beside" && cp package.json package-lock.json "$work/beside" && (cd "$work/beside" && npm ci --silent)
 	diff -r --no-dereference -x .package-lock.json node_modules "$work/beside/node_modules"
+	expect "$(find node_modules -type f | wc -l)" "$(find "$work/beside/node_modules" -type f | wc -l)"
+	cd .. && rm -r fresh
 fi
 cd ..
 
