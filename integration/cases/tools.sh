@@ -7,9 +7,9 @@ set -- "$1"
 . "$(dirname "$0")/../lib.sh"
 m=$work/m short=${TOOLS_SHORT:-}
 if [ ${#topics[@]} = 0 ]; then
-	topics=(git sqlite build editors)
+	topics=(git sqlite build editors copies)
 	# In a guest each program takes ten times as long to start.
-	[ "$front" = nfs ] && [ -n "$short" ] || topics+=(basics copies packages)
+	[ "$front" = nfs ] && [ -n "$short" ] || topics+=(basics packages)
 fi
 remount() {
 	local at=$PWD
