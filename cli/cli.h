@@ -137,6 +137,13 @@ HIF_MUST_USE enum hif_err position_parse(const char *text, uint64_t *out, struct
  * as words: no file system is asked, since a mount's may hang. */
 HIF_MUST_USE enum hif_err cli_absolute(const struct cli *cli, const char *path, char **out,
                                        struct hif_why *why);
+/* The same, where symbolic links are followed that lead into a mount of ours. Nothing is asked of
+ * those mounts, and what else may hang does so in a child, for a second at most. */
+HIF_MUST_USE enum hif_err cli_place(struct cli *cli, const char *path, char **out,
+                                    struct hif_why *why);
+/* Put it into a request to the daemon, as "path". */
+HIF_MUST_USE enum hif_err cli_put_place(struct cli *cli, json_t *request, const char *path,
+                                        struct hif_why *why);
 /* A path for system calls: as it is, or below -C DIR. */
 HIF_MUST_USE enum hif_err cli_path(const struct cli *cli, const char *path, char **out);
 /* The project whose mount holds the directory `dir` (NULL: where we stand); the caller's to free.
@@ -173,6 +180,10 @@ void text_escape(struct buf *out, struct span text);
 void json_set_path(json_t *object, const char *key, struct span path);
 /* Append the exact bytes that json_set_path was given. */
 void json_get_path(const json_t *object, const char *key, struct buf *out);
+/* For arrays: a string, or where the path is no UTF-8, an object with it as "path". NULL: out of
+ * memory. And the exact bytes of such an item. */
+json_t *json_path_item(struct span path);
+void json_get_path_item(const json_t *item, struct buf *out);
 /* Seconds since 1970 with nanoseconds, as "2026-01-31T12:00:00.123456789Z". */
 #define TIME_TEXT_SIZE 40
 void time_text(int64_t sec, uint32_t nsec, char out[TIME_TEXT_SIZE]);

@@ -2,6 +2,8 @@
 
 #include "base/cleanup.h"
 
+#include <string.h>
+
 json_t *conflicts_to_json(const struct land_result *result)
 {
         json_t *list = json_array();
@@ -28,6 +30,14 @@ json_t *conflicts_to_json(const struct land_result *result)
         return list;
 }
 
+/* "changed it"; what was "replaced a directory above it" has its object already. */
+static const char *object_of(const char *verb)
+{
+        size_t size = strlen(verb);
+
+        return size > 3 && strcmp(verb + size - 3, " it") == 0 ? "" : " it";
+}
+
 void conflicts_print(const json_t *conflicts, const char *since)
 {
         json_t *item;
@@ -38,6 +48,7 @@ void conflicts_print(const json_t *conflicts, const char *since)
         json_array_foreach(conflicts, index, item)
         {
                 AUTO_BUF struct buf path = {0}, author = {0}, goal = {0};
+                const char *theirs = json_string_value(json_object_get(item, "theirs"));
                 char name[LANDING_NAME_SIZE];
 
                 json_get_path(item, "path", &path);
@@ -47,8 +58,8 @@ void conflicts_print(const json_t *conflicts, const char *since)
                              (uint32_t)json_integer_value(json_object_get(item, "member")), name);
                 fputs("  ", stdout);
                 cli_print_path(buf_span(&path));
-                printf(": you %s it, %s %s it (", json_string_value(json_object_get(item, "ours")),
-                       name, json_string_value(json_object_get(item, "theirs")));
+                printf(": you %s it, %s %s%s (", json_string_value(json_object_get(item, "ours")),
+                       name, theirs, object_of(theirs));
                 cli_print_path(buf_span(&author));
                 fputs(": ", stdout);
                 cli_print_path(buf_span(&goal));

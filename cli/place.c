@@ -1,7 +1,9 @@
 /* place.c - paths as the user means them, told without asking a file system that may hang. */
 #include "base/cleanup.h"
+#include "cli/bounded.h"
 #include "cli/commands/commands.h"
 #include "cli/control.h"
+#include "cli/mounts.h"
 #include "core/key.h"
 
 #include <errno.h>
@@ -11,6 +13,9 @@
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#define FOLLOW_TIMEOUT_MS 1000
+#define FOLLOW_MAX        40 /* links, as the kernel does */
 
 /* Append the components of `path`, with "." and ".." carried out as words. */
 static void append_components(struct buf *out, const char *path)
@@ -70,6 +75,110 @@ enum hif_err cli_absolute(const struct cli *cli, const char *path, char **out, s
         return HIF_OK;
 }
 
+/* --- symbolic links that lead into a mount --- */
+
+static bool is_in_mount(struct env *env, const char *path)
+{
+        AUTO_FREE char *mount_point = NULL;
+        bool found = false;
+
+        return mounts_find(env, path, &found, &mount_point) == HIF_OK && found;
+}
+
+/* Replace the first `end` bytes, which are a link to `target`. HIF_ENAMETOOLONG. */
+static enum hif_err replace_link(char path[PATH_MAX], size_t end, const char *target)
+{
+        AUTO_BUF struct buf text = {0};
+        size_t dir = end;
+
+        while (dir > 0 && path[dir - 1] != '/')
+                dir--;
+        if (target[0] != '/')
+                buf_put(&text, path, dir - 1);
+        append_components(&text, target);
+        append_components(&text, path + end);
+        if (buf_failed(&text))
+                return HIF_ENOMEM;
+        if (text.size >= PATH_MAX)
+                return HIF_ENAMETOOLONG;
+        memcpy(path, text.data, text.size);
+        path[text.size] = '\0';
+        return HIF_OK;
+}
+
+struct following {
+        struct env *env;
+        const char *path;
+};
+
+/* Writes the path at which it comes into a mount. HIF_ENOENT: it comes into none. */
+static enum hif_err follow(void *arg, int out)
+{
+        const struct following *following = arg;
+        char path[PATH_MAX], target[PATH_MAX];
+        size_t end = 0;
+        int links = 0;
+
+        snprintf(path, sizeof(path), "%s", following->path);
+        while (path[end] != '\0' && links <= FOLLOW_MAX) {
+                size_t next = end + 1 + strcspn(path + end + 1, "/");
+                char after = path[next];
+                ssize_t size;
+
+                path[next] = '\0';
+                if (is_in_mount(following->env, path)) {
+                        path[next] = after;
+                        return write(out, path, strlen(path)) > 0 ? HIF_OK : HIF_EIO;
+                }
+                size = readlink(path, target, sizeof(target) - 1);
+                path[next] = after;
+                end = next;
+                if (size > 0) {
+                        enum hif_err err;
+
+                        target[size] = '\0';
+                        err = replace_link(path, next, target);
+                        if (err != HIF_OK)
+                                return err;
+                        end = 0;
+                        links++;
+                }
+        }
+        return HIF_ENOENT;
+}
+
+enum hif_err cli_place(struct cli *cli, const char *path, char **out, struct hif_why *why)
+{
+        AUTO_FREE char *absolute = NULL;
+        CLEANUP(buf_free) struct buf followed = {0};
+        struct following following = {.env = &cli->env};
+        enum hif_err err = cli_absolute(cli, path, &absolute, why);
+
+        if (err != HIF_OK)
+                return err;
+        following.path = absolute;
+        if (is_in_mount(&cli->env, absolute) ||
+            bounded_run(FOLLOW_TIMEOUT_MS, follow, &following, &followed) != HIF_OK) {
+                *out = STEAL(absolute);
+                return HIF_OK;
+        }
+        buf_put_u8(&followed, '\0');
+        if (buf_failed(&followed))
+                return HIF_ENOMEM;
+        *out = (char *)STEAL(followed.data);
+        return HIF_OK;
+}
+
+enum hif_err cli_put_place(struct cli *cli, json_t *request, const char *path, struct hif_why *why)
+{
+        AUTO_FREE char *place = NULL;
+        enum hif_err err = cli_place(cli, path, &place, why);
+
+        if (err == HIF_OK)
+                json_set_path(request, "path", span_str(place));
+        return err != HIF_OK || json_object_get(request, "path") != NULL ? err : HIF_ENOMEM;
+}
+
 enum hif_err cli_path(const struct cli *cli, const char *path, char **out)
 {
         bool below = path[0] != '/' && cli->directory != NULL;
@@ -112,7 +221,7 @@ enum hif_err cli_project_of(struct cli *cli, const char *dir, char **project, st
         AUTO_FREE char *path = NULL;
         struct hif_why ignored;
         json_t *mount = NULL;
-        enum hif_err err = cli_absolute(cli, dir != NULL ? dir : ".", &path, why);
+        enum hif_err err = cli_place(cli, dir != NULL ? dir : ".", &path, why);
 
         if (err != HIF_OK)
                 return err;
@@ -132,7 +241,7 @@ enum hif_err cli_path_in_mount(struct cli *cli, const char *path, char **out, st
         AUTO_FREE char *absolute = NULL;
         json_t *mount = NULL;
         const char *rest;
-        enum hif_err err = cli_absolute(cli, path, &absolute, why);
+        enum hif_err err = cli_place(cli, path, &absolute, why);
 
         if (err != HIF_OK)
                 return err;
@@ -169,4 +278,23 @@ void json_get_path(const json_t *object, const char *key, struct buf *out)
                 sscanf(hex, "%2x", &byte);
                 buf_put_u8(out, (uint8_t)byte);
         }
+}
+
+json_t *json_path_item(struct span path)
+{
+        json_t *item = json_stringn((const char *)path.data, path.size);
+
+        if (item == NULL) {
+                item = json_object();
+                json_set_path(item, "path", path);
+        }
+        return item;
+}
+
+void json_get_path_item(const json_t *item, struct buf *out)
+{
+        if (json_is_object(item))
+                json_get_path(item, "path", out);
+        else
+                buf_put(out, json_string_value(item), json_string_length(item));
 }

@@ -63,20 +63,22 @@ static void show_progress(void *arg, const json_t *progress)
 static enum hif_err land(struct cli *cli, const struct land_args *args, json_t **result,
                          struct hif_why *why)
 {
-        AUTO_FREE char *here = NULL;
         struct progress *progress;
         const char *goal;
         json_t *request;
-        enum hif_err err = cli_absolute(cli, ".", &here, why);
+        enum hif_err err;
 
-        if (err != HIF_OK)
-                return err;
         goal = args->goal != NULL ? args->goal : "";
-        request = json_pack("{s:s, s:s, s:s%, s:b, s:s}", "op", "land", "path", here, "goal", goal,
-                            strlen(goal), "dry_run", args->dry_run, "mode",
+        request = json_pack("{s:s, s:s%, s:b, s:s}", "op", "land", "goal", goal, strlen(goal),
+                            "dry_run", args->dry_run, "mode",
                             args->mode != NULL ? args->mode : cli->config.land_mode);
         if (request == NULL)
                 return why_set(why, HIF_EINVAL, "the goal is not valid UTF-8 text");
+        err = cli_put_place(cli, request, ".", why);
+        if (err != HIF_OK) {
+                json_decref(request);
+                return err;
+        }
         progress = progress_begin(cli, args->dry_run ? "comparing" : "landing");
         err = control_ask(cli, request, show_progress, progress, result, why);
         progress_end(progress);

@@ -295,6 +295,15 @@ static enum hif_err ask_to_mount(struct cli *cli, const struct mount_args *args,
         return call_daemon(cli, true, request, result, why);
 }
 
+static bool is_text(const char *text)
+{
+        json_t *string = json_string(text);
+        bool valid = string != NULL;
+
+        json_decref(string);
+        return valid;
+}
+
 static enum hif_err mount_project(struct cli *cli, const struct mount_args *args, uint64_t position,
                                   json_t **result, struct hif_why *why)
 {
@@ -307,6 +316,10 @@ static enum hif_err mount_project(struct cli *cli, const struct mount_args *args
                 if (err == HIF_OK)
                         err = mount_point_of(cli, named, &dir, &made, why);
         }
+        if (err == HIF_OK && !is_text(dir))
+                err = why_set(
+                    why, HIF_EINVAL,
+                    "'%s' is no UTF-8, and cannot be mounted on; choose another directory", dir);
         if (err == HIF_OK)
                 err = ask_to_mount(cli, args, dir, position, result, why);
         if (err != HIF_OK && made)
@@ -346,6 +359,8 @@ static void print_mount(const json_t *mount)
                        (long long)json_integer_value(json_object_get(mount, "base")));
         if (note != NULL)
                 printf(", %s", note);
+        if (json_is_false(json_object_get(mount, "mounted")))
+                printf(", but not mounted there now: `hif mount` it again, or `hif unmount` it");
         printf("\n");
 }
 

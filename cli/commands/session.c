@@ -10,11 +10,8 @@
 
 enum hif_err session_ask(struct cli *cli, json_t *request, json_t **result, struct hif_why *why)
 {
-        AUTO_FREE char *here = NULL;
-        enum hif_err err = cli_absolute(cli, ".", &here, why);
+        enum hif_err err = cli_put_place(cli, request, ".", why);
 
-        if (err == HIF_OK && json_object_set_new(request, "path", json_string(here)) != 0)
-                err = HIF_ENOMEM;
         if (err != HIF_OK) {
                 json_decref(request);
                 return err;

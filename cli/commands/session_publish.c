@@ -21,15 +21,15 @@ int cmd_session_publish(struct cli *cli, int argc, char **argv)
         struct hif_why why = {0};
         struct progress *progress;
         json_t *result = NULL, *request;
-        char *here = NULL;
         enum hif_err err;
 
         cli_parse(cli, &argp, argc, argv, NULL);
-        err = cli_absolute(cli, ".", &here, &why);
-        if (err != HIF_OK)
+        request = json_pack("{s:s}", "op", "session_publish");
+        err = cli_put_place(cli, request, ".", &why);
+        if (err != HIF_OK) {
+                json_decref(request);
                 return cli_fail(cli, err, &why);
-        request = json_pack("{s:s, s:s}", "op", "session_publish", "path", here);
-        free(here);
+        }
         progress = progress_begin(cli, "publishing");
         err = control_ask(cli, request, show_progress, progress, &result, &why);
         progress_end(progress);

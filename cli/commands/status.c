@@ -11,11 +11,8 @@
 /* Ask the daemon about the workspace in which we stand (or -C DIR). */
 static enum hif_err ask(struct cli *cli, json_t *request, json_t **result, struct hif_why *why)
 {
-        AUTO_FREE char *here = NULL;
-        enum hif_err err = cli_absolute(cli, ".", &here, why);
+        enum hif_err err = cli_put_place(cli, request, ".", why);
 
-        if (err == HIF_OK && json_object_set_new(request, "path", json_string(here)) != 0)
-                err = HIF_ENOMEM;
         if (err == HIF_OK)
                 return control_ask(cli, request, NULL, NULL, result, why);
         json_decref(request);
@@ -135,7 +132,7 @@ static error_t parse_diff(int key, char *arg, struct argp_state *state)
 
         if (key != ARGP_KEY_ARG)
                 return ARGP_ERR_UNKNOWN;
-        json_array_append_new(args->paths, json_string(arg));
+        json_array_append_new(args->paths, json_path_item(span_str(arg)));
         return 0;
 }
 
@@ -185,11 +182,18 @@ static enum hif_err paths_in_workspace(struct cli *cli, const json_t *paths, jso
         json_array_foreach((json_t *)(uintptr_t)paths, index, path)
         {
                 AUTO_FREE char *inside = NULL;
-                enum hif_err err = cli_path_in_mount(cli, json_string_value(path), &inside, why);
+                AUTO_BUF struct buf bytes = {0};
+                enum hif_err err;
 
+                json_get_path_item(path, &bytes);
+                buf_put_u8(&bytes, '\0');
+                if (buf_failed(&bytes))
+                        return HIF_ENOMEM;
+                err = cli_path_in_mount(cli, (const char *)bytes.data, &inside, why);
                 if (err != HIF_OK)
                         return err;
-                json_array_append_new(*out, json_string(inside));
+                if (json_array_append_new(*out, json_path_item(span_str(inside))) != 0)
+                        return HIF_ENOMEM;
         }
         return HIF_OK;
 }

@@ -158,7 +158,10 @@ enum hif_err unmount_alone(struct cli *cli, const char *path, struct hif_why *wh
 
 static json_t *request(const char *path, bool force)
 {
-        return json_pack("{s:s, s:s, s:b}", "op", "unmount", "path", path, "force", force);
+        json_t *request = json_pack("{s:s, s:b}", "op", "unmount", "force", force);
+
+        json_set_path(request, "path", span_str(path));
+        return request;
 }
 
 /* One that runs; none is started for this. */
@@ -240,7 +243,7 @@ int cmd_unmount(struct cli *cli, int argc, char **argv)
 
         cli_parse(cli, &unmount_argp, argc, argv, &args);
         /* Not realpath: that would ask a server which may hang. */
-        err = cli_absolute(cli, args.dir, &path, &why);
+        err = cli_place(cli, args.dir, &path, &why);
         if (err == HIF_OK)
                 err = args.force
                           ? force(cli, path, &result, &alone, &why)

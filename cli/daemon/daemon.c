@@ -77,6 +77,7 @@ static void *serve(void *arg)
         if (control_receive(request.fd, REQUEST_TIMEOUT_MS, &request.args) == HIF_OK) {
                 request_serve(&request);
                 json_decref(request.args);
+                free(request.path);
         }
         close(request.fd);
         atomic_fetch_sub(&serving->frame->requests, 1);

@@ -18,6 +18,7 @@ struct request {
         int fd;
         int control_fd;          /* where connections come from */
         json_t *args;            /* the request's object */
+        char *path;              /* its "path", once request_enter has read it; the frame's */
         bool gone;               /* the command does not read what it is sent */
         void (*stop)(void *arg); /* make daemon_serve return */
         void *stop_arg;

@@ -33,10 +33,19 @@ enum hif_err request_warn(json_t *result, const char *warning)
 
 enum hif_err request_enter(struct request *request, struct workspace **out, struct hif_why *why)
 {
-        const char *path = text_of(request->args, "path");
+        AUTO_BUF struct buf bytes = {0};
+        const char *path;
 
-        if (path == NULL)
-                return request_missing(why, "path");
+        if (request->path == NULL) {
+                if (text_of(request->args, "path") == NULL)
+                        return request_missing(why, "path");
+                json_get_path(request->args, "path", &bytes);
+                buf_put_u8(&bytes, '\0');
+                if (buf_failed(&bytes))
+                        return HIF_ENOMEM;
+                request->path = (char *)STEAL(bytes.data);
+        }
+        path = request->path;
         *out = workspace_enter_path(request->daemon, path);
         if (*out == NULL && daemon_unresumed(request->daemon, path, why)) {
                 daemon_resume(request->daemon);
@@ -202,10 +211,10 @@ static enum hif_err do_unmount(struct request *request, json_t **result, struct 
         if (err != HIF_OK)
                 return err;
         /* A slip in a path must not unmount what is around it. */
-        if (!workspace_is_at(workspace, text_of(request->args, "path")))
+        if (!workspace_is_at(workspace, request->path))
                 err = why_set(why, HIF_EINVAL,
                               "'%s' is no mount but inside one, at '%s'; name that to unmount it",
-                              text_of(request->args, "path"), workspace_mount_point(workspace));
+                              request->path, workspace_mount_point(workspace));
         else
                 err = workspace_describe(workspace, result);
         if (err == HIF_OK)

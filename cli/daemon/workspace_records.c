@@ -229,10 +229,11 @@ enum hif_err workspace_describe(struct workspace *workspace, json_t **out)
 
 enum hif_err workspace_describe_locked(struct workspace *workspace, json_t **out)
 {
-        *out = json_pack("{s:s, s:s, s:s, s:s, s:s, s:b}", "project", workspace->project_name,
+        *out = json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:b}", "project", workspace->project_name,
                          "session", workspace->session_name, "mount_point", workspace->mount_point,
                          "front_end", workspace->front == FRONT_NFS ? "nfs" : "fuse", "store",
-                         workspace->store_url, "isolated", (int)workspace->entered);
+                         workspace->store_url, "isolated", (int)workspace->entered, "mounted",
+                         (int)front_is_mounted(workspace));
         return *out != NULL ? HIF_OK : HIF_ENOMEM;
 }
 

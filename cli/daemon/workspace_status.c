@@ -59,10 +59,11 @@ static bool wanted(const struct vfs_change *change, const json_t *paths)
                 return true;
         json_array_foreach((json_t *)(uintptr_t)paths, index, path)
         {
-                struct span dir = span_of(json_string_value(path), json_string_length(path));
+                AUTO_BUF struct buf dir = {0};
 
-                if (path_within(change->path, dir) ||
-                    (change->path_from.size > 0 && path_within(change->path_from, dir)))
+                json_get_path_item(path, &dir);
+                if (path_within(change->path, buf_span(&dir)) ||
+                    (change->path_from.size > 0 && path_within(change->path_from, buf_span(&dir))))
                         return true;
         }
         return false;

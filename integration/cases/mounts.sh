@@ -23,6 +23,32 @@ done
 expect "$(daemon_pid)" "$pid"
 expect "$(cat "$at/one")" one
 
+step 'a workspace is found through symbolic links, and in directories whose names are no text'
+ln -s app "$work/link"
+ln -s "$work/link/" "$work/link2"
+odd=$(printf 'n\377')
+mkdir "$at/$odd"
+echo odd >"$at/$odd/file"
+expect "$(cd "$at/$odd" && changes)" 'A n\xff/file'
+expect "$(changes "$work/link2/$odd")" "$(changes "$at")"
+echo edit >"$at/other"
+expect "$(cd "$at" && hif diff --json "$odd" | jq .files) $(cd "$at" && hif diff --json | jq .files)" '1 2'
+rm -r "$at/$odd" "$at/other"
+fails_with 1 'is no UTF-8' hif mount "--$front" acme/app "$work/$odd" --session odd
+test ! -e "$work/$odd"
+hif unmount "$work/link2" >/dev/null
+hif mount "--$front" acme/app "$at" >/dev/null
+
+step 'what someone else has unmounted is not said to be mounted'
+expect "$(hif mount --json | jq '.[0].mounted')" true
+umount "$at"
+for i in $(seq 20); do
+	[ "$(hif mount --json | jq '.[0].mounted')" = true ] || break
+	sleep 0.1
+done
+expect_match "$(hif mount)" 'but not mounted there now'
+hif mount "--$front" acme/app "$at" >/dev/null
+
 step 'what an error quotes may be cut within a character'
 long=$(printf 'ä%.0s' $(seq 600))
 for pad in '' x; do
