@@ -2,7 +2,9 @@
  * has; the rest of the line is the command's own. */
 #include "cli/cli.h"
 
+#include <fcntl.h>
 #include <signal.h>
+#include <unistd.h>
 
 struct line {
         struct cli *cli;
@@ -70,6 +72,15 @@ static bool wants_json(char **argv)
         return false;
 }
 
+/* Closed by who started us: what is opened next would get the number, and our words. Writing there
+ * fails, as it should. */
+static void hold_standard_files(void)
+{
+        for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+                if (fcntl(fd, F_GETFD) < 0)
+                        (void)!open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+}
+
 int main(int argc, char **argv)
 {
         static char name[] = "hif";
@@ -78,6 +89,7 @@ int main(int argc, char **argv)
         enum hif_err err;
         int code;
 
+        hold_standard_files();
         argp_err_exit_status = EXIT_USAGE;
         if (argc > 0)
                 argv[0] = name;

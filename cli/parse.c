@@ -181,7 +181,8 @@ int cli_subcommand(struct cli *cli, const struct command *table, int argc, char 
         if (!first)
                 return cli_usage(cli, "%s wants a command; \"%s help\" lists them", argv[0],
                                  argv[0]);
-        if (strcmp(first, "help") == 0 || strcmp(first, "--help") == 0 || strcmp(first, "-?") == 0)
+        if (strcmp(first, "help") == 0 || strcmp(first, "--help") == 0 ||
+            strcmp(first, "--usage") == 0 || strcmp(first, "-?") == 0)
                 return list_subcommands(cli, table, argv[0]);
         if (first[0] == '-')
                 return cli_usage(cli,

@@ -1,5 +1,6 @@
 #!/bin/bash
-# Too little for what is asked: descriptors, threads, and more commands at once than there are processors by far.
+# Too little for what is asked: descriptors, threads, a place to write, and more commands at once than there are
+# processors by far.
 . "$(dirname "$0")/../lib.sh"
 
 lands=100 # at once, in one session
@@ -20,6 +21,8 @@ hif mount "--$front" acme/app "$work/at"
 
 step 'a hundred landings of one session at once: one lands, the others are told that nothing is left'
 head -c 30000000 /dev/urandom >"$work/at/big"
+stopped=$(daemon_pid)
+kill -STOP "$stopped" # until all have asked
 for i in $(seq $lands); do
 	(
 		status=0
@@ -27,6 +30,8 @@ for i in $(seq $lands); do
 		echo "$status" >"$work/status.$i"
 	) &
 done
+sleep 1
+kill -CONT "$stopped"
 wait
 expect "$(cat "$work"/status.* | sort | uniq -c | tr -s ' ' | tr '\n' ';')" " 1 0; $((lands - 1)) 5;"
 
@@ -42,6 +47,33 @@ for i in $(seq 6); do
 		hif unmount "$work/raced" >/dev/null
 	fi
 done
+
+step 'what is said where standard error is closed lands in no file'
+hif mount "--$front" acme/app "$work/raced" --session quiet >/dev/null
+echo edit >"$work/raced/edit"
+hif -C "$work/raced" session publish >/dev/null
+hif unmount "$work/raced" >/dev/null
+mv "$HOME/.local/share/hif/store" "$work/away"
+touch "$HOME/.local/share/hif/store"
+moved=$(hif session abandon --json acme/app quiet 2>&- | jq -r .moved_to)
+rm "$HOME/.local/share/hif/store"
+mv "$work/away" "$HOME/.local/share/hif/store"
+expect "$(head -c 8 "$moved/lock")" HIFOLOK1
+
+step 'a store on a read-only file system can be read and mounted'
+mkdir "$work/ro"
+mount --bind "$HOME/.local/share/hif/store" "$work/ro"
+mount -o remount,ro,bind "$work/ro"
+store=$work/ro
+expect "$(hif --store "$store" cat acme/app:README)" hello
+hif --store "$store" fsck acme/app >/dev/null
+hif --store "$store" mount "--$front" acme/app "$work/raced" --session reads >/dev/null
+cmp "$work/raced/README" "$work/tree/README"
+echo edit >"$work/raced/edit"
+fails_with 1 'read-only file system; check' hif -C "$work/raced" land edit
+expect "$(changes "$work/raced")" 'A edit'
+hif unmount "$work/raced" >/dev/null 2>&1
+umount "$store"
 
 step 'descriptors run out: an error for who needs one, and an answer to every command'
 expect_match "$(set_limits -n 80)" '^Mounted acme/app'

@@ -124,7 +124,14 @@ static bool renames_work(struct env *env, const char *from, const char *to)
                env->ops->rename_noreplace(env, from, to) == HIF_EEXIST;
 }
 
-/* On a disk so full that it has no room for a name, reading must go on: suppose links. */
+/* Nothing can be written there now, and that is the writer's to hear. */
+static bool only_read(enum hif_err err)
+{
+        return hif_err_is_full(err) || err == HIF_EROFS;
+}
+
+/* On a disk so full that it has no room for a name, or that is read-only, reading must go on: suppose
+ * links. */
 static enum hif_err probe_names(struct dir_store *dir, struct hif_why *why)
 {
         struct env *env = dir->store.env;
@@ -134,7 +141,7 @@ static enum hif_err probe_names(struct dir_store *dir, struct hif_why *why)
         bool renames = false;
 
         dir->can_link = true;
-        if (hif_err_is_full(err))
+        if (only_read(err))
                 return HIF_OK;
         if (err)
                 return why_set(why, err,
@@ -164,7 +171,7 @@ static enum hif_err probe_locks(struct dir_store *dir, struct hif_why *why)
 
         if (!err)
                 dir_unlock(dir, &lock);
-        if (!err || hif_err_is_full(err))
+        if (!err || only_read(err))
                 return HIF_OK;
         return why_set(why, err,
                        "cannot lock files in the store directory %s: %s; choose a directory on a "
