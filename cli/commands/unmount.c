@@ -217,11 +217,19 @@ static enum hif_err ask_patiently(struct cli *cli, const char *path, json_t **re
         return is_alive(cli) ? ask(cli, path, ALIVE_PATIENCE_MS, result, why) : err;
 }
 
+static bool is_there(struct cli *cli, const char *path)
+{
+        struct found found = {.path = path};
+
+        return mounts_each(&cli->env, find, &found) == HIF_OK && found.there;
+}
+
 /* *alone: it was detached without a server. */
 static enum hif_err force(struct cli *cli, const char *path, json_t **result, bool *alone,
                           struct hif_why *why)
 {
         struct hif_why answer = {0};
+        bool there = is_there(cli, path);
         enum hif_err err = ask_patiently(cli, path, result, &answer);
 
         *alone = err == HIF_ENOENT || err == HIF_EUNREACHABLE;
@@ -229,7 +237,9 @@ static enum hif_err force(struct cli *cli, const char *path, json_t **result, bo
                 *why = answer;
                 return err;
         }
-        return unmount_alone(cli, path, why);
+        err = unmount_alone(cli, path, why);
+        /* A server that was only slow may have done it meanwhile. */
+        return err == HIF_ENOENT && there ? HIF_OK : err;
 }
 
 int cmd_unmount(struct cli *cli, int argc, char **argv)
@@ -256,7 +266,7 @@ int cmd_unmount(struct cli *cli, int argc, char **argv)
         if (cli->json)
                 return cli_print_json(cli, result);
         if (alone) {
-                printf("Detached %s, which no daemon serves; its session keeps its edits\n", path);
+                printf("Detached %s without the daemon; its session keeps its edits\n", path);
                 return cli_finish(cli, EXIT_DONE);
         }
         warn_of(cli, result);

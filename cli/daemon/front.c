@@ -1,4 +1,5 @@
 /* front.c - the way in: the kernel's NFS client where there is one and we may mount, else FUSE. */
+#include "cli/daemon/ghost.h"
 #include "cli/daemon/workspace_impl.h"
 
 #include "base/log.h"
@@ -261,15 +262,32 @@ enum hif_err front_start(struct workspace *workspace, bool resume, char **note, 
         return err;
 }
 
+/* *busy: programs may go on using it, out of sight. */
+static enum hif_err unmount_here(struct workspace *workspace, bool force, bool *busy,
+                                 struct hif_why *why)
+{
+        struct daemon *daemon = workspace->daemon;
+        struct hif_why refused = {0};
+
+        *busy = !front_is_mounted(workspace); /* someone else did it, and maybe with umount -l */
+        if (*busy || (workspace->front == FRONT_FUSE && force))
+                return HIF_OK;
+        if (!force)
+                return unmount(daemon, workspace->mount_point, HELP_UNMOUNT, why);
+        *busy = unmount(daemon, workspace->mount_point, HELP_UNMOUNT, &refused) != HIF_OK;
+        return *busy ? unmount(daemon, workspace->mount_point, HELP_UNMOUNT_FORCE, why) : HIF_OK;
+}
+
 enum hif_err front_unmount(struct workspace *workspace, bool force, struct hif_why *why)
 {
-        enum hif_err err = HIF_OK;
+        bool was_mounted = workspace->mounted, busy;
+        enum hif_err err = unmount_here(workspace, force, &busy, why);
 
-        if (front_is_mounted(workspace) && (workspace->front == FRONT_NFS || !force))
-                err = unmount(workspace->daemon, workspace->mount_point,
-                              force ? HELP_UNMOUNT_FORCE : HELP_UNMOUNT, why);
         if (err == HIF_OK)
                 workspace->mounted = false;
+        if (err == HIF_OK && workspace->front == FRONT_NFS && was_mounted && busy &&
+            workspace->ghost < 0 && !take_held(workspace, "nfs-listen", &workspace->ghost))
+                workspace->ghost = -1;
         if (err == HIF_OK && workspace->front == FRONT_NFS)
                 drop_held(workspace);
         return err;
@@ -290,10 +308,26 @@ bool front_is_mounted(struct workspace *workspace)
         return workspace->mounted;
 }
 
+/* What was taken away while it was in use gets errors from now on, and not silence. */
+static void leave_ghost(struct workspace *workspace)
+{
+        int fd = workspace->ghost, peers = workspace->peers;
+        enum hif_err err;
+
+        workspace->ghost = workspace->peers = -1;
+        err = ghost_start(&workspace->daemon->ghosts, fd, peers);
+        if (err != HIF_OK)
+                log_line(workspace->daemon->cli->env.log, LOG_WARN, "daemon",
+                         "programs that still use what was mounted at '%s' may hang: %s; end them",
+                         workspace->mount_point, hif_strerror(err));
+}
+
 void front_stop(struct workspace *workspace)
 {
         loop_call(workspace->loop, stop_nfs, workspace);
         front_fuse_stop(workspace);
+        if (workspace->ghost >= 0)
+                leave_ghost(workspace);
         if (workspace->peers >= 0)
                 close(workspace->peers);
         /* What stays mounted is served there by the next daemon. */

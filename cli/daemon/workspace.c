@@ -239,7 +239,7 @@ struct workspace *workspace_new(struct daemon *daemon, const struct workspace_op
         workspace->power = options->power;
         workspace->allow_other = options->allow_other;
         workspace->isolated = !options->no_netns;
-        workspace->peers = -1;
+        workspace->peers = workspace->ghost = -1;
         workspace->front = options->front_end;
         if (asprintf(&workspace->dir, "%s/workspaces/%s/%s", daemon->cli->paths.state_dir,
                      options->project, options->session) < 0)

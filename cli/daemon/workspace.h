@@ -51,6 +51,7 @@ struct daemon {
         pthread_mutex_t lock;     /* of what is below */
         struct workspace *first;
         struct netns netns;
+        atomic_int ghosts;       /* ghost.h */
         json_t *unresumed;       /* mount points that did not come back: why */
         sem_t uploads;           /* how many workspaces may still store ahead of landing */
         pthread_mutex_t landing; /* of: */

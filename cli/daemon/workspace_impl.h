@@ -63,7 +63,8 @@ struct workspace {
         bool conflicted; /* the last try to land */
         uint16_t port;
         atomic_bool entered; /* a user of the network namespace */
-        int peers;           /* the table of sockets there (peer.c); -1: not open */
+        int ghost; /* the listening socket of a mount that is gone and may be in use; -1 */
+        int peers; /* the table of sockets there (peer.c); -1: not open */
         uint8_t key[40];
 };
 

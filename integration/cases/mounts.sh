@@ -49,6 +49,28 @@ done
 expect_match "$(hif mount)" 'but not mounted there now'
 hif mount "--$front" acme/app "$at" >/dev/null
 
+step 'a program that has a file open when its mount is taken away gets errors, and syncing the machine goes on'
+(
+	exec 7>"$at/held"
+	echo first >&7
+	: >"$work/ready"
+	until [ -e "$work/forced" ]; do sleep 0.1; done
+	echo second >&7 || true
+	exec 7>&-
+	: >"$work/over"
+) 2>/dev/null &
+until [ -e "$work/ready" ]; do sleep 0.1; done
+hif unmount --force "$at" >/dev/null
+: >"$work/forced"
+for i in $(seq 100); do
+	[ ! -e "$work/over" ] || break
+	sleep 0.1
+done
+test -e "$work/over" || fail 'the program hangs'
+sync
+hif mount "--$front" acme/app "$at" >/dev/null
+rm "$at/held"
+
 step 'what an error quotes may be cut within a character'
 long=$(printf 'ä%.0s' $(seq 600))
 for pad in '' x; do

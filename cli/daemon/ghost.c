@@ -1,0 +1,174 @@
+#include "cli/daemon/ghost.h"
+
+#include "base/buf.h"
+#include "cli/daemon/workspace_impl.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* RFC 5531: record marking (11), messages (9). */
+#define LAST_FRAGMENT   0x80000000u
+#define REPLY           1
+#define SYSTEM_ERR      5 /* an accepted call that fails: the kernel makes EIO of it */
+#define START_SIZE      8 /* of a fragment: its mark; the number of the call */
+#define ANSWER_SIZE     28
+#define CONNECTIONS_MAX 4
+#define ACCEPT_PAUSE_US 100000
+
+struct ghost_conn {
+        int fd; /* -1: free */
+        uint8_t head[START_SIZE];
+        size_t have;   /* of head */
+        uint32_t left; /* of the fragment, still to be thrown away */
+        bool inside;   /* the fragment is not the call's first */
+        uint32_t xid;
+};
+
+struct ghost {
+        int listen_fd, peers;
+        struct ghost_conn conns[CONNECTIONS_MAX];
+        uint8_t scratch[65536];
+};
+
+static void drop(struct ghost_conn *conn)
+{
+        close(conn->fd);
+        *conn = (struct ghost_conn){.fd = -1};
+}
+
+/* mark, xid, REPLY, accepted, no verifier (flavour, size), SYSTEM_ERR */
+static bool answer(const struct ghost_conn *conn)
+{
+        uint8_t out[ANSWER_SIZE] = {0};
+
+        be32_put(out, LAST_FRAGMENT | (ANSWER_SIZE - 4));
+        be32_put(out + 4, conn->xid);
+        be32_put(out + 8, REPLY);
+        be32_put(out + 24, SYSTEM_ERR);
+        /* A client that does not read its answers is none. */
+        return send(conn->fd, out, sizeof(out), MSG_NOSIGNAL) == (ssize_t)sizeof(out);
+}
+
+/* False: the connection has to go. */
+static bool take(struct ghost_conn *conn, const uint8_t *data, size_t size)
+{
+        while (size > 0) {
+                size_t need = conn->inside ? START_SIZE / 2 : START_SIZE, count;
+                uint32_t mark;
+
+                if (conn->have < need) {
+                        conn->head[conn->have++] = *data++;
+                        size--;
+                        if (conn->have < need)
+                                continue;
+                        conn->left = be32_get(conn->head) & ~LAST_FRAGMENT;
+                        if (!conn->inside) {
+                                conn->xid = be32_get(conn->head + 4);
+                                if (conn->left < 4)
+                                        return false;
+                                conn->left -= 4;
+                        }
+                }
+                count = size < conn->left ? size : conn->left;
+                data += count;
+                size -= count;
+                conn->left -= (uint32_t)count;
+                if (conn->left > 0)
+                        continue;
+                mark = be32_get(conn->head);
+                conn->have = 0;
+                conn->inside = (mark & LAST_FRAGMENT) == 0;
+                if (!conn->inside && !answer(conn))
+                        return false;
+        }
+        return true;
+}
+
+static void serve(struct ghost *ghost, struct ghost_conn *conn)
+{
+        ssize_t count = recv(conn->fd, ghost->scratch, sizeof(ghost->scratch), 0);
+
+        if (count < 0 && (errno == EAGAIN || errno == EINTR))
+                return;
+        if (count <= 0 || !take(conn, ghost->scratch, (size_t)count))
+                drop(conn);
+}
+
+/* The oldest place is taken over where none is free: a client that was not answered comes again. */
+static void admit(struct ghost *ghost)
+{
+        int fd = accept4(ghost->listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        struct ghost_conn *free = &ghost->conns[0];
+
+        if (fd < 0) {
+                if (errno != EAGAIN && errno != ECONNABORTED && errno != EINTR)
+                        usleep(ACCEPT_PAUSE_US);
+                return;
+        }
+        if (!peer_admitted(&ghost->peers, fd)) {
+                close(fd);
+                return;
+        }
+        for (size_t i = 0; i < CONNECTIONS_MAX && free->fd >= 0; i++)
+                free = &ghost->conns[i];
+        if (free->fd >= 0)
+                drop(free);
+        free->fd = fd;
+}
+
+static void *haunt(void *arg)
+{
+        struct ghost *ghost = arg;
+
+        for (;;) {
+                struct pollfd fds[1 + CONNECTIONS_MAX] = {
+                    {.fd = ghost->listen_fd, .events = POLLIN}};
+
+                for (size_t i = 0; i < CONNECTIONS_MAX; i++)
+                        fds[1 + i] = (struct pollfd){.fd = ghost->conns[i].fd, .events = POLLIN};
+                if (poll(fds, 1 + CONNECTIONS_MAX, -1) < 0)
+                        continue;
+                for (size_t i = 0; i < CONNECTIONS_MAX; i++)
+                        if (fds[1 + i].revents != 0)
+                                serve(ghost, &ghost->conns[i]);
+                if (fds[0].revents != 0)
+                        admit(ghost);
+        }
+        return NULL;
+}
+
+enum hif_err ghost_start(atomic_int *count, int listen_fd, int peers)
+{
+        struct ghost *ghost = NULL;
+        pthread_t thread;
+        enum hif_err err = HIF_OK;
+
+        if (atomic_fetch_add(count, 1) >= GHOSTS_MAX)
+                err = HIF_ELIMIT;
+        if (err == HIF_OK) {
+                ghost = malloc(sizeof(*ghost));
+                err = ghost != NULL ? HIF_OK : HIF_ENOMEM;
+        }
+        if (err == HIF_OK) {
+                *ghost = (struct ghost){.listen_fd = listen_fd, .peers = peers};
+                for (size_t i = 0; i < CONNECTIONS_MAX; i++)
+                        ghost->conns[i].fd = -1;
+                if (pthread_create(&thread, NULL, haunt, ghost) == 0) {
+                        pthread_detach(thread);
+                        return HIF_OK;
+                }
+                err = HIF_ENOMEM;
+        }
+        atomic_fetch_sub(count, 1);
+        free(ghost);
+        close(listen_fd);
+        if (peers >= 0)
+                close(peers);
+        return err;
+}

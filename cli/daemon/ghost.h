@@ -1,0 +1,20 @@
+/* ghost.h - what is left of an NFS mount that was taken away while it was in use.
+ *
+ * The kernel keeps such a mount for as long as a program has a file of it open, and repeats what it
+ * asks of a server that is gone for ever: the program hangs, and with it each sync(2) of the whole
+ * machine. So the port goes on answering, every call with an error, for as long as this process
+ * lives. A thread each, which shares nothing with anyone. */
+#ifndef HIF_CLI_DAEMON_GHOST_H
+#define HIF_CLI_DAEMON_GHOST_H
+
+#include "base/err.h"
+
+#include <stdatomic.h>
+
+#define GHOSTS_MAX 64 /* in one process */
+
+/* count: how many there are. Both descriptors are taken over, also on errors: a listening socket;
+ * the table by which peers are admitted (peer.c). HIF_ELIMIT, HIF_ENOMEM. */
+HIF_MUST_USE enum hif_err ghost_start(atomic_int *count, int listen_fd, int peers);
+
+#endif
