@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "base/loop.h"
+#include "cli/daemon/ghost.h"
 #include "cli/daemon/tie.h"
 #include "cli/daemon/workspace_ahead.h"
 
@@ -442,6 +443,7 @@ static enum hif_err start(struct frame *frame, struct hif_why *why)
                 return err;
         /* Mounts come back before commands are answered, so that none sees a half-woken daemon. */
         daemon_resume(&frame->daemon);
+        ghosts_resume(&frame->daemon);
         return open_socket(frame, why);
 }
 

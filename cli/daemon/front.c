@@ -315,7 +315,7 @@ static void leave_ghost(struct workspace *workspace)
         enum hif_err err;
 
         workspace->ghost = workspace->peers = -1;
-        err = ghost_start(&workspace->daemon->ghosts, fd, peers);
+        err = ghost_start(workspace->daemon, fd, peers);
         if (err != HIF_OK)
                 log_line(workspace->daemon->cli->env.log, LOG_WARN, "daemon",
                          "programs that still use what was mounted at '%s' may hang: %s; end them",

@@ -1,12 +1,15 @@
 #include "cli/daemon/ghost.h"
 
 #include "base/buf.h"
+#include "base/log.h"
 #include "cli/daemon/workspace_impl.h"
+#include "cli/supervisor/hold.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -143,32 +146,82 @@ static void *haunt(void *arg)
         return NULL;
 }
 
-enum hif_err ghost_start(atomic_int *count, int listen_fd, int peers)
-{
-        struct ghost *ghost = NULL;
-        pthread_t thread;
-        enum hif_err err = HIF_OK;
+/* --- from server to server --- */
 
-        if (atomic_fetch_add(count, 1) >= GHOSTS_MAX)
-                err = HIF_ELIMIT;
-        if (err == HIF_OK) {
-                ghost = malloc(sizeof(*ghost));
-                err = ghost != NULL ? HIF_OK : HIF_ENOMEM;
-        }
-        if (err == HIF_OK) {
+#define HELD_NAME_MAX 32
+
+static void held_names(int index, char listener[HELD_NAME_MAX], char peers[HELD_NAME_MAX])
+{
+        snprintf(listener, HELD_NAME_MAX, "nfs-ghost:%d", index);
+        snprintf(peers, HELD_NAME_MAX, "nfs-ghost-peers:%d", index);
+}
+
+/* The listener last: it tells that there is one. */
+static void hold(struct daemon *daemon, int index, const struct ghost *ghost)
+{
+        char listener[HELD_NAME_MAX], peers[HELD_NAME_MAX];
+        enum hif_err err;
+
+        held_names(index, listener, peers);
+        err = hold_put(daemon->hold, peers, ghost->peers, (struct span){0});
+        if (err == HIF_OK)
+                err = hold_put(daemon->hold, listener, ghost->listen_fd, (struct span){0});
+        if (err != HIF_OK)
+                log_line(daemon->cli->env.log, LOG_WARN, "daemon",
+                         "a port of what was unmounted by force cannot be held: %s; programs that "
+                         "still use it may hang when the server dies",
+                         hif_strerror(err));
+}
+
+/* kept: by the supervisor, under this number. */
+static enum hif_err start(struct daemon *daemon, int listen_fd, int peers, bool kept)
+{
+        int index = atomic_fetch_add(&daemon->ghosts, 1);
+        struct ghost *ghost = index < GHOSTS_MAX ? malloc(sizeof(*ghost)) : NULL;
+        pthread_t thread;
+
+        if (ghost != NULL) {
                 *ghost = (struct ghost){.listen_fd = listen_fd, .peers = peers};
                 for (size_t i = 0; i < CONNECTIONS_MAX; i++)
                         ghost->conns[i].fd = -1;
+                if (!kept)
+                        hold(daemon, index, ghost);
                 if (pthread_create(&thread, NULL, haunt, ghost) == 0) {
                         pthread_detach(thread);
                         return HIF_OK;
                 }
-                err = HIF_ENOMEM;
+                free(ghost);
         }
-        atomic_fetch_sub(count, 1);
-        free(ghost);
+        atomic_fetch_sub(&daemon->ghosts, 1);
         close(listen_fd);
-        if (peers >= 0)
-                close(peers);
-        return err;
+        close(peers);
+        return index < GHOSTS_MAX ? HIF_ENOMEM : HIF_ELIMIT;
+}
+
+enum hif_err ghost_start(struct daemon *daemon, int listen_fd, int peers)
+{
+        return start(daemon, listen_fd, peers, false);
+}
+
+void ghosts_resume(struct daemon *daemon)
+{
+        enum hif_err err = HIF_OK;
+
+        for (int i = 0; i < GHOSTS_MAX && err == HIF_OK; i++) {
+                char listener[HELD_NAME_MAX], peers[HELD_NAME_MAX];
+                int fd, table;
+
+                held_names(i, listener, peers);
+                if (hold_take(daemon->hold, listener, &fd, NULL) != HIF_OK)
+                        return;
+                err = hold_take(daemon->hold, peers, &table, NULL);
+                if (err != HIF_OK)
+                        close(fd);
+                else
+                        err = start(daemon, fd, table, true);
+        }
+        if (err != HIF_OK)
+                log_line(daemon->cli->env.log, LOG_WARN, "daemon",
+                         "programs that use what was unmounted by force may hang: %s",
+                         hif_strerror(err));
 }

@@ -7,6 +7,7 @@
  *      control                       the listening socket of commands
  *      nfs-listen:ORG/NAME/SESSION   that of a workspace: its port stays ours
  *      nfs-peers:ORG/NAME/SESSION    the table of sockets where that is (cli/daemon/peer.c)
+ *      nfs-ghost:N, nfs-ghost-peers:N  both, of a mount that was taken away (cli/daemon/ghost.h)
  *      fuse:ORG/NAME/SESSION         /dev/fuse of a mount; note: the INIT request
  *
  * Thread-safe; a call is one packet there and one back on a socket of this machine. The server

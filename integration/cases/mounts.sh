@@ -61,6 +61,10 @@ step 'a program that has a file open when its mount is taken away gets errors, a
 ) 2>/dev/null &
 until [ -e "$work/ready" ]; do sleep 0.1; done
 hif unmount --force "$at" >/dev/null
+until [ "$(hif mount --json | jq length)" = 0 ]; do sleep 0.1; done
+pid=$(daemon_pid)
+kill -9 "$pid" # the next server knows of it, too
+until [ "$(daemon_pid)" != "$pid" ]; do sleep 0.1; done
 : >"$work/forced"
 for i in $(seq 100); do
 	[ ! -e "$work/over" ] || break
