@@ -66,7 +66,7 @@ pid=$(daemon_pid)
 kill -9 "$pid" # the next server knows of it, too
 until [ "$(daemon_pid)" != "$pid" ]; do sleep 0.1; done
 : >"$work/forced"
-for i in $(seq 100); do
+for i in $(seq 500); do # the kernel connects again after some seconds only, and then after more
 	[ ! -e "$work/over" ] || break
 	sleep 0.1
 done
