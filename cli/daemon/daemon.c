@@ -321,7 +321,6 @@ static enum hif_err start_parts(struct frame *frame)
         long cpus = sysconf(_SC_NPROCESSORS_ONLN);
         enum hif_err err;
 
-        mounter_init(daemon);
         pthread_mutex_init(&daemon->lock, NULL);
         pthread_mutex_init(&daemon->netns.lock, NULL);
         pthread_mutex_init(&daemon->resuming, NULL);

@@ -90,7 +90,7 @@ static void serve(void *arg)
         struct serving *serving = arg;
         struct workspace *workspace = serving->workspace;
         AUTO_FREE char *name = NULL;
-        struct fuse_server_config config = {.mounter = &workspace->daemon->mounter,
+        struct fuse_server_config config = {.mounter = &workspace->mounter,
                                             .mount_point = workspace->mount_point,
                                             .allow_other = workspace->allow_other,
                                             .read_only = workspace->read_only};

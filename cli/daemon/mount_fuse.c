@@ -10,7 +10,7 @@
 static enum hif_err mount_through(void *arg, const struct fuse_server_config *config, int *fd,
                                   struct hif_why *why)
 {
-        const struct daemon *daemon = arg;
+        struct workspace *workspace = arg;
         const struct help_request request = {.op = HELP_MOUNT_FUSE,
                                              .allow_other = config->allow_other,
                                              .read_only = config->read_only,
@@ -18,21 +18,29 @@ static enum hif_err mount_through(void *arg, const struct fuse_server_config *co
                                              .name = config->name + strlen(NAME_START)};
 
         assert(strncmp(config->name, NAME_START, strlen(NAME_START)) == 0);
-        return help_ask(daemon->hold, &request, fd, why);
+        return help_mount(workspace->daemon->hold, &request, fd, &workspace->mount_end, why);
 }
 
 static bool unmount_through(void *arg, const char *mount_point, bool detach)
 {
-        const struct daemon *daemon = arg;
+        const struct workspace *workspace = arg;
         struct hif_why ignored;
 
-        return unmount(daemon, mount_point, detach ? HELP_DETACH : HELP_UNMOUNT, &ignored) ==
-               HIF_OK;
+        return unmount(workspace->daemon, mount_point, detach ? HELP_DETACH : HELP_UNMOUNT,
+                       &ignored) == HIF_OK;
 }
 
-void mounter_init(struct daemon *daemon)
+void mounter_init(struct workspace *workspace)
 {
-        daemon->mounter = (struct fuse_mounter){mount_through, unmount_through, daemon};
+        workspace->mounter = (struct fuse_mounter){mount_through, unmount_through, workspace};
+        workspace->mount_end = -1;
+}
+
+void mount_keep(struct workspace *workspace)
+{
+        if (workspace->mount_end >= 0)
+                help_keep(workspace->mount_end);
+        workspace->mount_end = -1;
 }
 
 enum hif_err unmount(const struct daemon *daemon, const char *mount_point, int how,

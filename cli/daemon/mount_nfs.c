@@ -46,7 +46,7 @@ bool mount_nfs_is_there(const struct workspace *workspace)
                there;
 }
 
-enum hif_err mount_nfs(const struct workspace *workspace, struct hif_why *why)
+enum hif_err mount_nfs(struct workspace *workspace, struct hif_why *why)
 {
         struct help_request request = {.op = HELP_MOUNT_NFS,
                                        .read_only = workspace->read_only,
@@ -55,5 +55,5 @@ enum hif_err mount_nfs(const struct workspace *workspace, struct hif_why *why)
                                        .mount_point = workspace->mount_point};
 
         memcpy(request.key, export_key(workspace), HELP_KEY_SIZE);
-        return help_ask(workspace->daemon->hold, &request, NULL, why);
+        return help_mount(workspace->daemon->hold, &request, NULL, &workspace->mount_end, why);
 }

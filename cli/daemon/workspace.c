@@ -240,6 +240,7 @@ struct workspace *workspace_new(struct daemon *daemon, const struct workspace_op
         workspace->allow_other = options->allow_other;
         workspace->isolated = !options->no_netns;
         workspace->peers = workspace->ghost = -1;
+        mounter_init(workspace);
         workspace->front = options->front_end;
         if (asprintf(&workspace->dir, "%s/workspaces/%s/%s", daemon->cli->paths.state_dir,
                      options->project, options->session) < 0)
@@ -263,6 +264,7 @@ static void close_workspace(struct workspace *workspace)
         ahead_stop(STEAL(workspace->ahead));
         if (workspace->vfs != NULL)
                 front_stop(workspace);
+        mount_keep(workspace);
         workspace_close_parts(workspace);
         workspace_delist(workspace);
         workspace->closed = true;
@@ -303,12 +305,14 @@ enum hif_err workspace_mount(struct daemon *daemon, const struct workspace_optio
                               (unsigned long long)options->at_position);
         if (err == HIF_OK)
                 err = front_start(workspace, false, note, why);
-        /* The values come after the mount, which decides the front end; a crash before them leaves
-         * a mount that no daemon knows, and `hif mount` says so. */
+        /* The values come after the mount, which decides the front end; after a crash before the mark,
+         * which no daemon would know of, the supervisor's helper takes the mount back. */
         if (err == HIF_OK)
                 err = records_store(workspace, first, options->goal);
         if (err == HIF_OK)
                 err = records_mark_mounted(workspace, true);
+        if (err == HIF_OK)
+                mount_keep(workspace);
         if (err == HIF_OK)
                 err = workspace_summary(workspace, "open");
         if (err == HIF_OK)
@@ -395,6 +399,7 @@ enum hif_err workspace_resume(struct daemon *daemon, const char *dir, char **mou
                 err = records_resume(workspace, why);
         if (err == HIF_OK)
                 err = front_start(workspace, true, NULL, why);
+        mount_keep(workspace); /* the mark is there */
         if (err == HIF_OK)
                 tell_what_is_left(workspace);
         if (err == HIF_OK)

@@ -36,11 +36,10 @@ struct netns {
 /* What all workspaces of a daemon share. */
 struct daemon {
         struct cli *cli;
-        struct hold *hold;           /* what outlives this process */
-        struct tie *tie;             /* to the supervisor */
-        atomic_bool ending;          /* the supervisor ends, too: nothing is kept */
-        struct sandbox sandbox;      /* as it was entered */
-        struct fuse_mounter mounter; /* the supervisor */
+        struct hold *hold;      /* what outlives this process */
+        struct tie *tie;        /* to the supervisor */
+        atomic_bool ending;     /* the supervisor ends, too: nothing is kept */
+        struct sandbox sandbox; /* as it was entered */
         struct pool *pool;
         struct fetch *fetch;
         struct loop **loops;

@@ -62,9 +62,11 @@ struct workspace {
         bool words_failed;
         bool conflicted; /* the last try to land */
         uint16_t port;
-        atomic_bool entered; /* a user of the network namespace */
-        int ghost; /* the listening socket of a mount that is gone and may be in use; -1 */
-        int peers; /* the table of sockets there (peer.c); -1: not open */
+        atomic_bool entered;         /* a user of the network namespace */
+        struct fuse_mounter mounter; /* the supervisor */
+        int mount_end; /* of the helper that takes the mount back unless it is kept; -1 */
+        int ghost;     /* the listening socket of a mount that is gone and may be in use; -1 */
+        int peers;     /* the table of sockets there (peer.c); -1: not open */
         uint8_t key[40];
 };
 
@@ -138,15 +140,17 @@ void front_fuse_stop(struct workspace *workspace);
 
 bool mount_nfs_available(const struct daemon *daemon,
                          struct hif_why *why); /* why not, when false */
-HIF_MUST_USE enum hif_err mount_nfs(const struct workspace *workspace, struct hif_why *why);
+HIF_MUST_USE enum hif_err mount_nfs(struct workspace *workspace, struct hif_why *why);
 void export_path_of(const struct workspace *workspace, char out[NFS_EXPORT_MAX]);
 /* Does the kernel have this workspace's mount? True where that cannot be told. */
 bool mount_nfs_is_there(const struct workspace *workspace);
 
 /* --- mount_fuse.c --- */
 
-/* Set daemon->mounter. */
-void mounter_init(struct daemon *daemon);
+/* Set workspace->mounter. */
+void mounter_init(struct workspace *workspace);
+/* Of a mount that a next server would know of, or that is gone in order. */
+void mount_keep(struct workspace *workspace);
 /* A mount of either kind; not mounted: fine. how: HELP_UNMOUNT and its like (helper.h). HIF_EBUSY and
  * others, with a sentence. */
 HIF_MUST_USE enum hif_err unmount(const struct daemon *daemon, const char *mount_point, int how,

@@ -96,8 +96,8 @@ static enum hif_err hear(int end, uint64_t timeout_ms, int *fd, struct hif_why *
         return why_set(why, err, "%.*s", (int)answer.note.size, (const char *)answer.note.data);
 }
 
-enum hif_err help_ask(struct hold *hold, const struct help_request *request, int *fd,
-                      struct hif_why *why)
+enum hif_err help_mount(struct hold *hold, const struct help_request *request, int *fd, int *out,
+                        struct hif_why *why)
 {
         AUTO_BUF struct buf bytes = {0};
         enum hif_err err = help_encode(&bytes, request);
@@ -109,6 +109,26 @@ enum hif_err help_ask(struct hold *hold, const struct help_request *request, int
         if (err != HIF_OK)
                 return refused(err, why);
         err = hear(end, help_patience_s(request->op) * 1000 + GRACE_MS, fd, why);
+        if (err == HIF_OK)
+                *out = end;
+        else
+                close(end);
+        return err;
+}
+
+void help_keep(int end)
+{
+        (void)!send(end, "k", 1, MSG_NOSIGNAL); /* who is gone has kept it */
         close(end);
+}
+
+enum hif_err help_ask(struct hold *hold, const struct help_request *request, int *fd,
+                      struct hif_why *why)
+{
+        int end;
+        enum hif_err err = help_mount(hold, request, fd, &end, why);
+
+        if (err == HIF_OK)
+                help_keep(end);
         return err;
 }

@@ -11,6 +11,10 @@
  *        |-------------------------->| fork ----------------------->|
  *        |<--------------- WIRE_DONE |                              |
  *        |<---------------------------------- WIRE_DONE, errno, sentence, descriptor
+ *        | of a mount: one byte, once it is recorded -------------->|
+ *
+ * Without that byte, so when the server dies before a next one would know of the mount, the child
+ * takes it back.
  *
  * What can be had by that, whoever asks: mounts of hif on empty directories, nosuid and nodev; the
  * end of such mounts; sockets that listen in the private network namespace. For an ordinary user it
@@ -25,7 +29,8 @@
 
 #define HELP_KEY_SIZE 16   /* of an export's name */
 #define HELP_SIZE_MAX 8192 /* of a request */
-#define HELPERS_MAX   64   /* at a time; those that hang count */
+#define HELP_KEEP_S   30
+#define HELPERS_MAX   64 /* at a time; those that hang count */
 
 /* Numbers are for ever: the other side may be of another version. */
 enum help_op {
@@ -61,6 +66,11 @@ struct hold;
  * HIF_ELIMIT: too many hang. */
 HIF_MUST_USE enum hif_err help_ask(struct hold *hold, const struct help_request *request, int *fd,
                                    struct hif_why *why);
+/* The same for HELP_MOUNT_*: *end is set on HIF_OK, and goes to help_keep soon, whatever comes: within
+ * HELP_KEEP_S, and once the mount is recorded, or is gone in order. */
+HIF_MUST_USE enum hif_err help_mount(struct hold *hold, const struct help_request *request, int *fd,
+                                     int *end, struct hif_why *why);
+void help_keep(int end);
 /* How long that may take: then the child is killed. */
 unsigned help_patience_s(enum help_op op);
 

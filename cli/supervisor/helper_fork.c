@@ -1,8 +1,8 @@
 /* helper_fork.c - the supervisor forks a child for a request of its server's, and waits for no one.
  *
  * The child is killed when it takes too long, unless it hangs in the kernel: then it stays, without
- * anything of the supervisor's but its memory. What it has mounted for a server that is gone by then,
- * it takes back. */
+ * anything of the supervisor's but its memory. What it has mounted for a server that dies before the mount
+ * is recorded, it takes back. */
 #include "cli/supervisor/helper.h"
 #include "cli/supervisor/supervisor_impl.h"
 
@@ -32,12 +32,13 @@ static bool part(int *end)
         return sigprocmask(SIG_SETMASK, &none, NULL) == 0 && prctl(PR_SET_NAME, "hif-helper") == 0;
 }
 
-/* Who asked has read the answer, and closed its end: one that dies without having done so resets it. */
-static bool say(int end, const struct wire_msg *answer)
+/* Has who asked recorded the mount? One that dies closes its end without a byte. */
+static bool is_kept(int end)
 {
-        char nothing;
+        char byte;
 
-        return wire_send(end, answer) == HIF_OK && recv(end, &nothing, 1, 0) == 0;
+        (void)alarm(HELP_KEEP_S);
+        return recv(end, &byte, 1, 0) == 1;
 }
 
 static _Noreturn void help(const char *state_dir, struct span bytes, int end)
@@ -45,6 +46,7 @@ static _Noreturn void help(const char *state_dir, struct span bytes, int end)
         struct help_request request;
         struct wire_msg answer = {.kind = WIRE_DONE, .fd = -1};
         struct hif_why why = {0};
+        bool mounted, sent;
         enum hif_err err;
 
         if (!part(&end))
@@ -57,9 +59,9 @@ static _Noreturn void help(const char *state_dir, struct span bytes, int end)
         if (err != HIF_OK)
                 answer.value = (uint32_t)hif_err_to_errno(err);
         answer.note = span_str(why.text);
-        /* A mount that nobody has heard of must not stay. */
-        if (!say(end, &answer) && err == HIF_OK &&
-            (request.op == HELP_MOUNT_NFS || request.op == HELP_MOUNT_FUSE))
+        mounted = err == HIF_OK && (request.op == HELP_MOUNT_NFS || request.op == HELP_MOUNT_FUSE);
+        sent = wire_send(end, &answer) == HIF_OK;
+        if (mounted && !(sent && is_kept(end)))
                 (void)!helper_unmount(request.mount_point, HELP_DETACH, &why);
         _exit(0);
 }

@@ -344,6 +344,28 @@ static void a_mount_that_nobody_waits_for_is_taken_back(void **state)
         buf_free(&bytes);
 }
 
+/* Nor one that dies with the answer in hand, before anything of it was recorded. */
+static void a_mount_that_is_not_kept_is_taken_back(void **state)
+{
+        struct fixture *f = *state;
+        const struct help_request request = {
+            .op = HELP_MOUNT_FUSE, .mount_point = f->point, .name = "acme/app"};
+        int fd = -1, end = -1;
+
+        assert_int_equal(help_mount(f->hold, &request, &fd, &end, &f->why), HIF_OK);
+        expect_mounted(f->point, "fuse.hif hif:acme/app");
+        close(end);
+        assert_true(wait(NULL) > 0);
+        expect_mounted(f->point, "");
+        close(fd);
+        assert_int_equal(help_mount(f->hold, &request, &fd, &end, &f->why), HIF_OK);
+        help_keep(end);
+        assert_true(wait(NULL) > 0);
+        expect_mounted(f->point, "fuse.hif hif:acme/app");
+        close(fd);
+        assert_int_equal(unmount_at(f, f->point, HELP_DETACH), HIF_OK);
+}
+
 /* What is no request gets an answer, too. */
 static void garbage_is_refused(void **state)
 {
@@ -448,6 +470,7 @@ int main(void)
             WITH_SUPERVISOR(one_that_hangs_holds_nobody),
             WITH_SUPERVISOR(those_that_hang_are_limited),
             WITH_SUPERVISOR(a_mount_that_nobody_waits_for_is_taken_back),
+            WITH_SUPERVISOR(a_mount_that_is_not_kept_is_taken_back),
             WITH_SUPERVISOR(garbage_is_refused),
             WITH_SUPERVISOR(the_next_supervisor_is_waited_for),
             cmocka_unit_test(without_a_supervisor_it_says_so),
