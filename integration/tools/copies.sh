@@ -48,6 +48,12 @@ mkdir "$work/untarred" && tar -xzf "$work/back.tgz" -C "$work/untarred"
 same "$work/tree" "$work/untarred/from-tar"
 tar --compare -f "$work/t.tar" -C from-tar
 
+if [ "$front" = nfs ] && [ -n "$short" ]; then # what follows starts many programs
+	cd "$m"
+	rm -r copies/*
+	return 0
+fi
+
 step 'zip and unzip, made on the mount'
 (cd copy && zip -qry ../copy.zip src bin README)
 mkdir unzipped && unzip -q copy.zip -d unzipped
