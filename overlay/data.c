@@ -314,8 +314,8 @@ enum hif_err data_write(struct data *data, const struct node_row *row, bool own,
         return segment_write(data, row, own, offset, bytes, out);
 }
 
-enum hif_err data_read(struct data *data, uint32_t number, uint64_t at, uint64_t size, bool wait,
-                       void *out)
+enum hif_err dfile_read(struct data *data, uint32_t number, uint64_t at, uint64_t size, bool wait,
+                        void *out)
 {
         const struct env_ops *ops = data->env->ops;
         struct dfile *file;

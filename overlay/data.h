@@ -50,6 +50,8 @@ struct data {
         bool dir_dirty;
         bool read_only;    /* files are opened for reading */
         bool failed_alloc; /* accounting lacked memory (only while rows are loaded) */
+        struct kept *kept; /* read_only: bytes that the log carries, oldest first */
+        size_t kept_count, kept_capacity;
         uint64_t live_bytes;
 };
 
@@ -95,6 +97,18 @@ void data_thaw(struct data *data);
 HIF_MUST_USE enum hif_err data_mark_dirty(struct data *data, uint32_t file, uint64_t from,
                                           uint64_t to);
 
+/* Replay after a reboot: bytes that a record carries, whether the file has them or not. HIF_ENOSPC,
+ * HIF_EDQUOT: the disk is full. */
+HIF_MUST_USE enum hif_err data_restore(struct data *data, uint32_t file, uint64_t at,
+                                       struct span bytes);
+/* The same where nothing may be written: reads see them. */
+HIF_MUST_USE enum hif_err data_keep(struct data *data, uint32_t file, uint64_t at,
+                                    struct span bytes);
+/* How large the file is with them. */
+uint64_t data_kept_size(const struct data *data, uint32_t file, uint64_t size);
+
+/* Is there anything for data_sync? Thread-safe. */
+bool data_is_dirty(struct data *data);
 /* The flusher: take what is dirty, with *seq read in between so that all data of records up to it
  * is included; sync it; afterwards unlink what died at or before `durable`. */
 struct dfile *data_capture(struct data *data, const _Atomic uint64_t *seq, uint64_t *captured);

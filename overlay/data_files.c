@@ -57,6 +57,7 @@ void data_free(struct data *data)
                 free(file);
         }
         idmap_free(&data->files);
+        data_kept_free(data);
         pthread_mutex_destroy(&data->lock);
 }
 
@@ -133,6 +134,21 @@ enum hif_err dfile_pin_locked(struct data *data, struct dfile *file)
         }
         file->pins++;
         return HIF_OK;
+}
+
+enum hif_err dfile_pin_made(struct data *data, struct dfile *file)
+{
+        enum hif_err err = HIF_OK;
+
+        pthread_mutex_lock(&data->lock);
+        if (file->fd < 0) {
+                err = open_file(data, file, O_CREAT);
+                data->dir_dirty = true;
+        }
+        if (err == HIF_OK)
+                err = dfile_pin_locked(data, file);
+        pthread_mutex_unlock(&data->lock);
+        return err;
 }
 
 enum hif_err dfile_pin(struct data *data, struct dfile *file)
@@ -235,6 +251,16 @@ enum hif_err data_mark_dirty(struct data *data, uint32_t number, uint64_t from, 
                 return HIF_ENOMEM;
         dfile_dirty(data, file, from, to);
         return HIF_OK;
+}
+
+bool data_is_dirty(struct data *data)
+{
+        bool dirty;
+
+        pthread_mutex_lock(&data->lock);
+        dirty = data->dirty != NULL || data->dir_dirty;
+        pthread_mutex_unlock(&data->lock);
+        return dirty;
 }
 
 struct dfile *data_capture(struct data *data, const _Atomic uint64_t *seq, uint64_t *captured)
@@ -455,10 +481,11 @@ static enum hif_err check_file(struct data *data, struct dfile *file, struct dam
 
         if (err == HIF_OK)
                 err = data->env->ops->stat(data->env, path, &st);
-        if (err == HIF_OK && st.st_size >= 0 && (uint64_t)st.st_size >= file->end)
+        if (err == HIF_OK || err == HIF_ENOENT)
+                file->found = data_kept_size(data, file->number, (uint64_t)st.st_size);
+        if ((err == HIF_OK || err == HIF_ENOENT) && file->found >= file->end)
                 return HIF_OK;
         if (err == HIF_OK) {
-                file->found = (uint64_t)st.st_size;
                 damage_add(damage, "%s has %llu of %llu bytes: content is lost", name,
                            (unsigned long long)file->found, (unsigned long long)file->end);
         } else if (err == HIF_ENOENT) {

@@ -15,6 +15,12 @@ void dfile_unpin(struct data *data, struct dfile *file);
 /* [from, to) was written. Not before: a sync that starts in between would clear the mark. */
 void dfile_dirty(struct data *data, struct dfile *file, uint64_t from, uint64_t to);
 void dfile_dirty_locked(struct data *data, struct dfile *file, uint64_t from, uint64_t to);
+/* Open it, and make it if it is not there; as dfile_pin otherwise. */
+HIF_MUST_USE enum hif_err dfile_pin_made(struct data *data, struct dfile *file);
+/* data_read, without what is kept. */
+HIF_MUST_USE enum hif_err dfile_read(struct data *data, uint32_t number, uint64_t at, uint64_t size,
+                                     bool wait, void *out);
+void data_kept_free(struct data *data);
 /* Free the records of unlinked files. */
 void dfile_drop_gone(struct data *data);
 

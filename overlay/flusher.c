@@ -38,15 +38,44 @@ static void tell(struct overlay_sync *ready, enum hif_err err)
 
 static enum hif_err sync_all(struct overlay *overlay, uint64_t *captured)
 {
-        uint64_t durable = overlay->durable;
+        uint64_t durable = overlay->durable, carried = overlay->carried;
         struct dfile *files = data_capture(&overlay->data, &overlay->seq, captured);
         enum hif_err err = data_sync(&overlay->data, files);
 
         if (err == HIF_OK)
                 err = overlay_secure(overlay);
+        if (err == HIF_OK)
+                err = oplog_sync(&overlay->log, oplog_capture(&overlay->log, durable), *captured,
+                                 durable);
         if (err != HIF_OK)
                 return err;
-        return oplog_sync(&overlay->log, oplog_capture(&overlay->log, durable), *captured, durable);
+        overlay->carried -= carried;
+        overlay->settled = *captured;
+        overlay->settled_ns = env_mono_ns(overlay->env);
+        return HIF_OK;
+}
+
+/* Someone waits, and the log alone has all of it: the data files can follow later. Not before all that
+ * the process before left is synced: `bulk` is its last record at first. */
+static bool log_is_enough(struct overlay *overlay)
+{
+        bool waiting;
+
+        pthread_mutex_lock(&overlay->lock);
+        waiting = overlay->waiters != NULL && !overlay->stop;
+        pthread_mutex_unlock(&overlay->lock);
+        return waiting && overlay->secured && overlay->bulk <= overlay->settled &&
+               overlay->carried < OVERLAY_CARRIED_MAX &&
+               env_mono_ns(overlay->env) - overlay->settled_ns < OVERLAY_SETTLE_NS &&
+               data_is_dirty(&overlay->data);
+}
+
+static enum hif_err sync_log(struct overlay *overlay)
+{
+        uint64_t durable = overlay->durable;
+
+        return oplog_sync(&overlay->log, oplog_capture(&overlay->log, durable), overlay->settled,
+                          durable);
 }
 
 static void failed(struct overlay *overlay, enum hif_err err)
@@ -85,10 +114,14 @@ static void synced(struct overlay *overlay, uint64_t seq)
         pthread_mutex_lock(&overlay->lock);
         overlay->durable = seq;
         overlay->syncs++;
+        if (overlay->settled < seq && !overlay->kicked) {
+                overlay->kicked = true;
+                overlay->kicked_ns = env_mono_ns(overlay->env);
+        }
         ready = take_waiters(overlay, HIF_OK);
         pthread_mutex_unlock(&overlay->lock);
         tell(ready, HIF_OK);
-        data_reap(&overlay->data, seq);
+        data_reap(&overlay->data, overlay->settled);
         oplog_release(&overlay->log, seq);
         fold_start(overlay);
         make_spare(overlay);
@@ -124,7 +157,12 @@ enum hif_err flusher_round(struct overlay *overlay)
                 return try_heal(overlay);
         if (overlay->sync_state == SYNC_FAILED)
                 return HIF_EIO;
-        err = sync_all(overlay, &captured);
+        /* First the number: what the records up to it name is known then. */
+        captured = overlay->seq;
+        if (log_is_enough(overlay))
+                err = sync_log(overlay);
+        else
+                err = sync_all(overlay, &captured);
         if (err != HIF_OK)
                 failed(overlay, err);
         else

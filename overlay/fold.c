@@ -291,7 +291,7 @@ static const struct oseg *next_segment(struct fold *fold, const struct oseg *aft
 
         pthread_mutex_lock(&overlay->lock);
         seg = after == NULL ? overlay->log.oldest : after->next;
-        if (seg != NULL && (!seg->sealed || seg->last_seq > overlay->durable))
+        if (seg != NULL && (!seg->sealed || seg->last_seq > overlay->settled))
                 seg = NULL;
         pthread_mutex_unlock(&overlay->lock);
         return seg;
@@ -381,7 +381,7 @@ void fold_start(struct overlay *overlay)
                 return;
         pthread_mutex_lock(&overlay->lock);
         for (const struct oseg *seg = overlay->log.oldest;
-             seg != NULL && seg->sealed && seg->last_seq <= overlay->durable; seg = seg->next)
+             seg != NULL && seg->sealed && seg->last_seq <= overlay->settled; seg = seg->next)
                 ready++;
         start =
             ready >= OVERLAY_FOLD_SEGMENTS && !fold->running &&

@@ -114,7 +114,7 @@ static void heal_swap(struct heal *heal)
         if (overlay->rows.ids_next < heal->ids_next)
                 overlay->rows.ids_next = heal->ids_next;
         overlay->seq = heal->seq;
-        overlay->durable = heal->seq;
+        overlay->durable = overlay->settled = heal->seq;
         if (oplog_remove(&old, NULL, 0) != HIF_OK)
                 oplog_free(&old);
 }

@@ -132,6 +132,7 @@ struct oplog_scan {
         uint64_t marked;   /* content of records up to here was synced; set before any call */
         uint64_t durable;  /* the log up to here was synced */
         bool cut;          /* records after the prefix were dropped */
+        bool rebooted;     /* for each: the machine has stopped since this record */
 };
 
 /* Call each for all records after `after` that count, remove what does not, and list the segments

@@ -27,6 +27,7 @@ static enum hif_err recover_record(void *arg, uint64_t seq, struct span body)
                 recovery->cut = true;
                 return HIF_ECANCELED;
         }
+        recovery->scan->rebooted = !recovery->seg->same_boot;
         return recovery->each(recovery->arg, seq, body);
 }
 
@@ -101,6 +102,11 @@ static enum hif_err recover_segments(struct recovery *recovery, struct found_lis
         seg_bytes_free(&bytes);
         scan->last_seq = next - 1;
         scan->cut = recovery->cut || i < found->kept;
+        if (hif_err_is_full(err))
+                return why_set(why, err,
+                               "there is no room for what %s holds in its log since the machine "
+                               "stopped: %s; free some space and try again",
+                               log->dir, hif_strerror(err));
         if (err != HIF_OK)
                 return why_set(why, err, "cannot read the log in %s at record %llu: %s", log->dir,
                                (unsigned long long)next, hif_strerror(err));

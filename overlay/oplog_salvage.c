@@ -47,6 +47,7 @@ static enum hif_err salvage_record(void *arg, uint64_t seq, struct span body)
                 tell_gap(salvage, seq);
         salvage->seen = true;
         salvage->next = seq + 1;
+        salvage->scan->rebooted = !salvage->seg->same_boot;
         err = salvage->each(salvage->arg, seq, body);
         if (err == HIF_ECORRUPT || err == HIF_EUNSUPPORTED) {
                 damage_add(salvage->damage,

@@ -82,7 +82,18 @@ struct replay {
         struct oplog_scan scan;
 };
 
-/* Content of records after the last mark may be in memory only: the next sync has to include it. */
+/* Content of records after the last mark may be in memory only: the next sync has to include it. Where
+ * the machine stopped, it may be nowhere but in the record. */
+static enum hif_err replay_extent(struct replay *replay, const struct item *item)
+{
+        struct data *data = &replay->overlay->data;
+
+        if (replay->scan.rebooted && item->carried.size > 0)
+                return data_restore(data, item->extent.file, item->extent.at, item->carried);
+        return data_mark_dirty(data, item->extent.file, item->extent.at,
+                               item->extent.at + item->extent.size);
+}
+
 static enum hif_err replay_record(void *arg, uint64_t seq, struct span body)
 {
         struct replay *replay = arg;
@@ -96,8 +107,7 @@ static enum hif_err replay_record(void *arg, uint64_t seq, struct span body)
                 if (err == HIF_OK)
                         err = rows_apply_item(&overlay->rows, seq, &item);
                 if (err == HIF_OK && item.kind == ITEM_EXTENT && seq > replay->scan.marked)
-                        err = data_mark_dirty(&overlay->data, item.extent.file, item.extent.at,
-                                              item.extent.at + item.extent.size);
+                        err = replay_extent(replay, &item);
                 if (err != HIF_OK)
                         return err;
         }
@@ -131,12 +141,13 @@ static enum hif_err recover(struct overlay *overlay, struct hif_why *why)
                 return why_set(why, HIF_ECORRUPT,
                                "%s/rows.db, or its rows.db-wal, is missing or older than it was",
                                overlay->dir);
-        overlay->durable = folded.seq;
+        overlay->durable = overlay->settled = folded.seq;
         err = oplog_recover(&overlay->log, folded.generation, folded.seq, replay_record, &replay,
                             &replay.scan, why);
         if (err != HIF_OK)
                 return err;
         overlay->seq = replay.scan.last_seq;
+        overlay->bulk = overlay->seq;
         overlay->ids_next = overlay->rows.ids_next;
         data_settle(&overlay->data, 0);
         err = check_data(overlay, why);

@@ -172,6 +172,9 @@ enum overlay_need {
         OVERLAY_LANDING,  /* the session could not be landed, opened or closed without it */
 };
 void otx_need(struct otx *tx, enum overlay_need need);
+/* What is written by this transaction goes into the log with its record, too, where it is small: then
+ * one sync, of the log, makes it durable. For what is waited for at once; it costs the bytes twice. */
+void otx_carry(struct otx *tx);
 /* A copy of the row to change in place (a zeroed one with this id when there is none). name and
  * target may be pointed at the caller's bytes, which must live until commit; extents must not be
  * touched: use overlay_write and otx_truncate. */

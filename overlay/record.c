@@ -5,11 +5,12 @@
 
 #include <assert.h>
 
-#define ITEM_HEADER 8
-#define ATTRS_SIZE  20
-#define TIME_SIZE   12
-#define ENTRY_SIZE  (1 + 8 + 32 + TIME_SIZE + 16 + 32 + 4 + 4)
-#define DIRENT_BASE 1 /* flag: the base's entry follows */
+#define ITEM_HEADER    8
+#define ATTRS_SIZE     20
+#define TIME_SIZE      12
+#define ENTRY_SIZE     (1 + 8 + 32 + TIME_SIZE + 16 + 32 + 4 + 4)
+#define DIRENT_BASE    1 /* flag: the base's entry follows */
+#define EXTENT_CARRIED 1 /* flag: the bytes follow */
 
 /* --- writing --- */
 
@@ -192,14 +193,17 @@ void put_del_dirent(struct buf *out, uint64_t dir, uint64_t hash60, struct span 
                 item_end(out, ITEM_DEL_DIRENT, 0, 0, wname(w64(w64(p, dir), hash60), name));
 }
 
-void put_extent(struct buf *out, uint64_t id, const struct oextent *extent)
+void put_extent(struct buf *out, uint64_t id, const struct oextent *extent, struct span carried)
 {
-        uint8_t *p = item_begin(out, 4 * 8 + 4);
+        uint8_t *p = item_begin(out, 4 * 8 + 4 + carried.size);
 
+        assert(carried.size == 0 || carried.size == extent->size);
         if (p == NULL)
                 return;
-        p = w64(w64(w64(w64(p, id), extent->offset), extent->size), extent->at);
-        item_end(out, ITEM_EXTENT, 0, 0, w32(p, extent->file));
+        p = w32(w64(w64(w64(w64(p, id), extent->offset), extent->size), extent->at), extent->file);
+        if (carried.size > 0)
+                memcpy(p, carried.data, carried.size);
+        item_end(out, ITEM_EXTENT, carried.size > 0 ? EXTENT_CARRIED : 0, 0, p + carried.size);
 }
 
 void put_op(struct buf *out, const struct session_op *op, uint64_t seq)
@@ -448,6 +452,11 @@ static enum hif_err item_payload(struct reader *rd, uint8_t kind, uint8_t flags,
         case ITEM_EXTENT:
                 out->id = rd_u64(rd);
                 out->extent = rextent(rd);
+                out->carried = (struct span){0};
+                if ((flags & EXTENT_CARRIED) != 0 && out->extent.size != rd_left(rd))
+                        return HIF_ECORRUPT;
+                if ((flags & EXTENT_CARRIED) != 0)
+                        out->carried = rd_span(rd, rd_left(rd));
                 break;
         case ITEM_CUT:
                 out->id = rd_u64(rd);
@@ -499,12 +508,11 @@ bool record_has_extents(struct span body)
         struct reader rd = rd_open(body);
 
         while (rd_left(&rd) > 0) {
-                uint8_t kind = rd_u8(&rd);
+                uint8_t kind = rd_u8(&rd), flags = rd_u8(&rd);
 
-                rd_u8(&rd);
                 rd_u16(&rd);
                 rd_span(&rd, rd_u32(&rd));
-                if (kind == ITEM_EXTENT || rd_bad(&rd))
+                if ((kind == ITEM_EXTENT && (flags & EXTENT_CARRIED) == 0) || rd_bad(&rd))
                         return true;
         }
         return false;

@@ -18,7 +18,8 @@
  *      PUT_DIRENT    dir u64, hash60 u64, child u64, base_child u64, seq u64 (0: the record's),
  *                    name size u16, name; with flag 1 the base's entry
  *      DEL_DIRENT    dir u64, hash60 u64, name size u16, name
- *      EXTENT        id u64, offset u64, size u64, at u64, file u32
+ *      EXTENT        id u64, offset u64, size u64, at u64, file u32; with flag 1 the bytes, which a
+ *                    power cut may have kept from the data file
  *      CUT           id u64, size u64: no extent at or beyond it
  *      DROP_EXTENTS  id u64
  *      OP            seq u64 (0: the record's), kind u8, hash [32], path size u32, path, path2
@@ -83,6 +84,7 @@ struct item {
         struct odirent dirent; /* PUT_DIRENT, DEL_DIRENT */
         uint64_t id;           /* every item of a node */
         struct oextent extent; /* EXTENT */
+        struct span carried;   /* EXTENT: its bytes; empty: only the data file has them */
         uint64_t number;       /* CUT: size; OPS_DROP, NOTES_DROP: through; IDS: next; OP: seq */
         struct session_op op;
         struct span name, value; /* VALUE */
@@ -102,7 +104,8 @@ void put_del_node(struct buf *out, uint64_t id);
 /* seq is stored as it is: 0 in a transaction. */
 void put_dirent(struct buf *out, const struct odirent *row, uint64_t seq);
 void put_del_dirent(struct buf *out, uint64_t dir, uint64_t hash60, struct span name);
-void put_extent(struct buf *out, uint64_t id, const struct oextent *extent);
+/* carried: its bytes, or empty. */
+void put_extent(struct buf *out, uint64_t id, const struct oextent *extent, struct span carried);
 void put_cut(struct buf *out, uint64_t id, uint64_t size);
 void put_drop_extents(struct buf *out, uint64_t id);
 void put_op(struct buf *out, const struct session_op *op, uint64_t seq);
@@ -114,7 +117,8 @@ void put_reply(struct buf *out, const struct overlay_reply *reply);
 void put_ids(struct buf *out, uint64_t next);
 void put_reset(struct buf *out);
 
-/* Whether the record says where content lies: after a reboot it counts only if that was synced. */
+/* Whether the record says where content lies, and does not carry it: after a reboot it counts only if
+ * that was synced. */
 bool record_has_extents(struct span body);
 
 #endif

@@ -201,9 +201,15 @@ static enum hif_err tell_content(struct overlay *overlay)
 
 /* --- opening --- */
 
+struct reading {
+        struct overlay *overlay;
+        struct oplog_scan scan;
+};
+
 static enum hif_err salvage_record(void *arg, uint64_t seq, struct span body)
 {
-        struct overlay *overlay = arg;
+        struct reading *reading = arg;
+        struct overlay *overlay = reading->overlay;
         struct reader rd = rd_open(body);
         struct item item = {0};
         enum hif_err err = HIF_OK;
@@ -212,6 +218,10 @@ static enum hif_err salvage_record(void *arg, uint64_t seq, struct span body)
                 err = item_next(&rd, &item);
                 if (err == HIF_OK)
                         err = rows_apply_item(&overlay->rows, seq, &item);
+                if (err == HIF_OK && item.kind == ITEM_EXTENT && item.carried.size > 0 &&
+                    reading->scan.rebooted && seq > reading->scan.marked)
+                        err = data_keep(&overlay->data, item.extent.file, item.extent.at,
+                                        item.carried);
         }
         return err;
 }
@@ -219,7 +229,7 @@ static enum hif_err salvage_record(void *arg, uint64_t seq, struct span body)
 static enum hif_err read_all(struct overlay *overlay, struct hif_why *why)
 {
         struct db_salvaged folded;
-        struct oplog_scan scan;
+        struct reading reading = {.overlay = overlay};
         char path[OPLOG_PATH_MAX];
         enum hif_err err;
 
@@ -236,11 +246,11 @@ static enum hif_err read_all(struct overlay *overlay, struct hif_why *why)
                 folded.names_lost = true;
         }
         err = oplog_salvage(&overlay->log, folded.known, folded.generation, folded.seq,
-                            salvage_record, overlay, &scan, overlay->damage);
+                            salvage_record, &reading, &reading.scan, overlay->damage);
         if (err != HIF_OK)
                 return why_set(why, err, "cannot read the log in %s: %s", overlay->dir,
                                hif_strerror(err));
-        overlay->seq = overlay->durable = scan.last_seq;
+        overlay->seq = overlay->durable = reading.scan.last_seq;
         overlay->ids_next = overlay->rows.ids_next;
         err = tell_content(overlay);
         if (err == HIF_OK)

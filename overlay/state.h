@@ -14,6 +14,8 @@
 #define OVERLAY_HEAL_DELAY_NS 1000000000ull /* between attempts after a failed sync */
 #define OVERLAY_IDS_BLOCK     (1ull << 20)  /* numbers promised at a time */
 #define OVERLAY_FOLD_SEGMENTS 2             /* synced segments that start a fold */
+#define OVERLAY_CARRIED_MAX   (8u << 20)    /* then the data files are synced */
+#define OVERLAY_SETTLE_NS     1000000000ull /* or after that time */
 #define OVERLAY_SPARE_PER_ROW 128           /* bytes of the log for each row that a landing drops */
 
 struct tx_node {
@@ -33,6 +35,8 @@ struct otx {
         struct overlay *overlay;
         bool open;
         enum overlay_need need;
+        bool carry, bulk; /* bulk: content that the record does not carry */
+        uint64_t carried; /* bytes */
         enum hif_err err;
         struct tx_node **blocks; /* of TX_BLOCK each */
         size_t block_count, node_count;
@@ -69,6 +73,9 @@ struct overlay {
 
         _Atomic uint64_t seq, durable, verifier, torn;
         _Atomic uint64_t spare_want; /* bytes */
+        _Atomic uint64_t bulk;       /* the newest record with content that it does not carry */
+        _Atomic uint64_t carried;    /* bytes of content that only the log has on disk */
+        _Atomic uint64_t settled; /* content of records up to here is on disk in the data files */
         _Atomic int sync_state;
         _Atomic bool kicked; /* the flusher knows that there is something new */
         bool secured;        /* overlay_secure is done; the opener's, then the flusher's */
@@ -78,7 +85,7 @@ struct overlay {
         struct overlay_sync *waiters; /* oldest last */
         pthread_t thread;
         bool threaded, stop, flushing;
-        uint64_t kicked_ns, healed_ns;
+        uint64_t kicked_ns, healed_ns, settled_ns;
         uint64_t spare_ns; /* the flusher last looked for room for a spare; 0: never */
         uint64_t syncs, folds;
 

@@ -32,6 +32,8 @@ struct otx *otx_begin(struct overlay *overlay)
         assert(!tx->open);
         tx->open = true;
         tx->need = OVERLAY_ORDINARY;
+        tx->carry = tx->bulk = false;
+        tx->carried = 0;
         tx->err = HIF_OK;
         return tx;
 }
@@ -40,6 +42,12 @@ void otx_need(struct otx *tx, enum overlay_need need)
 {
         assert(tx->open);
         tx->need = need;
+}
+
+void otx_carry(struct otx *tx)
+{
+        assert(tx->open);
+        tx->carry = true;
 }
 
 static struct tx_node *node_at(const struct otx *tx, size_t index)
@@ -253,6 +261,7 @@ enum hif_err overlay_write(struct otx *tx, uint64_t id, uint64_t offset, struct 
         struct tx_node *node;
         struct oextent extent;
         uint32_t sparse;
+        bool carry;
         enum hif_err err;
 
         if (overlay->sync_state != SYNC_OK)
@@ -281,7 +290,10 @@ enum hif_err overlay_write(struct otx *tx, uint64_t id, uint64_t offset, struct 
                         node->node.base_limit = node->node.size;
                 node->node.size = offset + data.size;
         }
-        put_extent(&tx->rest, id, &extent);
+        carry = tx->carry && (extent.file & OVERLAY_FILE_SPARSE) == 0;
+        put_extent(&tx->rest, id, &extent, carry ? data : (struct span){0});
+        tx->carried += carry ? data.size : 0;
+        tx->bulk |= !carry;
         return HIF_OK;
 }
 
@@ -431,6 +443,9 @@ enum hif_err otx_commit(struct otx *tx, uint64_t *seq)
         }
         data_settle(&overlay->data, next);
         want_spare(overlay);
+        overlay->carried += tx->carried;
+        if (tx->bulk)
+                overlay->bulk = next;
         overlay->seq = next; /* the flusher takes everything before it */
         tx_end(tx);
         *seq = next;

@@ -173,8 +173,10 @@ static enum hif_err write_content(struct copying *copying, struct hif_why *why)
         if (item->content.size <= INT64_MAX &&
             ftruncate(copying->fd, (off_t)item->content.size) != 0)
                 return cannot_write(item->path, why);
-        /* A time that the file system does not take costs nothing that matters here. */
-        (void)!futimens(copying->fd, times);
+        if (futimens(copying->fd, times) != 0)
+                note(copying->files, item,
+                     "its content is there, but its time could not be set: %s",
+                     hif_strerror(hif_err_from_errno(errno)));
         if (fchmod(copying->fd, item->mode & 0777) != 0)
                 return cannot_write(item->path, why);
         return HIF_OK;

@@ -168,6 +168,16 @@ bool simenv_crashed(struct simenv *machine)
         return sim->crashed;
 }
 
+uint64_t simenv_syncs(struct simenv *sim)
+{
+        uint64_t syncs;
+
+        pthread_mutex_lock(&sim->mutex);
+        syncs = sim->syncs;
+        pthread_mutex_unlock(&sim->mutex);
+        return syncs;
+}
+
 void simenv_set_capacity(struct simenv *sim, uint64_t bytes)
 {
         pthread_mutex_lock(&sim->mutex);

@@ -43,6 +43,9 @@ void simenv_fail_at(struct simenv *sim, uint64_t nth, enum hif_err err);
 void simenv_crash_at(struct simenv *sim, uint64_t nth);
 bool simenv_crashed(struct simenv *sim); /* whether that call has come */
 
+/* How many calls of fsync and fdatasync there were. */
+uint64_t simenv_syncs(struct simenv *sim);
+
 /* HIF_ENOSPC beyond; only content counts, in pages of 4 KiB. 1 TiB at first. */
 void simenv_set_capacity(struct simenv *sim, uint64_t bytes);
 /* The same, with HIF_EDQUOT. */

@@ -159,6 +159,7 @@ static enum hif_err op_sync(struct env *env, int fd)
         struct sim_inode *inode;
         enum hif_err err = begin(sim, fd, ANY, &inode);
 
+        sim->syncs++;
         return err ? err : disk_sync(&sim->disk, inode);
 }
 

@@ -23,6 +23,7 @@ struct simenv {
         int fd_last, fd_stale; /* those up to fd_stale belonged to a process that is dead */
 
         uint64_t calls, fail_at, crash_at; /* in numbers of calls; 0: off */
+        uint64_t syncs;
         enum hif_err fail_err;
         bool crashed;
         unsigned nowait_misses; /* percent */

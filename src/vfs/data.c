@@ -220,6 +220,8 @@ enum hif_err vfs_write(struct vfs *vfs, struct vfs_call *call, uint64_t id, uint
                 return HIF_ENOMEM;
 
         tx = otx_begin(vfs->config.overlay);
+        if (stable || overlay_durability(vfs->config.overlay) == OVERLAY_POWER)
+                otx_carry(tx);
         place_all(vfs, tx);
         row = adopt(vfs, tx, &node);
         if (data.size > 0) {

@@ -316,6 +316,8 @@ static void transaction(struct run *run)
         enum hif_err err = HIF_OK;
         uint64_t seq = 0;
 
+        if (pick(run, 2) == 0)
+                otx_carry(tx);
         otx_need(tx, (enum overlay_need)pick(run, 3));
         model_begin(&run->model);
         for (uint64_t i = 1 + pick(run, 3); i > 0 && err == HIF_OK; i--) {
