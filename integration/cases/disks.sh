@@ -56,16 +56,26 @@ expect "$(cat "$work/out/files/first")" first
 rm -f "$at/more"
 
 # Until the log is full, too.
-fill_log() { python3 -c '
+fill_log() { # fill_log DIR ERROR: ENOSPC or EDQUOT
+	python3 -c '
 import errno, os, sys
 try:
 	for i in range(20000): os.mkdir(f"{sys.argv[1]}/{i}" + "x" * 240)
-except OSError as e: sys.exit(e.errno != errno.ENOSPC)
-sys.exit("it fits")' "$1"; }
+except OSError as e: sys.exit(e.errno != getattr(errno, sys.argv[2]))
+sys.exit("it fits")' "$1" "$2"
+}
+
+fsync_of() { # fsync_of NAME TEXT
+	python3 -c '
+import os, sys
+f = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT, 0o644)
+os.write(f, sys.argv[2].encode())
+os.fsync(f)' "$at/$1" "$2"
+}
 
 step 'landed while it is full, and also after the server died'
 mkdir "$at/names"
-fill_log "$at/names"
+fill_log "$at/names" ENOSPC
 kill -9 "$(daemon_pid)"
 until hif daemon status >/dev/null 2>&1; do sleep 0.1; done
 expect_match "$(changes "$at")" 'A first'
@@ -125,15 +135,59 @@ hif daemon stop >/dev/null
 umount "$small"
 unset XDG_STATE_HOME
 
+# Set what root may have on $small: no more than it has now, or all of it.
+quota() { # quota used|none
+	python3 -c '
+import ctypes, os, struct, sys
+libc, layout = ctypes.CDLL(None, use_errno=True), "=8QI4x"
+def call(command, quota): # of user 0
+	if libc.quotactl(command << 8, sys.argv[1].encode(), 0, quota) != 0: sys.exit(os.strerror(ctypes.get_errno()))
+quota = ctypes.create_string_buffer(struct.calcsize(layout))
+call(0x800007, quota)
+used = struct.unpack(layout, quota.raw[:struct.calcsize(layout)])[2]
+limit = max(used // 1024, 1) if sys.argv[2] == "used" else 0
+call(0x800008, ctypes.create_string_buffer(struct.pack(layout, limit, *[0] * 7, 1)))' "$loop" "$1"
+}
+
+if [ "$front" = nfs ]; then # in the guest, whose kernel knows quotas
+	step 'a quota that is used up'
+	modules=/usr/lib/uml/modules/$(uname -r)/kernel
+	for module in drivers/block/loop fs/quota/quota_tree fs/quota/quota_v2; do
+		[ ! -e "$modules/$module.ko" ] || busybox insmod "$modules/$module.ko"
+	done
+	truncate -s 300M "$work/image"
+	/usr/sbin/mkfs.ext4 -q -O quota -E quotatype=usrquota "$work/image"
+	mount -o loop,usrquota "$work/image" "$small"
+	loop=$(awk -v at="$small" '$2 == at { print $1 }' /proc/mounts)
+	export XDG_STATE_HOME=$small
+	hif mount "--$front" acme/app "$at" --session quota >/dev/null
+	fsync_of first-of-quota first
+	quota used
+	fails_with 1 'Disk quota exceeded' fsync_of more "$(head -c 100000 /dev/zero | tr '\0' x)"
+	expect "$(cat "$at/first-of-quota" "$at/first")" firstfirst
+	rm -f "$at/more"
+	sync -f "$at" 2>/dev/null || true # hears of the lost write, if nobody has
+	mkdir "$at/quota"
+	fill_log "$at/quota" EDQUOT
+	hif -C "$at" land 'with the quota used up' >/dev/null
+	expect "$(hif cat acme/app:first-of-quota)" first
+	hif unmount "$at" >/dev/null
+	hif mount "--$front" acme/app "$at" --session quota >/dev/null
+	rmdir "$at"/quota/1xx*
+	quota none
+	fsync_of again-of-quota again
+	hif -C "$at" land 'without a quota' >/dev/null
+	expect "$(hif cat acme/app:again-of-quota)" again
+	hif unmount "$at" >/dev/null
+	hif daemon stop >/dev/null
+	umount "$small"
+	unset XDG_STATE_HOME
+fi
+
 step 'a sync that fails'
 export HIF_DISK_FAIL=$work/fail
 hif() { LD_PRELOAD=$disk "$hif" "$@"; }
 hif mount "--$front" acme/app "$at" --session failing >/dev/null
-fsync_of() { python3 -c '
-import os, sys
-f = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT, 0o644)
-os.write(f, sys.argv[2].encode())
-os.fsync(f)' "$at/$1" "$2"; }
 fsync_of good 'before it'
 touch "$work/fail"
 fails_with 1 'Input/output error' fsync_of bad 'while it fails'
