@@ -35,6 +35,8 @@ struct run {
         size_t held_count;
         unsigned crashes, cuts, failures, refused, healed;
         const char *doing;
+        char names[4][8]; /* of a transaction, which makes up to three */
+        unsigned name_count;
 };
 
 static void bad(const struct run *run, const char *what, unsigned long long value)
@@ -200,9 +202,9 @@ static void op_create(struct run *run, struct otx *tx)
 {
         uint64_t dir = 1 + pick(run, 3), id = overlay_new_id(run->overlay), old;
         struct onode *node;
-        char name[8];
+        char *name = run->names[run->name_count++ % 4]; /* borrowed until the commit */
 
-        snprintf(name, sizeof(name), "n%u", (unsigned)pick(run, 12));
+        snprintf(name, sizeof(run->names[0]), "n%u", (unsigned)pick(run, 12));
         if (model_entry(&run->model, dir, name, &old))
                 otx_node_del(tx, old);
         node = otx_node(tx, id);
