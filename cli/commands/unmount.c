@@ -41,6 +41,8 @@ static error_t parse_unmount(int key, char *arg, struct argp_state *state)
         case ARGP_KEY_ARG:
                 if (args->dir != NULL)
                         return ARGP_ERR_UNKNOWN;
+                if (arg[0] == '\0') /* a variable that is not set: not the mount around us */
+                        argp_error(state, "which mount? Its directory's name is empty");
                 args->dir = arg;
                 return 0;
         case ARGP_KEY_NO_ARGS:

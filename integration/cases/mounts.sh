@@ -36,6 +36,7 @@ expect "$(cd "$at" && hif diff --json "$odd" | jq .files) $(cd "$at" && hif diff
 rm -r "$at/$odd" "$at/other"
 fails_with 1 'is no UTF-8' hif mount "--$front" acme/app "$work/$odd" --session odd
 test ! -e "$work/$odd"
+(cd "$at" && fails_with 2 'which mount' hif unmount --force '')
 hif unmount "$work/link2" >/dev/null
 hif mount "--$front" acme/app "$at" >/dev/null
 
