@@ -3,6 +3,7 @@
 
 #include "tests/base/check.h"
 
+#include <dirent.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -175,6 +176,52 @@ static void jobs_of_many_threads_all_run(void **state)
                 free(submitters[i].jobs);
 }
 
+/* Threads of this process. */
+static size_t thread_count(void)
+{
+        DIR *dir = opendir("/proc/self/task");
+        const struct dirent *entry;
+        size_t count = 0;
+
+        assert_non_null(dir);
+        while ((entry = readdir(dir)) != NULL)
+                count += entry->d_name[0] != '.';
+        closedir(dir);
+        return count;
+}
+
+struct meeting {
+        struct pool_job job;
+        pthread_barrier_t *barrier;
+};
+
+static void meet(struct pool_job *job)
+{
+        pthread_barrier_wait(((struct meeting *)job)->barrier);
+}
+
+/* Jobs that wait for each other get a thread each, and what nobody needs is not started. */
+static void threads_are_started_as_they_are_needed(void **state)
+{
+        size_t before = thread_count();
+        struct meeting meetings[5];
+        pthread_barrier_t barrier;
+        struct pool *pool;
+
+        (void)state;
+        pthread_barrier_init(&barrier, NULL, 5);
+        assert_ok(pool_new(16, "needed", &pool));
+        assert_int_equal(thread_count(), before + 1);
+        for (int i = 0; i < 5; i++) {
+                meetings[i] = (struct meeting){.job = {.run = meet}, .barrier = &barrier};
+                pool_submit(pool, &meetings[i].job);
+        }
+        pool_drain(pool);
+        assert_int_equal(thread_count(), before + 5);
+        pool_free(pool);
+        pthread_barrier_destroy(&barrier);
+}
+
 /* More threads than anybody means is refused. */
 static void absurd_thread_count_is_refused(void **state)
 {
@@ -194,6 +241,7 @@ int main(void)
             cmocka_unit_test(one_thread_keeps_order),
             cmocka_unit_test(drain_waits_for_running_jobs),
             cmocka_unit_test(jobs_of_many_threads_all_run),
+            cmocka_unit_test(threads_are_started_as_they_are_needed),
             cmocka_unit_test(absurd_thread_count_is_refused),
         };
 
