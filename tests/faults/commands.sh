@@ -1,61 +1,38 @@
 #!/bin/bash
-# commands.sh [--kind malloc|call] [--only NAME] [--from N] [--to N] [--every N] - commands as
-# processes, with their n-th allocation or library call failing, until they pass.
+# commands.sh [OPTION...] - commands as processes, with their n-th allocation or library call
+# failing, until they pass.
 #
 # HIF: the program; HIF_FAULTY: the same, whose calls can fail. Whatever fails, the exit status is a
 # documented one, there is a sentence, the store is whole, and the same command goes through
 # afterwards.
 set -u
-: "${HIF:?the hif program}" "${HIF_FAULTY:?the same, with calls that fail}"
-only=. kinds='malloc call' from=1 to=1000000 every=1
-while [ $# -gt 0 ]; do
-	case $1 in
-	--kind) kinds=$2 && shift 2 ;;
-	--only) only=$2 && shift 2 ;;
-	--from) from=$2 && shift 2 ;;
-	--to) to=$2 && shift 2 ;;
-	--every) every=$2 && shift 2 ;;
-	*) sed -n '2,3s/^# //p' "$0" && exit 2 ;;
-	esac
-done
-work=$(mktemp -d "${TMPDIR:-/tmp}/hif-faults-XXXXXX")
-trap 'rm -rf "$work"' EXIT
-export HOME=$work/now/home XDG_RUNTIME_DIR=$work/now/run AWS_EC2_METADATA_DISABLED=true
-unset XDG_CONFIG_HOME XDG_DATA_HOME XDG_STATE_HOME XDG_CACHE_HOME HIF_STORE HIF_AUTHOR
+all_kinds='malloc call'
+. "$(dirname "$0")/lib.sh"
 
-fail() {
-	echo "$name: $kind $n (${what:-?}): $*"
-	echo "again: $0 --kind $kind --only ^$name\$ --from $n --to $n"
-	cat "$work/out" "$work/err" 2>/dev/null
-	exit 1
-}
+explain() { cat "$work/out" "$work/err" 2>/dev/null; }
 
 # --- what is there before ---
 
-fresh() {
-	rm -rf "$work/now"
-	mkdir -p "$HOME/.config/hif" "$XDG_RUNTIME_DIR"
-	printf '[user]\nauthor = A Tester <a@example.org>\n[daemon]\nthreads = 1\n' >"$HOME/.config/hif/config"
-}
+fresh() { rm -rf "$now" && home; }
 
 tree() {
-	mkdir -p "$work/now/src/dir/deep"
-	for i in 1 2 3; do echo "content $i" >"$work/now/src/file$i"; done
-	printf '*.o\n' >"$work/now/src/.gitignore"
-	ln -s ../file1 "$work/now/src/dir/link"
-	head -c 5000000 /dev/zero | tr '\0' 'z' >"$work/now/src/dir/deep/large"
+	mkdir -p "$now/src/dir/deep"
+	for i in 1 2 3; do echo "content $i" >"$now/src/file$i"; done
+	printf '*.o\n' >"$now/src/.gitignore"
+	ln -s ../file1 "$now/src/dir/link"
+	head -c 5000000 /dev/zero | tr '\0' 'z' >"$now/src/dir/deep/large"
 }
 
 run() { "$HIF" "$@" >"$work/out" 2>"$work/err" || { echo "setting up: hif $*"; cat "$work/err"; exit 1; }; }
 
 with_project() { fresh && tree && run project create acme/app; }
-with_landing() { with_project && run import acme/app "$work/now/src" -m first; }
+with_landing() { with_project && run import acme/app "$now/src" -m first; }
 with_two() {
 	with_landing
-	echo changed >"$work/now/src/file2" && echo new >"$work/now/src/dir/new" && rm "$work/now/src/file3"
-	run import acme/app "$work/now/src" -m second
+	echo changed >"$now/src/file2" && echo new >"$now/src/dir/new" && rm "$now/src/file3"
+	run import acme/app "$now/src" -m second
 }
-with_edits() { with_landing && echo changed >"$work/now/src/file2" && echo new >"$work/now/src/dir/new"; }
+with_edits() { with_landing && echo changed >"$now/src/file2" && echo new >"$now/src/dir/new"; }
 
 # --- what must hold afterwards ---
 
@@ -71,24 +48,21 @@ created() { "$HIF" log acme/app >"$work/out" 2>"$work/err" || fail "the project 
 imported() {
 	whole
 	"$HIF" cat acme/app:"$1" >"$work/out" 2>"$work/err" || fail "$1 can not be read"
-	cmp -s "$work/out" "$work/now/src/$1" || fail "$1 is not what was imported"
-	"$HIF" cat acme/app:dir/deep/large 2>"$work/err" | cmp -s - "$work/now/src/dir/deep/large" || fail "large"
+	cmp -s "$work/out" "$now/src/$1" || fail "$1 is not what was imported"
+	"$HIF" cat acme/app:dir/deep/large 2>"$work/err" | cmp -s - "$now/src/dir/deep/large" || fail "large"
 }
 nothing() { :; }
 
 # --- the loop ---
 
-points=0 runs=0 failures=0
 one() { # before, after, command ...
 	local before=$1 after=$2
 	shift 2
-	rm -rf "$work/now" && cp -a "$work/template-$before" "$work/now"
-	rm -f "$work/report"
-	HIF_FAULT=$kind:$n HIF_FAULT_REPORT=$work/report "$HIF_FAULTY" "$@" >"$work/out" 2>"$work/err" </dev/null
+	rm -rf "$now" "$work/report"
+	cp -a "$work/template-$before" "$now"
+	faulty "$HIF_FAULTY" "$@" >"$work/out" 2>"$work/err" </dev/null
 	status=$?
-	what='no report'
-	[ -s "$work/report" ] && read -r _ points what <"$work/report"
-	[ "$what" != 'no report' ] || fail 'it ended without a word of how many points there were'
+	take_report
 	case $status in
 	0) ;;
 	1 | 4 | 6 | 7 | 8 | 9)
@@ -103,26 +77,18 @@ one() { # before, after, command ...
 }
 
 scenario() { # name, before, after, command ...
-	name=$1
+	local name=$1
 	shift
 	[[ $name =~ $only ]] || return 0
 	if [ ! -d "$work/template-$1" ]; then
-		"$1" && mv "$work/now" "$work/template-$1"
+		"$1" && mv "$now" "$work/template-$1"
 	fi
-	for kind in $kinds; do
-		runs=0 failures=0
-		for ((n = from; n <= to; n += every)); do
-			one "$@"
-			[ "$what" != - ] || break
-			runs=$((runs + 1))
-		done
-		echo "$name: $kind: $points points, $runs failed one by one, $failures errors, nothing wrong"
-	done
+	loop "$name" one "$@"
 }
 
 scenario create fresh created project create acme/app
-scenario import with_project imported import acme/app "$work/now/src" -m first
-scenario import-again with_edits imported import acme/app "$work/now/src" -m second
+scenario import with_project imported import acme/app "$now/src" -m first
+scenario import-again with_edits imported import acme/app "$now/src" -m second
 scenario log with_two nothing log acme/app
 scenario log-path with_two nothing log acme/app --path file2
 scenario ls with_two nothing ls -R acme/app

@@ -1,5 +1,6 @@
 /* faults.c - which point fails; see faults.h. */
 #include "faults.h"
+#include "sites.h"
 
 #include <fcntl.h>
 #include <stdatomic.h>
@@ -63,6 +64,13 @@ bool fault_point(enum fault_kind kind, const char *name, uint64_t *number)
 
         if (faults.kind != (int)kind || faults.paused > 0)
                 return false;
+        if (sites_chosen()) {
+                bool chosen = sites_point(name, number);
+
+                if (chosen)
+                        faults.hit = name;
+                return chosen;
+        }
         count = atomic_fetch_add(&faults.count, 1) + 1;
         if (number != NULL)
                 *number = count;
@@ -97,6 +105,7 @@ static void report(void)
                         (unsigned long long)points, faults.hit != NULL ? faults.hit : "-");
         if (syscall(SYS_write, report_fd, line, (size_t)size) != size)
                 _exit(125);
+        sites_report((int)report_fd);
 }
 
 /* Past our own open, and early: a server in its sandbox opens nothing here any more. */
@@ -114,31 +123,21 @@ static void open_report(void)
         syscall(SYS_close, fd);
 }
 
-/* Is this the process that is meant, and the first of its kind? */
-static bool is_meant(int argc, char **argv)
+int fault_report_fd(void)
 {
-        const char *role = getenv("HIF_FAULT_ROLE"), *once = getenv("HIF_FAULT_ONCE");
-        long fd;
-
-        if (role != NULL && (argc < 3 || strcmp(argv[2], role) != 0))
-                return false;
-        if (once == NULL)
-                return true;
-        fd = syscall(SYS_openat, AT_FDCWD, once, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-        if (fd >= 0)
-                syscall(SYS_close, fd);
-        return fd >= 0;
+        return (int)report_fd;
 }
 
-static void start_faults(int argc, char **argv)
+/* Arm as the environment says. */
+static void arm(void)
 {
-        const char *text = getenv("HIF_FAULT");
+        const char *text = getenv("HIF_FAULT"), *sites = getenv("HIF_FAULT_SITES");
         const char *colon = text != NULL ? strchr(text, ':') : NULL;
         enum fault_kind kind;
         uint64_t n, burst = 1;
         char *end;
 
-        if (colon == NULL || !is_meant(argc, argv))
+        if (colon == NULL)
                 return;
         kind = fault_kind_of(text, (size_t)(colon - text));
         n = strtoull(colon + 1, &end, 10);
@@ -147,26 +146,53 @@ static void start_faults(int argc, char **argv)
         if (kind == FAULT_NONE || *end != '\0' || atexit(report) != 0)
                 _exit(125);
         open_report();
+        if (sites != NULL)
+                sites_load(sites);
         fault_arm(kind, n, burst);
 }
 
-static bool is_supervisor;
+/* The first process that comes here, even if it has become another program since. */
+static bool is_first(const char *path)
+{
+        pid_t pid = getpid(), first = 0;
+        long fd = syscall(SYS_openat, AT_FDCWD, path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+        if (fd >= 0) {
+                if (syscall(SYS_write, fd, &pid, sizeof(pid)) != sizeof(pid))
+                        _exit(125);
+                syscall(SYS_close, fd);
+                return true;
+        }
+        fd = syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
+        if (fd < 0)
+                return false;
+        (void)!syscall(SYS_read, fd, &first, sizeof(first));
+        syscall(SYS_close, fd);
+        return first == pid;
+}
+
+/* This process runs the supervisor, whose first child is the server. */
+static bool is_parent;
 
 /* glibc gives constructors what it gives main. */
 __attribute__((constructor)) static void start(int argc, char **argv)
 {
-        is_supervisor = argc >= 3 && strcmp(argv[1], "daemon") == 0 && strcmp(argv[2], "run") == 0;
-        start_faults(argc, argv);
+        const char *role = getenv("HIF_FAULT_ROLE"), *once = getenv("HIF_FAULT_ONCE");
+        const char *verb = argc >= 3 ? argv[2] : "";
+
+        is_parent =
+            role != NULL && once != NULL && strcmp(role, "serve") == 0 && strcmp(verb, "run") == 0;
+        if (role != NULL && strcmp(verb, role) != 0)
+                return;
+        if (once == NULL || is_first(once))
+                arm();
 }
 
-/* A copy of the supervisor that closes what it does not need becomes a server. */
-int close_range(unsigned first, unsigned last, int flags)
+void fault_forked(void)
 {
-        static char name[] = "hif", word[] = "daemon", verb[] = "serve";
-        char *argv[] = {name, word, verb, NULL};
-        long rc = syscall(SYS_close_range, first, last, flags);
-
-        if (is_supervisor && last == ~0u && flags == 0)
-                start_faults(3, argv);
-        return (int)rc;
+        if (!is_parent)
+                return;
+        is_parent = false;
+        if (is_first(getenv("HIF_FAULT_ONCE")))
+                arm();
 }

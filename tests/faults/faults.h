@@ -8,8 +8,9 @@
  * In a test: fault_arm, run, fault_disarm; between, fault_pause keeps the test's own code out of
  * it. In a process: HIF_FAULT=KIND:N[+BURST] arms at start, and HIF_FAULT_REPORT names a file to
  * which the exit appends "KIND POINTS WHAT". HIF_FAULT_ROLE: only where that is the second argument
- * ("hif daemon serve": serve). HIF_FAULT_ONCE names a file that the first such process makes, and
- * no later one is armed. Counting is per process, over all threads. */
+ * ("hif daemon serve": serve, which may also be a copy of "hif daemon run"). HIF_FAULT_ONCE names a
+ * file that the first such process makes, and no later one is armed. HIF_FAULT_SITES chooses points
+ * by where they are called from (sites.h). Counting is per process, over all threads. */
 #ifndef HIF_TESTS_FAULTS_FAULTS_H
 #define HIF_TESTS_FAULTS_FAULTS_H
 
@@ -34,6 +35,11 @@ int64_t fault_live(void);
 
 /* "malloc", "call", "sqlite"; FAULT_NONE: neither. */
 enum fault_kind fault_kind_of(const char *text, size_t size);
+
+/* In a new process, before it returns from fork. */
+void fault_forked(void);
+/* Where the report goes, to be left open; -1: nowhere. */
+int fault_report_fd(void);
 
 /* For the files that stand before the real functions: does this one fail? *number (may be NULL):
  * the point's, to choose an error by. */

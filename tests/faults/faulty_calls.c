@@ -101,7 +101,7 @@ static bool is_device(int fd)
 {
         struct stat about;
 
-        return syscall(SYS_fstat, fd, &about) == 0 &&
+        return syscall(SYS_newfstatat, fd, "", &about, AT_EMPTY_PATH) == 0 &&
                (S_ISCHR(about.st_mode) || (about.st_mode & S_IFMT) == 0);
 }
 
@@ -225,8 +225,51 @@ struct passwd *getpwuid(uid_t uid)
         return entry;
 }
 
+/* libseccomp 2.5 loads a filter with holes when an allocation fails while it makes it. */
+int seccomp_load(void *filter)
+{
+        static int (*real)(void *);
+        int error;
+
+        if (real == NULL)
+                *(void **)&real = dlsym(RTLD_NEXT, "seccomp_load");
+        if (fails("seccomp_load", ERRORS(ENOMEM, EACCES)))
+                return -errno;
+        fault_pause();
+        error = real(filter);
+        fault_resume();
+        return error;
+}
+
 /* Processes and threads. */
-STAND_BEFORE(pid_t, fork, (void), (), -1, ERRORS(EAGAIN, ENOMEM))
+pid_t fork(void)
+{
+        static pid_t (*real)(void);
+        pid_t pid;
+
+        if (real == NULL)
+                *(void **)&real = dlsym(RTLD_NEXT, "fork");
+        if (fails("fork", ERRORS(EAGAIN, ENOMEM)))
+                return -1;
+        pid = real();
+        if (pid == 0)
+                fault_forked();
+        return pid;
+}
+
+/* All but the report's. */
+int close_range(unsigned first, unsigned last, int flags)
+{
+        int report = fault_report_fd();
+        long failed = 0;
+
+        if (report < 0 || first > (unsigned)report || last < (unsigned)report)
+                return (int)syscall(SYS_close_range, first, last, flags);
+        if (first < (unsigned)report)
+                failed = syscall(SYS_close_range, first, (unsigned)report - 1, flags);
+        return failed != 0 ? -1 : (int)syscall(SYS_close_range, (unsigned)report + 1, last, flags);
+}
+
 STAND_BEFORE(int, chdir, (const char *path), (path), -1, ERRORS(EACCES, EIO))
 
 __attribute__((weak)) int __interceptor_pthread_create(pthread_t *out, const pthread_attr_t *attr,
