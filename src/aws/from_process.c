@@ -179,6 +179,12 @@ static enum hif_err run(struct aws_chain *chain, char **argv, struct buf *out, c
         status = reap(chain, &child, err != HIF_OK);
         if (err != HIF_OK || status == 0)
                 return err;
+        if (WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS)
+                return why_set(why, HIF_EDENIED,
+                               "%s: \"%.100s\" made a system call that the sandbox of the daemon's "
+                               "server refuses (docs/security.md); leave what it prints in "
+                               "~/.aws/credentials instead",
+                               source, argv[0]);
         return why_set(why, HIF_EDENIED,
                        "%s: \"%.100s\" ended with %s %d; run it by hand to see what it says",
                        source, argv[0], WIFSIGNALED(status) ? "signal" : "exit code",

@@ -467,6 +467,8 @@ static void process_failures_are_told(void **state)
         refuses(r, "\"sh\" ended with exit code 3");
         set_process(r, "sh -c 'echo " SECRET "; kill -9 $$'");
         refuses(r, "\"sh\" ended with signal 9");
+        set_process(r, "sh -c 'echo " SECRET "; kill -SYS $$'");
+        refuses(r, "\"sh\" made a system call that the sandbox of the daemon's server refuses");
         set_process(r, "echo " SECRET);
         refuses(r, "gave no JSON object");
         set_process(r, "echo '{\"Version\": 2, \"AccessKeyId\": \"" SECRET "\"}'");

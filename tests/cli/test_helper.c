@@ -429,6 +429,25 @@ static void without_a_supervisor_it_says_so(void **state)
         hold_free(hold);
 }
 
+/* During an upgrade the new server may stand before the old supervisor. */
+static void an_older_supervisor_is_named(void **state)
+{
+        const struct help_request request = {.op = HELP_UNMOUNT, .mount_point = "/tmp/none"};
+        const struct wire_msg refusal = {.kind = WIRE_DONE, .value = ENOTSUP, .fd = -1};
+        struct hif_why why = {0};
+        struct hold *hold;
+        int ends[2];
+
+        (void)state;
+        assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
+        assert_int_equal(hold_new(ends[1], &hold), HIF_OK);
+        assert_int_equal(wire_send(ends[0], &refusal), HIF_OK); /* its answer to what it is asked */
+        assert_int_equal(help_ask(hold, &request, NULL, &why), HIF_ENOTSUP);
+        assert_non_null(strstr(why.text, "of a version that does not mount for its server"));
+        hold_free(hold);
+        close(ends[0]);
+}
+
 /* The request's bytes, for ever. */
 static void requests_have_this_form(void **state)
 {
@@ -474,6 +493,7 @@ int main(void)
             WITH_SUPERVISOR(garbage_is_refused),
             WITH_SUPERVISOR(the_next_supervisor_is_waited_for),
             cmocka_unit_test(without_a_supervisor_it_says_so),
+            cmocka_unit_test(an_older_supervisor_is_named),
             cmocka_unit_test(requests_have_this_form),
         };
 
