@@ -54,43 +54,73 @@ static bool listen_to(int fd, uint64_t deadline, struct buf *said)
         return false;
 }
 
-enum hif_err bounded_run(uint64_t timeout_ms, enum hif_err (*run)(void *arg, int out), void *arg,
-                         struct buf *said)
+/* All but the one that it writes to. */
+static void keep_only(int out)
 {
-        uint64_t deadline = now_ms() + timeout_ms;
-        int ends[2], status = 0, end;
-        bool done;
-        pid_t pid;
+        int null = open("/dev/null", O_RDWR);
 
-        if (pipe2(ends, O_CLOEXEC) != 0)
-                return hif_err_from_errno(errno);
-        pid = fork();
-        if (pid < 0) {
-                int error = errno;
+        for (int fd = 0; null >= 0 && fd < 3; fd++)
+                if (fd != out && fd != null)
+                        (void)dup2(null, fd);
+        if (out > 3)
+                (void)syscall(SYS_close_range, 3, out - 1, 0);
+        (void)syscall(SYS_close_range, (out > 2 ? out : 2) + 1, ~0u, 0);
+}
 
-                close(ends[0]);
-                close(ends[1]);
-                return hif_err_from_errno(error);
+void bounded_begin(struct bounded *bounded, uint64_t timeout_ms,
+                   enum hif_err (*run)(void *arg, int out), void *arg)
+{
+        int ends[2];
+
+        *bounded = (struct bounded){.out = -1, .deadline_ms = now_ms() + timeout_ms};
+        if (pipe2(ends, O_CLOEXEC) != 0) {
+                bounded->err = hif_err_from_errno(errno);
+                return;
         }
-        if (pid == 0) {
+        bounded->pid = fork();
+        if (bounded->pid < 0) {
+                bounded->err = hif_err_from_errno(errno);
                 close(ends[0]);
+        } else if (bounded->pid == 0) {
+                keep_only(ends[1]);
                 _exit((int)run(arg, ends[1]));
+        } else {
+                bounded->out = ends[0];
         }
         close(ends[1]);
-        end = (int)syscall(SYS_pidfd_open, pid, 0);
-        done = listen_to(ends[0], deadline, said) && (end < 0 || wait_for(end, deadline));
-        close(ends[0]);
+}
+
+enum hif_err bounded_end(struct bounded *bounded, struct buf *said)
+{
+        int status, end;
+        bool done;
+
+        if (bounded->err != HIF_OK)
+                return bounded->err;
+        end = (int)syscall(SYS_pidfd_open, bounded->pid, 0);
+        done = listen_to(bounded->out, bounded->deadline_ms, said) &&
+               (end < 0 || wait_for(end, bounded->deadline_ms));
+        close(bounded->out);
         if (end >= 0)
                 close(end);
         if (!done) {
-                kill(pid, SIGKILL);
-                (void)waitpid(pid, &status, WNOHANG); /* else it is init's, once we end */
+                kill(bounded->pid, SIGKILL);
+                (void)waitpid(bounded->pid, &status, WNOHANG); /* else it is init's, once we end */
                 return HIF_ETIMEDOUT;
         }
-        while (waitpid(pid, &status, 0) < 0)
+        while (waitpid(bounded->pid, &status, 0) < 0)
                 if (errno != EINTR)
                         return HIF_EIO;
         if (!WIFEXITED(status) || WEXITSTATUS(status) >= HIF_ERR_COUNT)
                 return HIF_EIO;
         return (enum hif_err)WEXITSTATUS(status);
+}
+
+enum hif_err bounded_run(uint64_t timeout_ms, enum hif_err (*run)(void *arg, int out), void *arg,
+                         struct buf *said)
+{
+        struct bounded bounded;
+
+        bounded_begin(&bounded, timeout_ms, run, arg);
+        return bounded_end(&bounded, said);
 }

@@ -10,8 +10,19 @@
 
 /* Run in a child: what it returns is returned here; what it writes to the descriptor `out` is
  * appended to `said` (NULL: dropped). HIF_ETIMEDOUT: it was not done in time, and is killed, or
- * hangs beyond that; HIF_EIO: it died. Only for programs with one thread. */
+ * hangs beyond that; HIF_EIO: it died. Only for programs with one thread. The child has no other
+ * descriptor of ours: whoever reads our output does not wait for one that hangs. */
 HIF_MUST_USE enum hif_err bounded_run(uint64_t timeout_ms, enum hif_err (*run)(void *arg, int out),
                                       void *arg, struct buf *said);
+
+/* The same in two steps, so that many can run at once and are waited for together. */
+struct bounded {
+        int pid, out;
+        uint64_t deadline_ms;
+        enum hif_err err; /* it could not be started */
+};
+void bounded_begin(struct bounded *bounded, uint64_t timeout_ms,
+                   enum hif_err (*run)(void *arg, int out), void *arg);
+HIF_MUST_USE enum hif_err bounded_end(struct bounded *bounded, struct buf *said);
 
 #endif

@@ -159,6 +159,9 @@ HIF_MUST_USE enum hif_err cli_path_in_mount(struct cli *cli, const char *path, c
 /* Report a failure (text on stderr, or {"error": {"code", "text"}} on stdout with --json) and give
  * the exit code. why may be NULL, or empty. */
 int cli_fail(const struct cli *cli, enum hif_err err, const struct hif_why *why);
+/* The same, and with --json what is known all the same (taken over), under that name. */
+int cli_fail_with(const struct cli *cli, enum hif_err err, const struct hif_why *why,
+                  const char *name, json_t *more);
 /* The same for a command line that is wrong in a way that argp cannot see. */
 int cli_usage(const struct cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void cli_warn(const struct cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));

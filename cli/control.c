@@ -1,6 +1,7 @@
 #include "cli/control.h"
 
 #include "base/cleanup.h"
+#include "cli/patience.h"
 #include "cli/supervisor/supervisor.h"
 
 #include <errno.h>
@@ -22,8 +23,8 @@
 #define START_AGAIN_MS    200
 #define ADOPTED_POLL_MS   10
 #define ADOPT_TIMEOUT_MS  5000
-#define CONNECT_TIMEOUT_S 1
-#define PATIENCE_MS       3000 /* without a word: then the supervisor is asked */
+#define CONNECT_MS        250
+#define CONNECT_TRIES_MAX 20 /* with more commands than are let in at once */
 
 static uint64_t now_ms(void)
 {
@@ -35,22 +36,70 @@ static uint64_t now_ms(void)
 
 /* --- messages --- */
 
-static enum hif_err write_all(int fd, const uint8_t *data, size_t size)
+/* For how long the other side is waited for: to a point in time, or as long as it does well; with
+ * neither, for ever. */
+struct waiting {
+        uint64_t deadline; /* 0: none */
+        struct cli *cli;   /* who asks how it does; NULL: nobody */
+        bool quick, asked;
+        struct hif_why *why;
+};
+
+static int patience_of(const struct waiting *waiting)
+{
+        uint64_t now = now_ms();
+
+        if (waiting->deadline > 0)
+                return now < waiting->deadline ? (int)(waiting->deadline - now) : 0;
+        if (waiting->cli == NULL)
+                return -1;
+        return waiting->asked ? PATIENCE_NEXT_MS : PATIENCE_FIRST_MS;
+}
+
+/* HIF_ETIMEDOUT: the deadline; HIF_EUNREACHABLE, with a sentence: it will never be ready. */
+static enum hif_err wait_for(int fd, short events, struct waiting *waiting)
+{
+        for (;;) {
+                struct pollfd poll_fd = {.fd = fd, .events = events};
+                int ready = poll(&poll_fd, 1, patience_of(waiting));
+                enum hif_err err;
+
+                if (ready > 0)
+                        return HIF_OK;
+                if (ready < 0 && errno != EINTR)
+                        return hif_err_from_errno(errno);
+                if (ready < 0)
+                        continue;
+                if (waiting->deadline > 0)
+                        return HIF_ETIMEDOUT;
+                err = patience_check(waiting->cli, fd, waiting->quick, waiting->why);
+                if (err != HIF_OK)
+                        return err;
+                waiting->asked = true;
+        }
+}
+
+static enum hif_err write_all(int fd, const uint8_t *data, size_t size, struct waiting *waiting)
 {
         while (size > 0) {
-                ssize_t count = send(fd, data, size, MSG_NOSIGNAL);
+                ssize_t count = send(fd, data, size, MSG_NOSIGNAL | MSG_DONTWAIT);
+                enum hif_err err = HIF_OK;
 
-                if (count < 0 && errno == EINTR)
-                        continue;
-                if (count < 0)
-                        return errno == EPIPE ? HIF_ENOENT : hif_err_from_errno(errno);
-                data += count;
-                size -= (size_t)count;
+                if (count < 0 && errno == EAGAIN)
+                        err = wait_for(fd, POLLOUT, waiting);
+                else if (count < 0 && errno != EINTR)
+                        err = errno == EPIPE ? HIF_ENOENT : hif_err_from_errno(errno);
+                if (err != HIF_OK)
+                        return err;
+                if (count > 0) {
+                        data += count;
+                        size -= (size_t)count;
+                }
         }
         return HIF_OK;
 }
 
-enum hif_err control_send(int fd, const json_t *message)
+static enum hif_err send_message(int fd, const json_t *message, struct waiting *waiting)
 {
         AUTO_FREE char *text = json_dumps(message, JSON_COMPACT);
         size_t size = text != NULL ? strlen(text) : 0;
@@ -62,24 +111,23 @@ enum hif_err control_send(int fd, const json_t *message)
         if (size > CONTROL_SIZE_MAX)
                 return HIF_ELIMIT;
         be32_put(head, (uint32_t)size);
-        err = write_all(fd, head, sizeof(head));
-        return err == HIF_OK ? write_all(fd, (const uint8_t *)text, size) : err;
+        err = write_all(fd, head, sizeof(head), waiting);
+        return err == HIF_OK ? write_all(fd, (const uint8_t *)text, size, waiting) : err;
 }
 
-static enum hif_err read_all(int fd, uint8_t *data, size_t size, uint64_t deadline)
+enum hif_err control_send(int fd, const json_t *message)
+{
+        return send_message(fd, message, &(struct waiting){0});
+}
+
+static enum hif_err read_all(int fd, uint8_t *data, size_t size, struct waiting *waiting)
 {
         while (size > 0) {
-                struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
-                int wait = -1;
+                enum hif_err err = wait_for(fd, POLLIN, waiting);
                 ssize_t count;
 
-                if (deadline > 0) {
-                        uint64_t now = now_ms();
-
-                        wait = now < deadline ? (int)(deadline - now) : 0;
-                }
-                if (poll(&poll_fd, 1, wait) == 0)
-                        return HIF_ETIMEDOUT;
+                if (err != HIF_OK)
+                        return err;
                 count = recv(fd, data, size, 0);
                 if (count < 0 && (errno == EINTR || errno == EAGAIN))
                         continue;
@@ -93,13 +141,12 @@ static enum hif_err read_all(int fd, uint8_t *data, size_t size, uint64_t deadli
         return HIF_OK;
 }
 
-enum hif_err control_receive(int fd, uint64_t timeout_ms, json_t **out)
+static enum hif_err receive_message(int fd, struct waiting *waiting, json_t **out)
 {
-        uint64_t deadline = timeout_ms > 0 ? now_ms() + timeout_ms : 0;
         AUTO_FREE char *text = NULL;
         uint8_t head[4];
         uint32_t size;
-        enum hif_err err = read_all(fd, head, sizeof(head), deadline);
+        enum hif_err err = read_all(fd, head, sizeof(head), waiting);
 
         if (err != HIF_OK)
                 return err;
@@ -109,11 +156,18 @@ enum hif_err control_receive(int fd, uint64_t timeout_ms, json_t **out)
         text = malloc((size_t)size + 1);
         if (text == NULL)
                 return HIF_ENOMEM;
-        err = read_all(fd, (uint8_t *)text, size, deadline);
+        err = read_all(fd, (uint8_t *)text, size, waiting);
         if (err != HIF_OK)
                 return err;
         *out = json_loadb(text, size, JSON_REJECT_DUPLICATES, NULL);
         return *out != NULL ? HIF_OK : HIF_ECORRUPT;
+}
+
+enum hif_err control_receive(int fd, uint64_t timeout_ms, json_t **out)
+{
+        struct waiting waiting = {.deadline = timeout_ms > 0 ? now_ms() + timeout_ms : 0};
+
+        return receive_message(fd, &waiting, out);
 }
 
 /* --- connecting --- */
@@ -131,7 +185,7 @@ enum hif_err control_address(const char *dir, struct sockaddr_un *out, struct hi
 
 enum hif_err control_try(const struct sockaddr_un *address, int *out)
 {
-        const struct timeval patience = {.tv_sec = CONNECT_TIMEOUT_S}, ever = {0};
+        const struct timeval patience = {.tv_usec = CONNECT_MS * 1000}, ever = {0};
         int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
         if (fd < 0)
@@ -246,6 +300,7 @@ static enum hif_err connect_started(struct cli *cli, struct sockaddr_un *where, 
                                     struct hif_why *why)
 {
         uint64_t deadline = now_ms() + START_TIMEOUT_MS, next_start = 0;
+        uint64_t next_look = now_ms() + PATIENCE_FIRST_MS;
         struct pollfd words = {.fd = -1, .events = POLLIN};
         enum hif_err err = HIF_OK;
 
@@ -257,7 +312,11 @@ static enum hif_err connect_started(struct cli *cli, struct sockaddr_un *where, 
                                       START_TIMEOUT_MS / 1000, cli->paths.state_dir);
                         break;
                 }
-                if (words.fd < 0 && now_ms() >= next_start) {
+                if (now_ms() >= next_look) {
+                        err = patience_check_start(cli, why);
+                        next_look = now_ms() + PATIENCE_NEXT_MS;
+                }
+                if (err == HIF_OK && words.fd < 0 && now_ms() >= next_start) {
                         err = spawn_daemon(&words.fd, why);
                         next_start = now_ms() + START_AGAIN_MS;
                 }
@@ -295,11 +354,21 @@ enum hif_err control_connect(struct cli *cli, bool start, int *fd, struct hif_wh
         struct sockaddr_un where;
         enum hif_err err = connect_running(cli, &where, fd);
 
+        for (int tries = 1; err == HIF_EUNREACHABLE && tries < CONNECT_TRIES_MAX; tries++) {
+                err = patience_check_start(cli, why);
+                if (err != HIF_OK)
+                        return err;
+                err = connect_running(cli, &where, fd);
+        }
         if (err == HIF_OK) {
                 if (start && !supervisor_there(cli))
                         start_supervisor(cli);
                 return HIF_OK;
         }
+        if (err == HIF_EUNREACHABLE)
+                return why_set(why, err,
+                               "so many commands wait for the daemon that it takes no more; try "
+                               "again, and see how it does with `hif doctor`");
         if (err != HIF_ENOENT)
                 return why_set(why, err, "the daemon's socket '%s' could not be used: %s",
                                where.sun_path, hif_strerror(err));
@@ -340,72 +409,16 @@ static void explain_environment(enum hif_err err, struct hif_why *why)
                          "daemon stop --suspend`, and then this again, gives it yours");
 }
 
-/* A server whose supervisor was killed: does it answer to its name? */
-static enum hif_err check_orphan(struct cli *cli, struct hif_why *why)
+/* These change nothing: who does not get an answer soon is better told so. */
+static bool is_quick(const json_t *request)
 {
-        struct sockaddr_un where;
-        json_t *request, *pong = NULL;
-        int fd;
-        enum hif_err err = connect_running(cli, &where, &fd);
+        static const char *const quick[] = {"ping", "list", "status", "diff", "session_show"};
+        const char *op = json_string_value(json_object_get(request, "op"));
 
-        if (err == HIF_OK) {
-                request = json_pack("{s:s}", "op", "ping");
-                err = control_send(fd, request);
-                json_decref(request);
-                if (err == HIF_OK)
-                        err = control_receive(fd, PATIENCE_MS, &pong);
-                close(fd);
-                json_decref(pong);
-        }
-        return err == HIF_OK ? HIF_OK
-                             : why_set(why, HIF_EUNREACHABLE,
-                                       "the daemon hangs, and it has no supervisor; `hif doctor` "
-                                       "shows its process");
-}
-
-/* HIF_EUNREACHABLE with a sentence: no answer is to be expected. */
-static enum hif_err check_server(struct cli *cli, struct hif_why *why)
-{
-        struct hif_why ignored;
-        json_t *status = NULL;
-        const char *state;
-        enum hif_err err;
-
-        err = supervisor_status(cli, &status, &ignored);
-        if (err == HIF_ENOENT)
-                return check_orphan(cli, why);
-        if (err != HIF_OK)
-                return why_set(why, HIF_EUNREACHABLE,
-                               "the daemon hangs: neither its server nor its supervisor answers; "
-                               "`hif doctor` shows their processes");
-        state = json_string_value(json_object_get(status, "state"));
-        if (state != NULL && strcmp(state, "hung") == 0)
-                err = why_set(why, HIF_EUNREACHABLE,
-                              "the daemon's server (process %d) hangs; `hif daemon restart` ends "
-                              "it and starts another",
-                              (int)json_integer_value(
-                                  json_object_get(json_object_get(status, "server"), "pid")));
-        else if (state != NULL && strcmp(state, "waiting") == 0)
-                err = why_set(
-                    why, HIF_EUNREACHABLE,
-                    "the daemon's server dies again and again: %s; the next one starts "
-                    "in %d s; the log '%s/daemon.log' may say why",
-                    json_string_value(json_object_get(status, "last_death")),
-                    1 + (int)(json_integer_value(json_object_get(status, "next_start_ms")) / 1000),
-                    cli->paths.state_dir);
-        json_decref(status);
-        return err;
-}
-
-/* Wait for the first byte of a message. */
-static enum hif_err wait_for_word(struct cli *cli, int fd, struct hif_why *why)
-{
-        struct pollfd word = {.fd = fd, .events = POLLIN};
-        enum hif_err err = HIF_OK;
-
-        while (err == HIF_OK && poll(&word, 1, PATIENCE_MS) == 0)
-                err = check_server(cli, why);
-        return err;
+        for (size_t i = 0; op != NULL && i < sizeof(quick) / sizeof(quick[0]); i++)
+                if (strcmp(op, quick[i]) == 0)
+                        return true;
+        return false;
 }
 
 /* *ended: the daemon closed the connection without an answer. */
@@ -413,7 +426,13 @@ static enum hif_err call(struct cli *cli, int fd, json_t *request, uint64_t time
                          void (*progress)(void *arg, const json_t *progress), void *arg,
                          json_t **result, bool *ended, struct hif_why *why)
 {
-        enum hif_err err = control_send(fd, request);
+        struct waiting waiting = {
+            .deadline = timeout_ms > 0 ? now_ms() + timeout_ms : 0,
+            .cli = cli,
+            .quick = is_quick(request),
+            .why = why,
+        };
+        enum hif_err err = send_message(fd, request, &waiting);
 
         json_decref(request);
         if (err == HIF_ENOENT)
@@ -421,12 +440,7 @@ static enum hif_err call(struct cli *cli, int fd, json_t *request, uint64_t time
         while (err == HIF_OK) {
                 json_t *message, *value;
 
-                if (timeout_ms == 0) {
-                        err = wait_for_word(cli, fd, why);
-                        if (err != HIF_OK)
-                                return err;
-                }
-                err = control_receive(fd, timeout_ms, &message);
+                err = receive_message(fd, &waiting, &message);
                 if (err != HIF_OK)
                         break;
                 value = json_object_get(message, "progress");
@@ -446,6 +460,8 @@ static enum hif_err call(struct cli *cli, int fd, json_t *request, uint64_t time
                 json_decref(message);
                 return err;
         }
+        if (err == HIF_EUNREACHABLE)
+                return err;
         if (err == HIF_ETIMEDOUT)
                 return why_set(why, HIF_EUNREACHABLE,
                                "the daemon did not answer in time; "
@@ -483,5 +499,18 @@ enum hif_err control_ask(struct cli *cli, json_t *request,
                 close(fd);
         }
         json_decref(request);
+        return err;
+}
+
+enum hif_err control_ping(struct cli *cli, uint64_t timeout_ms, json_t **pong, struct hif_why *why)
+{
+        int fd;
+        enum hif_err err = control_connect(cli, false, &fd, why);
+
+        if (err != HIF_OK)
+                return err;
+        err = control_call(cli, fd, json_pack("{s:s}", "op", "ping"), timeout_ms, NULL, NULL, pong,
+                           why);
+        close(fd);
         return err;
 }

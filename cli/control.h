@@ -19,12 +19,17 @@
 HIF_MUST_USE enum hif_err control_connect(struct cli *cli, bool start, int *fd,
                                           struct hif_why *why);
 /* Send a request (taken over) and wait for its result (the caller's to decref). progress may be
- * NULL. timeout_ms 0: as long as the supervisor knows of no reason why it will not come. A daemon
- * that dies, or hangs, is HIF_EUNREACHABLE. */
+ * NULL. timeout_ms 0: as long as nothing says that it will not come (patience.h). A daemon that
+ * dies, or hangs, is HIF_EUNREACHABLE. */
 HIF_MUST_USE enum hif_err control_call(struct cli *cli, int fd, json_t *request,
                                        uint64_t timeout_ms,
                                        void (*progress)(void *arg, const json_t *progress),
                                        void *arg, json_t **result, struct hif_why *why);
+
+/* Does it answer to its name? One that runs; what it says of itself is the caller's to decref.
+ * timeout_ms as above. */
+HIF_MUST_USE enum hif_err control_ping(struct cli *cli, uint64_t timeout_ms, json_t **pong,
+                                       struct hif_why *why);
 
 /* Both, starting a daemon if none runs, and once more if it ends before it has answered: it was
  * about to end when we came, and all that a daemon does can be asked for again. request: taken

@@ -28,9 +28,12 @@ int cli_exit_of(enum hif_err err)
         }
 }
 
-static void print_error(const struct cli *cli, const char *code, const char *text)
+/* more: taken over. */
+static void print_error(const struct cli *cli, const char *code, const char *text, const char *name,
+                        json_t *more)
 {
         AUTO_BUF struct buf clean = {0};
+        json_t *object;
 
         /* Texts name things from outside: a file name, a goal. */
         text_escape(&clean, span_str(text));
@@ -40,15 +43,26 @@ static void print_error(const struct cli *cli, const char *code, const char *tex
                 else
                         (void)fprintf(stderr, "hif: %.*s\n", (int)clean.size,
                                       (const char *)clean.data);
+                json_decref(more);
                 return;
         }
-        (void)cli_print_json(cli, json_pack("{s:{s:s, s:s%}}", "error", "code", code, "text",
-                                            (const char *)clean.data, clean.size));
+        object = json_pack("{s:{s:s, s:s%}}", "error", "code", code, "text",
+                           (const char *)clean.data, clean.size);
+        if (more != NULL)
+                (void)json_object_set_new(object, name, more);
+        (void)cli_print_json(cli, object);
 }
 
 int cli_fail(const struct cli *cli, enum hif_err err, const struct hif_why *why)
 {
-        print_error(cli, hif_err_name(err), why && why->text[0] ? why->text : hif_strerror(err));
+        return cli_fail_with(cli, err, why, NULL, NULL);
+}
+
+int cli_fail_with(const struct cli *cli, enum hif_err err, const struct hif_why *why,
+                  const char *name, json_t *more)
+{
+        print_error(cli, hif_err_name(err), why && why->text[0] ? why->text : hif_strerror(err),
+                    name, more);
         return cli_exit_of(err);
 }
 
@@ -60,7 +74,7 @@ int cli_usage(const struct cli *cli, const char *format, ...)
         va_start(args, format);
         (void)vsnprintf(why.text, sizeof(why.text), format, args);
         va_end(args);
-        print_error(cli, "USAGE", why.text);
+        print_error(cli, "USAGE", why.text, NULL, NULL);
         return EXIT_USAGE;
 }
 

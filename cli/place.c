@@ -2,6 +2,7 @@
 #include "base/cleanup.h"
 #include "cli/bounded.h"
 #include "cli/commands/commands.h"
+#include "cli/commands/known.h"
 #include "cli/control.h"
 #include "cli/mounts.h"
 #include "core/key.h"
@@ -187,18 +188,30 @@ enum hif_err cli_path(const struct cli *cli, const char *path, char **out)
         return n < 0 ? HIF_ENOMEM : HIF_OK;
 }
 
-/* The mount that holds an absolute path, as the daemon lists it (a new reference). */
-static enum hif_err find_mount(struct cli *cli, const char *path, json_t **out, struct hif_why *why)
+static enum hif_err list_mounts(struct cli *cli, json_t **list, struct hif_why *why)
 {
-        json_t *list = NULL, *item;
-        size_t index;
         int fd;
         enum hif_err err = control_connect(cli, false, &fd, why);
 
         if (err != HIF_OK)
                 return err;
-        err = control_call(cli, fd, json_pack("{s:s}", "op", "list"), 0, NULL, NULL, &list, why);
+        err = control_call(cli, fd, json_pack("{s:s}", "op", "list"), 0, NULL, NULL, list, why);
         close(fd);
+        return err;
+}
+
+/* The mount that holds an absolute path, as the daemon lists it (a new reference); one that hangs is
+ * not needed for that. */
+static enum hif_err find_mount(struct cli *cli, const char *path, json_t **out, struct hif_why *why)
+{
+        json_t *list = NULL, *item;
+        size_t index;
+        enum hif_err err = list_mounts(cli, &list, why);
+
+        if (err == HIF_EUNREACHABLE && (item = known_mount_of(cli, path)) != NULL) {
+                *out = item;
+                return HIF_OK;
+        }
         if (err != HIF_OK)
                 return err;
         err = HIF_ENOENT;

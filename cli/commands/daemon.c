@@ -2,6 +2,8 @@
 #include "cli/daemon/daemon.h"
 #include "base/cleanup.h"
 #include "cli/commands/commands.h"
+#include "cli/control.h"
+#include "cli/patience.h"
 #include "cli/supervisor/supervisor.h"
 #include "cli/supervisor/wire.h"
 
@@ -14,7 +16,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define PING_TIMEOUT_MS 5000
+#define PATIENCE_MS     1500 /* with a server that is silent, before that is said of it */
 #define STOP_TIMEOUT_MS 60000
 
 /* --- run, serve --- */
@@ -87,8 +89,7 @@ static int cmd_run(struct cli *cli, int argc, char **argv)
         return err == HIF_OK ? EXIT_DONE : cli_fail(cli, err, &why);
 }
 
-static enum hif_err ask(struct cli *cli, json_t *request, uint64_t timeout_ms, json_t **result,
-                        struct hif_why *why)
+static enum hif_err ask(struct cli *cli, json_t *request, json_t **result, struct hif_why *why)
 {
         int fd;
         enum hif_err err = control_connect(cli, false, &fd, why);
@@ -97,7 +98,7 @@ static enum hif_err ask(struct cli *cli, json_t *request, uint64_t timeout_ms, j
                 json_decref(request);
                 return err;
         }
-        err = control_call(cli, fd, request, timeout_ms, NULL, NULL, result, why);
+        err = control_call(cli, fd, request, 0, NULL, NULL, result, why);
         close(fd);
         return err;
 }
@@ -125,27 +126,30 @@ static enum hif_err whole_status(struct cli *cli, json_t **out, struct hif_why *
 {
         json_t *supervisor = NULL, *result = NULL, *server;
         struct hif_why unseen = {0};
-        bool watched = supervisor_status(cli, &supervisor, &unseen) == HIF_OK;
-        enum hif_err err = HIF_EUNREACHABLE;
-        const char *state = watched ? text_of(supervisor, "state") : "orphan";
+        enum hif_err err = supervisor_status(cli, PATIENCE_MS, &supervisor, &unseen);
+        bool watched = err == HIF_OK, silent = err == HIF_EUNREACHABLE;
+        const char *state = watched ? text_of(supervisor, "state") : silent ? "running" : "orphan";
 
+        err = watched ? patience_judge(cli, supervisor, true, why) : HIF_OK;
+        if (err != HIF_OK && strcmp(state, "waiting") != 0)
+                state = "hung";
         /* One that is just starting answers as soon as it can. */
-        if (strcmp(state, "hung") != 0 && strcmp(state, "waiting") != 0)
-                err = ask(cli, json_pack("{s:s}", "op", "ping"), PING_TIMEOUT_MS, &result, why);
-        else
-                why_set(why, err, "the daemon's server does not answer");
+        if (err == HIF_OK)
+                err = control_ping(cli, 0, &result, why);
         if (!watched && err != HIF_OK)
                 return err;
         if (result == NULL)
                 result = json_object();
+        json_object_set_new(result, "state", json_string(state));
         if (watched) {
                 server = json_object_get(supervisor, "server");
                 json_object_update_missing(result, server);
                 json_object_set(result, "supervisor_pid", json_object_get(supervisor, "pid"));
                 json_object_del(supervisor, "server");
                 json_object_set_new(result, "supervisor", supervisor);
+        } else if (silent) {
+                json_object_set_new(result, "supervisor_error", json_string(unseen.text));
         }
-        json_object_set_new(result, "state", json_string(state));
         *out = result;
         return err;
 }
@@ -170,10 +174,14 @@ static void print_sandbox(const json_t *sandbox)
                 printf("not sandboxed: %s\n", text_of(sandbox, "why"));
 }
 
-static void print_supervisor(struct cli *cli, const json_t *status, const char *state)
+static void print_supervisor(const json_t *status)
 {
         const json_t *supervisor = json_object_get(status, "supervisor");
 
+        if (json_object_get(status, "supervisor_error") != NULL) {
+                printf("%s\n", text_of(status, "supervisor_error"));
+                return;
+        }
         if (supervisor == NULL) {
                 printf("its supervisor was killed; the next command starts another\n");
                 return;
@@ -183,14 +191,6 @@ static void print_supervisor(struct cli *cli, const json_t *status, const char *
                count_of(supervisor, "uptime_ms") / 1000, count_of(supervisor, "restarts"));
         if (text_of(supervisor, "last_death")[0] != '\0')
                 printf("last: %s\n", text_of(supervisor, "last_death"));
-        if (strcmp(state, "hung") == 0)
-                printf("the server has not answered for %lld s; `hif daemon restart` ends it and "
-                       "starts another\n",
-                       count_of(status, "silent_ms") / 1000);
-        else if (strcmp(state, "waiting") == 0)
-                printf("the server dies again and again; the next one starts in %lld s; the log "
-                       "'%s/daemon.log' may say why\n",
-                       1 + count_of(supervisor, "next_start_ms") / 1000, cli->paths.state_dir);
 }
 
 static int cmd_daemon_status(struct cli *cli, int argc, char **argv)
@@ -215,7 +215,9 @@ static int cmd_daemon_status(struct cli *cli, int argc, char **argv)
         printf("daemon %s, process %lld, %s", text_of(status, "version"), count_of(status, "pid"),
                state);
         printf(", up %lld s\n", count_of(status, "uptime_ms") / 1000);
-        print_supervisor(cli, status, state);
+        print_supervisor(status);
+        if (err != HIF_OK)
+                printf("%s\n", why.text);
         if (json_object_get(status, "fetch") != NULL)
                 print_fetch(json_object_get(status, "fetch"));
         if (json_object_get(status, "sandbox") != NULL)
@@ -260,17 +262,16 @@ static enum hif_err stop(struct cli *cli, bool suspend, bool *killed, struct hif
 {
         json_t *status = NULL, *result = NULL;
         struct hif_why unseen = {0};
-        bool watched = supervisor_status(cli, &status, &unseen) == HIF_OK;
-        const char *state = text_of(status, "state");
+        bool watched = supervisor_status(cli, 0, &status, &unseen) == HIF_OK;
         pid_t supervisor = (pid_t)count_of(status, "pid");
         enum hif_err err;
 
-        *killed = watched && (strcmp(state, "hung") == 0 || strcmp(state, "waiting") == 0);
+        *killed = watched && patience_judge(cli, status, false, &unseen) != HIF_OK;
         if (*killed)
                 err = supervisor_ask(cli, WIRE_STOP, "", &result, why);
         else
-                err = ask(cli, json_pack("{s:s, s:b}", "op", "stop", "suspend", suspend), 0,
-                          &result, why);
+                err = ask(cli, json_pack("{s:s, s:b}", "op", "stop", "suspend", suspend), &result,
+                          why);
         if (err == HIF_EUNREACHABLE && watched && !*killed) {
                 *killed = true; /* it lives, but has no thread or descriptor left for us */
                 err = supervisor_ask(cli, WIRE_STOP, "", &result, why);

@@ -122,6 +122,7 @@ int cmd_doctor(struct cli *cli, int argc, char **argv)
 
         cli_parse(cli, &argp, argc, argv, &args);
         doctor.fix = args.fix;
+        doctor_store_begin(&doctor);
         doctor_machine(&doctor);
         doctor_daemon(&doctor);
         doctor_mounts(&doctor);

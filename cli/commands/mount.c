@@ -2,10 +2,12 @@
 #include "base/cleanup.h"
 #include "cli/bounded.h"
 #include "cli/commands/commands.h"
+#include "cli/commands/known.h"
 #include "cli/commands/session.h"
 #include "cli/control.h"
 #include "cli/mounts.h"
 #include "cli/store.h"
+#include "cli/supervisor/supervisor.h"
 #include "core/layout.h"
 
 #include <dirent.h>
@@ -17,7 +19,7 @@
 #include <unistd.h>
 
 /* How long a path that leads into a mount may take to answer. */
-#define TOUCH_TIMEOUT_MS 3000
+#define TOUCH_TIMEOUT_MS 1500
 
 struct mount_args {
         const char *project, *dir, *session, *at, *durability, *front, *goal;
@@ -225,24 +227,6 @@ static enum hif_err mount_point_of(struct cli *cli, const char *dir, char **out,
         return err;
 }
 
-static enum hif_err call_daemon(struct cli *cli, bool start, json_t *request, json_t **result,
-                                struct hif_why *why)
-{
-        int fd;
-        enum hif_err err;
-
-        if (start)
-                return control_ask(cli, request, NULL, NULL, result, why);
-        err = control_connect(cli, false, &fd, why);
-        if (err != HIF_OK) {
-                json_decref(request);
-                return err;
-        }
-        err = control_call(cli, fd, request, 0, NULL, NULL, result, why);
-        close(fd);
-        return err;
-}
-
 /* What the command line says wrongly. */
 static enum hif_err check_args(struct cli *cli, const struct mount_args *args, uint64_t *position,
                                struct hif_why *why)
@@ -292,7 +276,7 @@ static enum hif_err ask_to_mount(struct cli *cli, const struct mount_args *args,
                 json_decref(request);
                 return HIF_ENOMEM;
         }
-        return call_daemon(cli, true, request, result, why);
+        return control_ask(cli, request, NULL, NULL, result, why);
 }
 
 static bool is_text(const char *text)
@@ -364,19 +348,68 @@ static void print_mount(const json_t *mount)
         printf("\n");
 }
 
+/* One whose server does not say it. */
+static void print_known(const json_t *mount)
+{
+        cli_print_path(span_str(json_text(mount, "project")));
+        printf(" at ");
+        cli_print_path(span_str(json_text(mount, "mount_point")));
+        printf(", session %s, base @%lld, not served\n", json_text(mount, "session"),
+               (long long)json_integer_value(json_object_get(mount, "base")));
+}
+
+/* One that runs; none is started for this. *runs: there is one. */
+static enum hif_err ask_for_list(struct cli *cli, json_t **result, bool *runs, struct hif_why *why)
+{
+        int fd;
+        enum hif_err err = control_connect(cli, false, &fd, why);
+
+        *runs = err == HIF_OK || supervisor_there(cli);
+        if (err != HIF_OK)
+                return err;
+        err = control_call(cli, fd, json_pack("{s:s}", "op", "list"), 0, NULL, NULL, result, why);
+        close(fd);
+        return err;
+}
+
+/* Nobody tells what is mounted, but the kernel does. */
+static int list_known(struct cli *cli, bool runs, struct hif_why *why)
+{
+        json_t *mounts = NULL, *item;
+        size_t index;
+        enum hif_err err = known_mounts(cli, &mounts);
+
+        if (err != HIF_OK) {
+                json_decref(mounts);
+                return cli_fail(cli, err, NULL);
+        }
+        if (!runs && json_array_size(mounts) == 0) {
+                if (cli->json)
+                        return cli_print_json(cli, mounts);
+                json_decref(mounts);
+                printf("nothing is mounted\n");
+                return cli_finish(cli, EXIT_DONE);
+        }
+        if (!runs)
+                why_set(
+                    why, HIF_EUNREACHABLE,
+                    "no daemon is running for what is mounted; `hif status` in a mount starts one, "
+                    "`hif unmount --force` takes it away");
+        if (!cli->json)
+                json_array_foreach(mounts, index, item) print_known(item);
+        return cli_fail_with(cli, HIF_EUNREACHABLE, why, "mounts", mounts);
+}
+
 static int list_mounts(struct cli *cli)
 {
         json_t *result = NULL, *item;
         struct hif_why why = {0};
+        bool runs;
         size_t index;
-        enum hif_err err = call_daemon(cli, false, json_pack("{s:s}", "op", "list"), &result, &why);
+        enum hif_err err = ask_for_list(cli, &result, &runs, &why);
 
-        if (err == HIF_EUNREACHABLE && result == NULL) {
-                if (cli->json)
-                        return cli_print_json(cli, json_array());
-                printf("nothing is mounted\n");
-                return cli_finish(cli, EXIT_DONE);
-        }
+        if (err == HIF_EUNREACHABLE)
+                return list_known(cli, runs, &why);
         if (err != HIF_OK)
                 return cli_fail(cli, err, &why);
         if (cli->json)

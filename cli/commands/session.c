@@ -1,6 +1,7 @@
 /* hif session: the table, and status. The others have files of their own. */
 #include "cli/commands/session.h"
 #include "base/cleanup.h"
+#include "cli/commands/known.h"
 #include "cli/control.h"
 #include "core/layout.h"
 
@@ -97,7 +98,7 @@ static int cmd_session_status(struct cli *cli, int argc, char **argv)
         cli_parse(cli, &status_argp, argc, argv, NULL);
         err = session_ask(cli, json_pack("{s:s}", "op", "status"), &result, &why);
         if (err != HIF_OK)
-                return cli_fail(cli, err, &why);
+                return known_fail(cli, err, &why);
         if (cli->json)
                 return cli_print_json(cli, result);
         printf("session %s (%s) of %s\n", json_text(result, "session"), json_text(result, "id"),

@@ -2,6 +2,7 @@
 #include "base/cleanup.h"
 #include "cli/base64.h"
 #include "cli/commands/commands.h"
+#include "cli/commands/known.h"
 #include "cli/control.h"
 
 #include <stdlib.h>
@@ -103,7 +104,7 @@ int cmd_status(struct cli *cli, int argc, char **argv)
         cli_parse(cli, &status_argp, argc, argv, NULL);
         err = ask(cli, json_pack("{s:s}", "op", "status"), &result, &why);
         if (err != HIF_OK)
-                return cli_fail(cli, err, &why);
+                return known_fail(cli, err, &why);
         if (cli->json)
                 return cli_print_json(cli, result);
         warn_damaged(cli, result);

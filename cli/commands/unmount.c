@@ -6,7 +6,9 @@
 #include "cli/commands/session.h"
 #include "cli/control.h"
 #include "cli/mounts.h"
+#include "cli/process.h"
 #include "cli/supervisor/helper.h"
+#include "cli/supervisor/supervisor.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -19,7 +21,7 @@
 #define PING_TIMEOUT_MS   250   /* is it alive at all? */
 #define ALIVE_PATIENCE_MS 15000 /* with one that is, and writes back */
 #define DETACH_TIMEOUT_MS 800
-#define ASK_AGAIN_MS      50 /* a server that died is started again at once */
+#define ASK_AGAIN_MS      50
 #define ASK_AGAIN_MAX     10
 
 struct unmount_args {
@@ -80,16 +82,19 @@ static bool find(void *arg, const struct mount *mount)
         return true;
 }
 
-/* Whatever waits for the server gets an error at once. */
-static void abort_connection(unsigned minor)
+/* Whatever waits for the server gets an error at once, and so does whoever asks it again later from
+ * a directory or a file that he still has. */
+static void abort_connection(const struct found *found)
 {
         char path[64];
         int fd;
 
-        snprintf(path, sizeof(path), "/sys/fs/fuse/connections/%u/abort", minor);
+        snprintf(path, sizeof(path),
+                 found->fuse ? "/sys/fs/fuse/connections/%u/abort" : "/sys/fs/nfs/0:%u/shutdown",
+                 found->minor);
         fd = open(path, O_WRONLY | O_CLOEXEC);
         if (fd < 0)
-                return; /* not there in every container; root's unmounting does it, too */
+                return; /* not in every container, and for NFS since Linux 6.5 only */
         (void)!write(fd, "1", 1);
         close(fd);
 }
@@ -100,8 +105,7 @@ static enum hif_err detach(void *arg, int out)
         struct hif_why why = {0};
         enum hif_err err;
 
-        if (found->fuse)
-                abort_connection(found->minor);
+        abort_connection(found);
         err = helper_unmount(found->path, HELP_UNMOUNT_FORCE, &why);
         (void)!write(out, why.text, strlen(why.text));
         return err;
@@ -131,6 +135,13 @@ static void forget(struct cli *cli, const char *path)
         json_decref(sessions);
 }
 
+static bool is_gone(struct cli *cli, const char *path)
+{
+        struct found found = {.path = path};
+
+        return mounts_each(&cli->env, find, &found) == HIF_OK && !found.there;
+}
+
 enum hif_err unmount_alone(struct cli *cli, const char *path, struct hif_why *why)
 {
         struct found found = {.path = path};
@@ -145,6 +156,9 @@ enum hif_err unmount_alone(struct cli *cli, const char *path, struct hif_why *wh
                                "'%s' is no mount of hif; `hif mount` shows what is mounted", path);
         forget(cli, path);
         err = bounded_run(DETACH_TIMEOUT_MS, detach, &found, &said);
+        /* What is left of it may hang still, where nobody sees it. */
+        if (err == HIF_ETIMEDOUT && is_gone(cli, path))
+                return HIF_OK;
         if (err == HIF_ETIMEDOUT)
                 return why_set(
                     why, err,
@@ -190,7 +204,8 @@ static bool is_alive(struct cli *cli)
 
         if (control_connect(cli, false, &fd, &ignored) != HIF_OK)
                 return false;
-        alive = control_call(cli, fd, json_pack("{s:s}", "op", "ping"), PING_TIMEOUT_MS, NULL, NULL,
+        alive = !process_stopped(process_of_socket(fd)) &&
+                control_call(cli, fd, json_pack("{s:s}", "op", "ping"), PING_TIMEOUT_MS, NULL, NULL,
                              &pong, &ignored) == HIF_OK;
         close(fd);
         json_decref(pong);
@@ -214,34 +229,38 @@ static enum hif_err ask_patiently(struct cli *cli, const char *path, json_t **re
                 err = ask(cli, path, FORCE_PATIENCE_MS - spent, result, why);
                 if (err != HIF_EUNREACHABLE)
                         return err;
+                /* One that died is started again at once, by its supervisor. */
+                if (!supervisor_there(cli))
+                        break;
                 nanosleep(&pause, NULL);
         }
-        return is_alive(cli) ? ask(cli, path, ALIVE_PATIENCE_MS, result, why) : err;
-}
-
-static bool is_there(struct cli *cli, const char *path)
-{
-        struct found found = {.path = path};
-
-        return mounts_each(&cli->env, find, &found) == HIF_OK && found.there;
+        /* The server needs the supervisor for it. */
+        return is_alive(cli) && supervisor_stopped(cli) == 0
+                   ? ask(cli, path, ALIVE_PATIENCE_MS, result, why)
+                   : err;
 }
 
 /* *alone: it was detached without a server. */
 static enum hif_err force(struct cli *cli, const char *path, json_t **result, bool *alone,
                           struct hif_why *why)
 {
+        struct found before = {.path = path};
         struct hif_why answer = {0};
-        bool there = is_there(cli, path);
-        enum hif_err err = ask_patiently(cli, path, result, &answer);
+        enum hif_err err = mounts_each(&cli->env, find, &before);
 
+        if (err == HIF_OK)
+                err = ask_patiently(cli, path, result, &answer);
         *alone = err == HIF_ENOENT || err == HIF_EUNREACHABLE;
         if (!*alone) {
                 *why = answer;
                 return err;
         }
         err = unmount_alone(cli, path, why);
-        /* A server that was only slow may have done it meanwhile. */
-        return err == HIF_ENOENT && there ? HIF_OK : err;
+        if (err != HIF_ENOENT || !before.there)
+                return err;
+        *alone = false; /* the server has done it, and did not say so in time */
+        *result = json_pack("{s:s}", "mount_point", path);
+        return HIF_OK;
 }
 
 int cmd_unmount(struct cli *cli, int argc, char **argv)
@@ -268,11 +287,15 @@ int cmd_unmount(struct cli *cli, int argc, char **argv)
         if (cli->json)
                 return cli_print_json(cli, result);
         if (alone) {
-                printf("Detached %s without the daemon; its session keeps its edits\n", path);
+                printf("Detached %s without its daemon; its session keeps its edits\n", path);
                 return cli_finish(cli, EXIT_DONE);
         }
         warn_of(cli, result);
-        printf("Unmounted %s; session %s keeps its edits\n", path, json_text(result, "session"));
+        if (json_text(result, "session")[0] != '\0')
+                printf("Unmounted %s; session %s keeps its edits\n", path,
+                       json_text(result, "session"));
+        else
+                printf("Unmounted %s; its session keeps its edits\n", path);
         json_decref(result);
         return cli_finish(cli, EXIT_DONE);
 }

@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -391,6 +392,14 @@ static enum hif_err answer(struct request *request, const json_t *message)
         return err;
 }
 
+/* Has it given up before anything was done for it? Then it has been told that nothing was. */
+static bool is_gone(int fd)
+{
+        struct pollfd peer = {.fd = fd};
+
+        return poll(&peer, 1, 0) > 0 && peer.revents & (POLLHUP | POLLERR);
+}
+
 void request_serve(struct request *request)
 {
         const char *name = text_of(request->args, "op");
@@ -398,6 +407,12 @@ void request_serve(struct request *request)
         json_t *result = NULL, *message;
         enum hif_err err = HIF_ENOTSUP;
 
+        if (is_gone(request->fd)) {
+                log_line(request->daemon->cli->env.log, LOG_INFO, "daemon",
+                         "the command that asked for '%s' has given up: it is not done",
+                         name != NULL ? name : "?");
+                return;
+        }
         for (size_t i = 0; name != NULL && i < sizeof(operations) / sizeof(operations[0]); i++)
                 if (strcmp(operations[i].name, name) == 0)
                         err = operations[i].run(request, &result, &why);

@@ -1,8 +1,9 @@
 /* daemon.c - the supervisor, its server, and what they may have left behind. */
 #include "base/cleanup.h"
-#include "cli/bounded.h"
 #include "cli/control.h"
 #include "cli/doctor/doctor.h"
+#include "cli/patience.h"
+#include "cli/process.h"
 #include "cli/supervisor/supervisor.h"
 
 #include <errno.h>
@@ -13,8 +14,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define STATUS_TIMEOUT_MS 8000
-#define ASK_TIMEOUT_MS    3000
+#define PATIENCE_MS 1500 /* with a server that is silent, before that is said of it */
 
 static const char *text_of(const json_t *object, const char *name)
 {
@@ -26,18 +26,6 @@ static const char *text_of(const json_t *object, const char *name)
 static long long number_of(const json_t *object, const char *name)
 {
         return (long long)json_integer_value(json_object_get(object, name));
-}
-
-/* In a child: a supervisor may be stopped. */
-static enum hif_err ask_supervisor(void *cli, int out)
-{
-        struct hif_why why = {0};
-        json_t *status = NULL;
-        enum hif_err err = supervisor_status(cli, &status, &why);
-
-        if (err == HIF_OK && json_dumpfd(status, out, JSON_COMPACT) != 0)
-                err = HIF_EIO;
-        return err;
 }
 
 static void check_version(struct doctor *doctor, const char *what, const char *version)
@@ -62,20 +50,14 @@ static void no_supervisor(struct doctor *doctor, const json_t *pong)
 static void tell_supervisor(struct doctor *doctor, const json_t *status)
 {
         const json_t *server = json_object_get(status, "server");
-        const char *state = text_of(status, "state"), *death = text_of(status, "last_death");
+        const char *death = text_of(status, "last_death");
         long long restarts = number_of(status, "restarts");
+        struct hif_why why = {0};
 
-        doctor->hung = strcmp(state, "hung") == 0 || strcmp(state, "waiting") == 0;
-        if (strcmp(state, "hung") == 0)
-                doctor_say(doctor, "server", DOCTOR_ERROR,
-                           "`hif daemon restart` ends it and starts another; mounts stay",
-                           "the daemon's server (process %lld) hangs", number_of(server, "pid"));
-        else if (strcmp(state, "waiting") == 0)
-                doctor_say(doctor, "server", DOCTOR_ERROR, "its log may say why",
-                           "the daemon's server dies again and again: %s; the next one starts in "
-                           "%lld s; the log is '%s/daemon.log'",
-                           death, 1 + number_of(status, "next_start_ms") / 1000,
-                           doctor->cli->paths.state_dir);
+        doctor->hung = patience_judge(doctor->cli, status, true, &why) != HIF_OK;
+        if (doctor->hung)
+                doctor_say(doctor, "server", DOCTOR_ERROR, "mounts stay where they are", "%s",
+                           why.text);
         else
                 doctor_say(doctor, "server", restarts > 0 ? DOCTOR_NOTE : DOCTOR_OK, NULL,
                            "the daemon runs: server %lld, supervisor %lld; the server was started "
@@ -124,18 +106,13 @@ static void ask_server(struct doctor *doctor)
         struct hif_why why = {0};
         json_t *pong = NULL;
         int fd;
-        enum hif_err err = control_connect(cli, false, &fd, &why);
+        enum hif_err err = control_ping(cli, 0, &pong, &why);
 
-        if (err == HIF_OK) {
-                err = control_call(cli, fd, json_pack("{s:s}", "op", "ping"), ASK_TIMEOUT_MS, NULL,
-                                   NULL, &pong, &why);
-                close(fd);
-        }
         if (err == HIF_OK)
                 err = control_connect(cli, false, &fd, &why);
         if (err == HIF_OK) {
-                err = control_call(cli, fd, json_pack("{s:s}", "op", "list"), ASK_TIMEOUT_MS, NULL,
-                                   NULL, &doctor->served, &why);
+                err = control_call(cli, fd, json_pack("{s:s}", "op", "list"), 0, NULL, NULL,
+                                   &doctor->served, &why);
                 close(fd);
         }
         if (err != HIF_OK) {
@@ -151,28 +128,6 @@ static void ask_server(struct doctor *doctor)
 
 /* --- what is left of one that is gone --- */
 
-/* Who holds a lock, by /proc/locks; 0: not known. */
-static long long lock_owner(struct doctor *doctor, int fd)
-{
-        AUTO_BUF struct buf text = {0};
-        char inode[64], *line, *save = NULL;
-        struct stat st;
-        long long owner = 0;
-
-        if (fstat(fd, &st) != 0 ||
-            env_read_file(&doctor->cli->env, "/proc/locks", 1u << 20, &text) != HIF_OK)
-                return 0;
-        buf_put_u8(&text, '\0');
-        if (buf_failed(&text))
-                return 0;
-        snprintf(inode, sizeof(inode), ":%llu 0 EOF", (unsigned long long)st.st_ino);
-        for (line = strtok_r((char *)text.data, "\n", &save); line != NULL;
-             line = strtok_r(NULL, "\n", &save))
-                if (strstr(line, inode) != NULL)
-                        (void)sscanf(line, "%*s FLOCK %*s %*s %lld", &owner);
-        return owner;
-}
-
 /* Is anybody there whom nobody hears? */
 static void check_lock(struct doctor *doctor)
 {
@@ -187,12 +142,20 @@ static void check_lock(struct doctor *doctor)
         if (fd < 0)
                 return; /* none has ever run */
         if (flock(fd, LOCK_SH | LOCK_NB) != 0) {
-                long long owner = lock_owner(doctor, fd);
+                pid_t owner = process_of_lock(&doctor->cli->env, fd);
 
                 doctor->hung = true;
-                doctor_say(doctor, "lock", DOCTOR_ERROR,
-                           "wait a moment, if it is just starting or ending; else end that process",
-                           "process %lld holds '%s', and answers on no socket", owner, path);
+                if (process_stopped(owner))
+                        doctor_say(
+                            doctor, "lock", DOCTOR_ERROR,
+                            "`kill -CONT` lets it go on; its sockets come back by themselves",
+                            "process %d holds '%s', and is stopped", (int)owner, path);
+                else
+                        doctor_say(doctor, "lock", DOCTOR_ERROR,
+                                   "wait a moment, if it is just starting or ending; else end that "
+                                   "process",
+                                   "process %d holds '%s', and answers on no socket", (int)owner,
+                                   path);
         }
         close(fd);
 }
@@ -233,40 +196,40 @@ static void left_behind(struct doctor *doctor)
                 check_socket(doctor, beside);
 }
 
+/* The supervisor is there, and says nothing; the server may work all the same. */
+static void silent_supervisor(struct doctor *doctor, const char *reason)
+{
+        doctor_say(doctor, "supervisor", DOCTOR_ERROR,
+                   "let it go on (`kill -CONT`), or end it (`kill -KILL`): the next command starts "
+                   "another",
+                   "%s", reason);
+        ask_server(doctor);
+}
+
 void doctor_daemon(struct doctor *doctor)
 {
-        AUTO_BUF struct buf said = {0};
-        struct hif_why ignored = {0};
+        struct hif_why why = {0}, ignored = {0};
         json_t *status = NULL, *pong = NULL;
-        enum hif_err err = bounded_run(STATUS_TIMEOUT_MS, ask_supervisor, doctor->cli, &said);
+        enum hif_err err = supervisor_status(doctor->cli, PATIENCE_MS, &status, &why);
         int fd;
 
-        if (err == HIF_OK)
-                status = json_loadb((const char *)said.data, said.size, 0, NULL);
-        if (status != NULL) {
+        if (err == HIF_OK) {
                 tell_supervisor(doctor, status);
                 json_decref(status);
                 if (!doctor->hung)
                         ask_server(doctor);
                 return;
         }
-        if (err == HIF_ETIMEDOUT || err == HIF_EUNREACHABLE) {
-                doctor->hung = true;
-                doctor_say(doctor, "supervisor", DOCTOR_ERROR,
-                           "is it stopped (`kill -CONT`)? Else end it (`kill -KILL`); the next "
-                           "command starts another",
-                           "the daemon's supervisor does not answer");
-                check_lock(doctor);
+        if (err != HIF_ENOENT) {
+                silent_supervisor(doctor, why.text);
                 return;
         }
         if (control_connect(doctor->cli, false, &fd, &ignored) != HIF_OK) {
                 left_behind(doctor);
                 return;
         }
-        err = control_call(doctor->cli, fd, json_pack("{s:s}", "op", "ping"), ASK_TIMEOUT_MS, NULL,
-                           NULL, &pong, &ignored);
         close(fd);
-        if (err == HIF_OK)
+        if (control_ping(doctor->cli, 0, &pong, &ignored) == HIF_OK)
                 no_supervisor(doctor, pong);
         json_decref(pong);
         ask_server(doctor);

@@ -8,6 +8,7 @@
 #ifndef HIF_CLI_DOCTOR_DOCTOR_H
 #define HIF_CLI_DOCTOR_DOCTOR_H
 
+#include "cli/bounded.h"
 #include "cli/cli.h"
 
 enum doctor_severity { DOCTOR_OK, DOCTOR_NOTE, DOCTOR_WARNING, DOCTOR_ERROR };
@@ -20,6 +21,7 @@ struct doctor {
         json_t *served;          /* mounts that the daemon lists; NULL: it was not there to ask */
         size_t sessions;         /* that this machine has */
         bool hung;               /* there is a daemon, and it does not answer */
+        struct bounded store;    /* who asks the store */
 };
 
 /* todo: what to do, or NULL. */
@@ -29,6 +31,8 @@ void doctor_say(struct doctor *doctor, const char *name, enum doctor_severity se
 void doctor_fixed(struct doctor *doctor, const char *name, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* First: the store is asked while all else is looked at. */
+void doctor_store_begin(struct doctor *doctor);
 /* In this order: the later ones build on what the daemon said. */
 void doctor_machine(struct doctor *doctor);  /* FUSE, NFS, room on the disk */
 void doctor_daemon(struct doctor *doctor);   /* supervisor, server, socket, lock, versions */

@@ -1,6 +1,7 @@
 /* mounts.c - mounts of ours: does each answer, and does the daemon know of it? */
 #include "cli/mounts.h"
 #include "cli/bounded.h"
+#include "cli/commands/session.h"
 #include "cli/commands/unmount.h"
 #include "cli/doctor/doctor.h"
 
@@ -12,13 +13,16 @@
 #include <unistd.h>
 
 #define TOUCH_TIMEOUT_MS 2000
+#define TOUCH_HUNG_MS    500 /* it will not answer, most likely */
 #define RPC_TIMEOUT_MS   6000
 #define MOUNTS_MAX       256
+#define AT_ONCE_MAX      16 /* children */
 
 struct one {
         char *path;
-        bool nfs;
+        bool nfs, asked, own;
         struct doctor_export export_;
+        struct bounded touch, ask;
 };
 
 struct list {
@@ -79,6 +83,20 @@ static bool is_served(const struct doctor *doctor, const char *path)
         return false;
 }
 
+/* A session of this user's says that it is mounted there. */
+static bool is_own(const json_t *sessions, const char *path)
+{
+        json_t *session;
+        size_t index;
+
+        json_array_foreach((json_t *)(uintptr_t)sessions, index, session)
+        {
+                if (strcmp(json_text(session, "mount_point"), path) == 0)
+                        return true;
+        }
+        return false;
+}
+
 static enum hif_err touch(void *path, int out)
 {
 
@@ -127,24 +145,31 @@ static bool is_isolated(const struct doctor *doctor, const char *path, const cha
 }
 
 /* The server as someone else's client sees it: tells a server that is wrong from a kernel's client
- * that waits. */
-static void ask_server(struct doctor *doctor, const struct one *one)
+ * that waits. Of one that hangs all is said already. */
+static void begin(const struct doctor *doctor, struct one *one)
+{
+        bounded_begin(&one->touch, doctor->hung ? TOUCH_HUNG_MS : TOUCH_TIMEOUT_MS, touch,
+                      one->path);
+        one->asked = one->nfs && one->export_.port != 0 && !doctor->hung;
+        if (!one->asked)
+                return;
+        if (snprintf(one->export_.netns, sizeof(one->export_.netns), "%s/netns",
+                     doctor->cli->paths.state_dir) >= (int)sizeof(one->export_.netns) ||
+            !is_isolated(doctor, one->path, one->export_.netns))
+                one->export_.netns[0] = '\0';
+        bounded_begin(&one->ask, RPC_TIMEOUT_MS, doctor_ask_nfs, &one->export_);
+}
+
+static void tell_server(struct doctor *doctor, struct one *one)
 {
         AUTO_BUF struct buf said = {0};
-        struct doctor_export export_ = one->export_;
-        enum hif_err err;
 
-        if (!one->nfs || export_.port == 0)
+        if (!one->asked)
                 return;
-        if (snprintf(export_.netns, sizeof(export_.netns), "%s/netns",
-                     doctor->cli->paths.state_dir) >= (int)sizeof(export_.netns) ||
-            !is_isolated(doctor, one->path, export_.netns))
-                export_.netns[0] = '\0';
-        err = bounded_run(RPC_TIMEOUT_MS, doctor_ask_nfs, &export_, &said);
-        if (err == HIF_OK)
+        if (bounded_end(&one->ask, &said) == HIF_OK)
                 doctor_say(doctor, "nfs-server", DOCTOR_OK, NULL,
                            "the server of '%s' answers NULL, MNT and GETATTR on port %u", one->path,
-                           export_.port);
+                           one->export_.port);
         else
                 doctor_say(
                     doctor, "nfs-server",
@@ -155,14 +180,14 @@ static void ask_server(struct doctor *doctor, const struct one *one)
                         : "it is of a daemon that hangs, or of another one, whose network "
                           "this is not",
                     "the server of '%s' could not be asked on port %u: %.*s", one->path,
-                    export_.port, (int)(said.size > 0 ? said.size : 10),
+                    one->export_.port, (int)(said.size > 0 ? said.size : 10),
                     said.size > 0 ? (const char *)said.data : "no answer.");
 }
 
-static void look_at(struct doctor *doctor, const struct one *one)
+static void tell(struct doctor *doctor, struct one *one)
 {
         bool served = is_served(doctor, one->path);
-        enum hif_err err = bounded_run(TOUCH_TIMEOUT_MS, touch, one->path, NULL);
+        enum hif_err err = bounded_end(&one->touch, NULL);
 
         if (err == HIF_OK && (served || doctor->served == NULL)) {
                 doctor_say(doctor, "mount", DOCTOR_OK, NULL, "'%s' answers", one->path);
@@ -170,6 +195,13 @@ static void look_at(struct doctor *doctor, const struct one *one)
                 doctor_say(doctor, "mount", DOCTOR_NOTE, NULL,
                            "'%s' answers, and belongs to another daemon, or is just being mounted",
                            one->path);
+        } else if (!served && !one->own) {
+                /* Its daemon may be busy, and bring it back: it is not ours to take away. */
+                doctor_say(doctor, "mount", DOCTOR_NOTE,
+                           "`hif doctor` of whose it is says more; `hif unmount --force` takes it "
+                           "away",
+                           "'%s' does not answer (%s), and belongs to no session that is here",
+                           one->path, hif_strerror(err));
         } else if (err == HIF_EACCES) {
                 doctor_say(doctor, "mount", DOCTOR_NOTE, NULL, "'%s' belongs to another user",
                            one->path);
@@ -193,22 +225,35 @@ static void look_at(struct doctor *doctor, const struct one *one)
                 doctor_say(doctor, "mount", DOCTOR_ERROR, "`hif unmount --force` detaches it",
                            "'%s' cannot be looked at: %s", one->path, hif_strerror(err));
         }
-        ask_server(doctor, one);
+        tell_server(doctor, one);
 }
 
 void doctor_mounts(struct doctor *doctor)
 {
         struct list list = {.items = calloc(MOUNTS_MAX, sizeof(struct one))};
+        json_t *sessions = NULL;
         enum hif_err err =
             list.items != NULL ? mounts_each(&doctor->cli->env, add, &list) : HIF_ENOMEM;
 
         if (err != HIF_OK)
                 doctor_say(doctor, "mount", DOCTOR_ERROR, NULL,
                            "the kernel's list of mounts could not be read: %s", hif_strerror(err));
-        for (size_t i = 0; i < list.count; i++) {
-                look_at(doctor, &list.items[i]);
-                free(list.items[i].path);
+        if (sessions_here(doctor->cli, &sessions) != HIF_OK)
+                doctor_say(doctor, "mount", DOCTOR_NOTE, NULL,
+                           "which mounts belong to sessions that are here could not be read");
+        for (size_t i = 0; i < list.count; i++)
+                list.items[i].own = is_own(sessions, list.items[i].path);
+        json_decref(sessions);
+        /* Several hang together, and not one after the other. */
+        for (size_t i = 0, end; i < list.count; i = end) {
+                end = list.count - i > AT_ONCE_MAX ? i + AT_ONCE_MAX : list.count;
+                for (size_t j = i; j < end; j++)
+                        begin(doctor, &list.items[j]);
+                for (size_t j = i; j < end; j++)
+                        tell(doctor, &list.items[j]);
         }
+        for (size_t i = 0; i < list.count; i++)
+                free(list.items[i].path);
         if (list.more)
                 doctor_say(doctor, "mount", DOCTOR_NOTE, NULL,
                            "only the first %d mounts were asked", MOUNTS_MAX);

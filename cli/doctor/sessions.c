@@ -3,6 +3,7 @@
 #include "cli/bounded.h"
 #include "cli/commands/session.h"
 #include "cli/doctor/doctor.h"
+#include "cli/mounts.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -12,12 +13,23 @@
 
 #define LOOK_TIMEOUT_MS 2000
 
-static enum hif_err is_there(void *path, int out)
+static enum hif_err look(void *path, int out)
 {
         struct stat st;
 
         (void)out;
         return lstat(path, &st) == 0 ? HIF_OK : hif_err_from_errno(errno);
+}
+
+/* A mount of ours is there, and may hang: it is not looked at. */
+static bool is_gone(struct doctor *doctor, const char *path)
+{
+        AUTO_FREE char *mount_point = NULL;
+        bool found = false;
+
+        if (mounts_find(&doctor->cli->env, path, &found, &mount_point) == HIF_OK && found)
+                return false;
+        return bounded_run(LOOK_TIMEOUT_MS, look, (void *)(uintptr_t)path, NULL) == HIF_ENOENT;
 }
 
 static const json_t *served_as(const struct doctor *doctor, const char *mount_point)
@@ -42,7 +54,7 @@ static void check_mark(struct doctor *doctor, const json_t *session)
         }
         if (served_as(doctor, at) != NULL)
                 return;
-        if (bounded_run(LOOK_TIMEOUT_MS, is_there, (void *)(uintptr_t)at, NULL) == HIF_ENOENT) {
+        if (is_gone(doctor, at)) {
                 if (doctor->fix && unlink(mark) == 0)
                         doctor_fixed(doctor, "mark",
                                      "session '%s' of %s counted as mounted at '%s', which is "

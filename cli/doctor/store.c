@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define STORE_TIMEOUT_MS 10000
+#define STORE_TIMEOUT_MS 6000
 #define CLOCK_MAX_S      300 /* a lander that is further off is refused */
 
 /* What a child found, as JSON: "url", "key" (from the environment), "probed", "local",
@@ -80,6 +80,11 @@ static void tell(struct doctor *doctor, const char *url, const json_t *found)
                            llabs(seconds) + 1);
 }
 
+void doctor_store_begin(struct doctor *doctor)
+{
+        bounded_begin(&doctor->store, STORE_TIMEOUT_MS, look, doctor->cli);
+}
+
 void doctor_store(struct doctor *doctor)
 {
         AUTO_BUF struct buf said = {0};
@@ -89,10 +94,11 @@ void doctor_store(struct doctor *doctor)
         enum hif_err err = cli_store_url(doctor->cli, &url, &why);
 
         if (err != HIF_OK) {
+                (void)!bounded_end(&doctor->store, NULL); /* the child has found the same */
                 doctor_say(doctor, "store", DOCTOR_ERROR, NULL, "%s", why.text);
                 return;
         }
-        err = bounded_run(STORE_TIMEOUT_MS, look, doctor->cli, &said);
+        err = bounded_end(&doctor->store, &said);
         found = json_loadb((const char *)said.data, said.size, 0, NULL);
         if (err == HIF_OK)
                 tell(doctor, url, found);

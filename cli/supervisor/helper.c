@@ -18,9 +18,11 @@
 static enum hif_err refused(enum hif_err err, struct hif_why *why)
 {
         if (err == HIF_EUNREACHABLE)
-                return why_set(why, err,
-                               "the daemon's supervisor, which mounts and unmounts for its server, "
-                               "is gone; `hif status` in a mount, or `hif mount`, starts another");
+                return why_set(
+                    why, err,
+                    "the daemon's supervisor, which mounts and unmounts for its server, "
+                    "does not answer; `hif daemon status` says whether it is stopped or gone, "
+                    "and `hif status` in a mount starts another one where it is gone");
         if (err == HIF_ENOTSUP)
                 return why_set(why, err,
                                "the daemon's supervisor is of a version that does not mount for "

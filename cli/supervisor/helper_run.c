@@ -23,8 +23,6 @@
         "vers=3,proto=tcp,mountproto=tcp,nolock,noacl,hard,actimeo=600,timeo=600,retrans=2,"       \
         "rsize=1048576,wsize=1048576,sec=sys,addr=127.0.0.1,mountaddr=127.0.0.1"
 
-#define FORCED_MAX 3
-
 unsigned help_patience_s(enum help_op op)
 {
         switch (op) {
@@ -194,13 +192,11 @@ static bool look_at(void *arg, const struct mount *mount)
         return true;
 }
 
+/* Both in one: calls that wait for the server end with EIO, and whoever made them finds nothing at the
+ * path that he could wait for next. */
 static int force(const char *mount_point)
 {
-        /* The first ends calls that wait for the server with EIO, a later one succeeds. */
-        for (int i = 0; i < FORCED_MAX; i++)
-                if (umount2(mount_point, MNT_FORCE | UMOUNT_NOFOLLOW) == 0)
-                        return 0;
-        return umount2(mount_point, MNT_DETACH | UMOUNT_NOFOLLOW);
+        return umount2(mount_point, MNT_FORCE | MNT_DETACH | UMOUNT_NOFOLLOW);
 }
 
 static enum hif_err unmount_as_root(const char *mount_point, enum help_op how)

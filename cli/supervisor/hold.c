@@ -1,5 +1,6 @@
 #include "cli/supervisor/hold.h"
 
+#include "cli/process.h"
 #include "cli/supervisor/shelf.h"
 #include "cli/supervisor/wire.h"
 
@@ -10,19 +11,20 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define PATIENCE_S 10
+#define LOOK_EVERY_MS 250
+#define LOOKS_MAX     40
 
 struct hold {
         pthread_mutex_t lock; /* of all below; kept over a call, so that answers find their calls */
         int socket;           /* -1: no supervisor */
+        unsigned owed;        /* answers to calls that were given up */
         struct shelf own;     /* what this server has put or taken, for the next supervisor */
         uint8_t buffer[WIRE_SIZE_MAX];
 };
 
-/* A supervisor that does not answer is as good as none. */
 static void set_patience(int socket)
 {
-        const struct timeval patience = {.tv_sec = PATIENCE_S};
+        const struct timeval patience = {.tv_usec = LOOK_EVERY_MS * 1000};
 
         if (socket < 0)
                 return;
@@ -48,6 +50,7 @@ static void lose_supervisor(struct hold *hold)
         if (hold->socket >= 0)
                 close(hold->socket);
         hold->socket = -1;
+        hold->owed = 0;
 }
 
 void hold_free(struct hold *hold)
@@ -60,18 +63,55 @@ void hold_free(struct hold *hold)
         free(hold);
 }
 
-/* Locked. One packet there, one back. The answer's bytes lie in hold->buffer. */
+/* One that is stopped will not answer now. HIF_EAGAIN: nor did one that is not, for so long. */
+static enum hif_err receive(struct hold *hold, struct wire_msg *answer)
+{
+        enum hif_err err = HIF_EAGAIN;
+
+        for (int looks = 0; err == HIF_EAGAIN && looks < LOOKS_MAX; looks++) {
+                err = wire_receive(hold->socket, hold->buffer, answer);
+                if (err == HIF_EAGAIN && process_stopped(process_of_socket(hold->socket)))
+                        break;
+        }
+        return err;
+}
+
+/* Answers that nobody waits for any more come before ours. */
+static enum hif_err receive_owed(struct hold *hold)
+{
+        struct wire_msg late;
+        enum hif_err err = HIF_OK;
+
+        while (err == HIF_OK && hold->owed > 0) {
+                err = receive(hold, &late);
+                if (err != HIF_OK)
+                        break;
+                hold->owed--;
+                if (late.fd >= 0)
+                        close(late.fd);
+        }
+        return err;
+}
+
+/* Locked. One packet there, one back. The answer's bytes lie in hold->buffer. One that is stopped or
+ * silent is as good as none for now, and may go on: then its late answer is passed over. */
 static enum hif_err call(struct hold *hold, const struct wire_msg *msg, struct wire_msg *answer)
 {
         enum hif_err err;
 
         if (hold->socket < 0)
                 return HIF_EUNREACHABLE;
-        err = wire_send(hold->socket, msg);
+        err = receive_owed(hold);
         if (err == HIF_OK)
-                err = wire_receive(hold->socket, hold->buffer, answer);
+                err = wire_send(hold->socket, msg);
+        if (err == HIF_OK) {
+                err = receive(hold, answer);
+                hold->owed += err == HIF_EAGAIN;
+        }
         if (err == HIF_OK && answer->kind != WIRE_DONE)
                 err = HIF_ECORRUPT;
+        if (err == HIF_EAGAIN)
+                return HIF_EUNREACHABLE;
         if (err != HIF_OK) {
                 /* Too long is our own fault, and known before anything was sent. */
                 if (err != HIF_ELIMIT)

@@ -1,4 +1,5 @@
 /* requests.c - what commands ask of the supervisor: one packet each, and one back. */
+#include "cli/process.h"
 #include "cli/supervisor/supervisor_impl.h"
 
 #include <errno.h>
@@ -126,7 +127,7 @@ static void answer_status(struct supervisor *supervisor, struct client *client)
         json_decref(status);
 }
 
-/* A server that runs is asked before anything is said of it. */
+/* A server that runs is asked before anything is said of it; one that is stopped cannot answer. */
 void clients_status(struct supervisor *supervisor)
 {
         const struct server *server = &supervisor->server;
@@ -137,7 +138,8 @@ void clients_status(struct supervisor *supervisor)
                 if (client->fd < 0 || client->wants != WIRE_STATUS)
                         continue;
                 if (supervisor->life != LIFE_RUNNING || server_hung(supervisor) ||
-                    server->probed_ms == 0)
+                    server->probed_ms == 0 || process_stopped(server->pid) ||
+                    (client->answer_at_ms > 0 && supervisor_now_ms() >= client->answer_at_ms))
                         answer_status(supervisor, client);
         }
 }
@@ -206,6 +208,7 @@ void client_ready(struct supervisor *supervisor, struct client *client)
         switch (msg.kind) {
         case WIRE_STATUS:
                 client->wants = msg.kind;
+                client->answer_at_ms = msg.value > 0 ? supervisor_now_ms() + msg.value : 0;
                 if (supervisor->life == LIFE_RUNNING && supervisor->server.probed_ms == 0) {
                         supervisor->server.probed_ms = supervisor_now_ms();
                         server_tell(supervisor, &supervisor->server, WIRE_PROBE);

@@ -57,6 +57,9 @@ static int until_next(const struct supervisor *supervisor)
                 due(&next, server->probed_ms + HUNG_AFTER_MS);
         if (server->kill_at_ms > 0)
                 due(&next, server->kill_at_ms);
+        for (size_t i = 0; i < CLIENTS_MAX; i++)
+                if (supervisor->clients[i].fd >= 0 && supervisor->clients[i].answer_at_ms > 0)
+                        due(&next, supervisor->clients[i].answer_at_ms);
         return next > now ? (int)(next - now) : 0;
 }
 

@@ -25,14 +25,18 @@ HIF_MUST_USE enum hif_err supervisor_run(struct cli *cli, int (*serve)(void), in
 
 /* --- client.c: what commands ask --- */
 
-/* What the supervisor says of itself and its server; at most some seconds later, also when the
- * server hangs. HIF_ENOENT: there is no supervisor. */
-HIF_MUST_USE enum hif_err supervisor_status(struct cli *cli, json_t **out, struct hif_why *why);
+/* What the supervisor says of itself and its server. It asks that first: for so long (0: as long as
+ * it takes to say that it hangs, some seconds), and then says how long it has been silent.
+ * HIF_ENOENT: there is no supervisor; HIF_EUNREACHABLE, with a sentence: it is stopped, or hangs. */
+HIF_MUST_USE enum hif_err supervisor_status(struct cli *cli, uint64_t patience_ms, json_t **out,
+                                            struct hif_why *why);
 /* WIRE_STOP, WIRE_RESTART, WIRE_UPGRADE (name: the program's path; else ""). Waits until it is
- * done. The errors are the supervisor's own. */
+ * done, two minutes at most. The errors are the supervisor's own, or as above. */
 HIF_MUST_USE enum hif_err supervisor_ask(struct cli *cli, uint16_t kind, const char *name,
                                          json_t **out, struct hif_why *why);
 /* Is one there, whatever it does? */
 bool supervisor_there(struct cli *cli);
+/* Its process, if it is stopped, by who holds its lock; else 0. */
+pid_t supervisor_stopped(struct cli *cli);
 
 #endif

@@ -60,6 +60,7 @@ struct client {
         int fd; /* -1: free */
         uint16_t wants;
         uint64_t since_ms;
+        uint64_t answer_at_ms; /* WIRE_STATUS: whatever is known then; 0: when it is known */
 };
 
 struct supervisor {

@@ -44,8 +44,8 @@ enum wire_kind {
         WIRE_GO = 34,      /* serve */
 
         /* Commands, on the supervisor's own socket. Answers: WIRE_DONE, note: JSON or a sentence */
-        WIRE_STATUS = 48,
-        WIRE_STOP = 49, /* leave the mounts as they are, and end; a server that hangs is killed */
+        WIRE_STATUS = 48, /* value: so many ms may go into asking the server; 0: until it hangs */
+        WIRE_STOP = 49,   /* leave the mounts as they are, and end; a server that hangs is killed */
         WIRE_RESTART = 50, /* another server; one that hangs is killed */
         WIRE_UPGRADE = 51, /* name: the program's path */
 

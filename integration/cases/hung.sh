@@ -23,6 +23,16 @@ within() {
 	[ $took -le "$slowest" ] || slowest=$took
 }
 
+server= supervisor= holder= crowd=
+at_end() { # nothing stays stopped
+	for pid in $server $supervisor; do
+		[ "$(cat "/proc/$pid/comm" 2>/dev/null)" != hif ] || kill -KILL "$pid"
+	done
+	[ -z "$holder$crowd" ] || kill $holder $crowd 2>/dev/null || true
+}
+
+trap 'status=$?; at_end; (exit $status); finish' EXIT
+
 stopped() { # stop the server, so that nobody starts another
 	server=$(daemon_pid) supervisor=$(hif daemon status --json | jq .supervisor_pid)
 	kill -STOP "$server"
@@ -40,7 +50,7 @@ for round in $(seq 1 "$rounds"); do
 	cd "$work/app" && cat file >/dev/null && echo $round >kept
 	if [ $((round % 2)) = 1 ]; then
 		stopped
-		(cd / && exec cat "$work/app/file" "$work/app/never-asked" >/dev/null 2>&1) &
+		(cd / && exec cat "$work/app/never-asked" >/dev/null 2>&1) &
 		reader=$!
 		sleep 0.1
 		within $limit 0 Detached "$hif" unmount --force . # from inside
@@ -60,22 +70,148 @@ for round in $(seq 1 "$rounds"); do
 done
 echo "  slowest: $slowest ms"
 
-step 'other commands, from inside a mount whose server is stopped'
+# Each command that a user may call then ends in time and says so, with what is known all the same.
+# $1: what it says.
+commands_end() {
+	local says=$1 status
+	within $limit 7 "$says" "$hif" status
+	within $limit 7 "$says" "$hif" diff
+	within $limit 7 "$says" "$hif" -C / mount
+	within $limit 7 "$says" "$hif" daemon status
+	within $limit 7 "$says" "$hif" session status
+	within $limit 7 "$says" "$hif" session show
+	within $limit 7 "$says" "$hif" session show default
+	within $limit 0 'mounted at' "$hif" session list
+	within $limit 0 '^file' "$hif" ls
+	within $limit 0 '^text' "$hif" cat acme/app:file
+	within $limit 0 import "$hif" log acme/app
+	within $((limit + 2000)) 8 "$says" "$hif" doctor
+	status=$("$hif" status --json) && fail 'it should not answer'
+	expect "$(jq -r '.error.code, .known.session, .known.mount_point' <<<"$status")" \
+		"$(printf '%s\n' EUNREACHABLE default "$work/app")"
+	expect_match "$("$hif" status 2>&1)" "session 'default' of acme/app, base @1, at '$work/app'"
+	expect_match "$("$hif" mount 2>/dev/null)" "acme/app at $work/app, session default, base @1, not served"
+}
+# And those that change something: they wait longer for one that may only be busy.
+changes_end() { # SAYS PATIENCE
+	within $2 7 "$1" "$hif" land 'too early'
+	within $2 7 "$1" "$hif" mount acme/app "$work/app"
+	within $2 7 "$1" "$hif" mount acme/app "$work/other" --session other
+	within $2 7 "$1" "$hif" unmount .
+	within $2 7 "$1" "$hif" session note 'a thought'
+	within $2 7 "$1" "$hif" session start 'a goal'
+	within $2 7 "$1" "$hif" session export "$work/export"
+}
+
+step 'a server that is stopped: other commands, from inside its mount'
 slowest=0
 hif mount "--$front" acme/app "$work/app" >/dev/null
 cd "$work/app"
 stopped
-within $((limit + 6000)) 7 'hangs' "$hif" status
-within $((limit + 6000)) 7 'hung|hangs|does not answer|not answered' "$hif" daemon status
-within $((limit + 6000)) 7 'hangs|in time' "$hif" mount acme/app "$work/app"
-kill -STOP "$supervisor"
-within $((limit + 14000)) 7 'hangs|does not answer' "$hif" status
-within $((limit + 14000)) 7 'in time' "$hif" daemon status
+commands_end "server .process $server. is stopped"
+changes_end "server .process $server. is stopped; .kill -CONT $server" $limit
 echo "  slowest: $slowest ms"
+
+step 'and its supervisor, too'
+slowest=0
+kill -STOP "$supervisor"
+commands_end "process $supervisor. (is|are) stopped"
+changes_end "kill -CONT $server $supervisor. lets them go on" $limit
+within $limit 7 'supervisor .* is stopped' "$hif" daemon restart
+within $limit 7 'supervisor .* is stopped' "$hif" daemon upgrade
+within $limit 7 'are stopped' "$hif" daemon stop
+# So many wait that no more are let in.
+perl -MIO::Socket::UNIX -e 'for $path (@ARGV) { for (1..9999) {
+	push @all, IO::Socket::UNIX->new(Peer => $path, Timeout => 0.01,
+		Type => $path =~ /supervisor/ ? SOCK_SEQPACKET : SOCK_STREAM) || last } }
+	print scalar(@all), "\n"; close STDOUT; sleep 600' "$XDG_RUNTIME_DIR"/hif/*.sock >"$work/crowd" &
+crowd=$!
+until [ -s "$work/crowd" ]; do sleep 0.1; done
+says="process $supervisor. (is|are) stopped"
+within $limit 7 "$says" "$hif" status
+within $limit 7 "$says" "$hif" daemon status
+within $limit 7 "$says" "$hif" land 'too early'
+within $((limit + 2000)) 8 "$says" "$hif" doctor
+kill $crowd
+echo "  slowest: $slowest ms"
+step 'and their sockets are gone'
+slowest=0
+mv "$XDG_RUNTIME_DIR/hif" "$work/hidden"
+within $limit 7 "supervisor .process $supervisor. is stopped, and its sockets are gone" "$hif" status
+within $limit 8 "process $supervisor holds .* and is stopped" "$hif" doctor
+within $limit 0 Detached "$hif" unmount --force .
+cd /
+! grep -q " $work/app " /proc/mounts || fail 'still mounted'
 kill -CONT "$server" "$supervisor"
+echo "  slowest: $slowest ms"
+hif mount "--$front" acme/app "$work/app" >/dev/null # they have made others
+expect "$(hif -C "$work/app" status | grep kept)" 'A kept'
+
+step 'a supervisor that is stopped: its server is all that matters'
+slowest=0
+cd "$work/app"
+supervisor=$(supervisor_pid)
+kill -STOP "$supervisor"
+within $limit 0 'A kept' "$hif" status
+within $limit 0 "supervisor .process $supervisor. is stopped" "$hif" daemon status
+within $limit 8 "supervisor .process $supervisor. is stopped" "$hif" doctor
+within $limit 7 "supervisor .process $supervisor. is stopped" "$hif" daemon restart
+cd /
+within $limit 0 'Detached|Unmounted' "$hif" unmount --force "$work/app"
+kill -CONT "$supervisor"
+hif mount "--$front" acme/app "$work/app" >/dev/null
+echo "  slowest: $slowest ms"
+
+step 'a server that hangs, and is not stopped'
+slowest=0
+cd "$work/app"
+server=$(daemon_pid)
+coproc "${HOLD_STILL:?set HOLD_STILL to tests/restart/hold_still}" "$server"
+holder=$COPROC_PID
+read -r -u "${COPROC[0]}" held && expect "$held" held
+says="server .process $server. hangs"
+within $limit 7 "$says" "$hif" status
+within $limit 7 "$says" "$hif" mount
+within $limit 7 "$says" "$hif" daemon status
+within $limit 0 '^file' "$hif" ls # the project is known from the session's own records
+within $((limit + 2000)) 8 "$says" "$hif" doctor
+within $((limit + 6000)) 7 "server .process $server. hangs" "$hif" land 'too early'
+within $((limit + 6000)) 7 "server .process $server. hangs" "$hif" mount acme/app "$work/app"
+kill "$holder"
+wait "$holder" || true
+expect "$(hif status | grep kept)" 'A kept'
+echo "  slowest: $slowest ms"
+
+step 'a server that is stopped, and has no supervisor'
+slowest=0
+kill -KILL "$(supervisor_pid)"
+kill -STOP "$server"
+within $limit 7 "server .process $server. is stopped" "$hif" status
+within $limit 7 "server .process $server. is stopped" "$hif" daemon status
+within $limit 7 "server .process $server. is stopped" "$hif" mount
+within $limit 8 "server .process $server. is stopped" "$hif" doctor
+kill -CONT "$server"
 expect "$(hif status | grep kept)" 'A kept'
 cd /
-hif unmount "$work/app"
+hif unmount "$work/app" >/dev/null
+echo "  slowest: $slowest ms"
+
+step 'a state directory that can not be written'
+slowest=0
+hif daemon stop >/dev/null
+mkdir "$work/small"
+mount -t tmpfs -o size=1m none "$work/small"
+mount -o remount,ro "$work/small"
+XDG_STATE_HOME=$work/small within $limit 1 "'$work/small/hif' could not be made: .*[Rr]ead-only" "$hif" mount acme/app "$work/app"
+XDG_STATE_HOME=$work/small within $limit 0 'nothing is mounted' "$hif" mount
+XDG_STATE_HOME=$work/small within $limit 7 'no daemon is running' "$hif" daemon status
+mount -o remount,rw "$work/small"
+head -c 2000000 /dev/zero 2>/dev/null >"$work/small/full" || true
+XDG_STATE_HOME=$work/small within $limit 1 'space' "$hif" mount acme/app "$work/app"
+XDG_STATE_HOME=$work/small within $((limit + 2000)) 8 'MiB' "$hif" doctor
+XDG_STATE_HOME=$work/small hif daemon stop >/dev/null 2>&1 || true
+umount "$work/small"
+echo "  slowest: $slowest ms"
 
 step 'doctor: all is well'
 found() { # found NAME SEVERITY: what doctor says of it
@@ -98,7 +234,7 @@ step 'doctor: a server that is stopped, from inside its mount'
 cd "$work/app"
 stopped
 diagnose 8
-expect_match "$(found server error)" "process $server. hangs"
+expect_match "$(found server error)" "process $server. is stopped"
 expect_match "$(found mount error)" "$work/app' does not answer"
 kill -CONT "$server"
 cd /

@@ -190,7 +190,7 @@ static pid_t server_of(struct cli *cli)
         struct hif_why why = {0};
         pid_t pid = 0;
 
-        if (supervisor_status(cli, &status, &why) == HIF_OK)
+        if (supervisor_status(cli, 0, &status, &why) == HIF_OK)
                 pid = (pid_t)json_integer_value(
                     json_object_get(json_object_get(status, "server"), "pid"));
         json_decref(status);

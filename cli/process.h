@@ -1,0 +1,21 @@
+/* process.h - what becomes of a process that should answer, by /proc: one that is stopped will not,
+ * however long one waits for it, and one that waits for a processor will. */
+#ifndef HIF_CLI_PROCESS_H
+#define HIF_CLI_PROCESS_H
+
+#include "base/env.h"
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+/* Who listens at the other end of a connected unix socket, by SO_PEERCRED; 0: not known. */
+pid_t process_of_socket(int fd);
+/* Who holds a flock(2) on the file, by /proc/locks; 0: nobody, or not known. */
+pid_t process_of_lock(struct env *env, int fd);
+
+/* By a signal (SIGSTOP): it does nothing until SIGCONT. A process in a debugger is not: that steps. */
+bool process_stopped(pid_t pid);
+/* A thread of it runs, or would if there were a processor for it. */
+bool process_busy(pid_t pid);
+
+#endif
