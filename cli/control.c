@@ -349,6 +349,18 @@ static void start_supervisor(struct cli *cli)
         close(words.fd);
 }
 
+void control_supervise(struct cli *cli)
+{
+        struct sockaddr_un where;
+        int fd;
+
+        if (connect_running(cli, &where, &fd) != HIF_OK)
+                return;
+        close(fd);
+        if (!supervisor_there(cli))
+                start_supervisor(cli);
+}
+
 enum hif_err control_connect(struct cli *cli, bool start, int *fd, struct hif_why *why)
 {
         struct sockaddr_un where;

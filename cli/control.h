@@ -18,6 +18,9 @@
  * server that has lost its own. HIF_EUNREACHABLE. */
 HIF_MUST_USE enum hif_err control_connect(struct cli *cli, bool start, int *fd,
                                           struct hif_why *why);
+/* A server that runs and has lost its supervisor gets another one, without which it can neither
+ * unmount nor be restarted. */
+void control_supervise(struct cli *cli);
 /* Send a request (taken over) and wait for its result (the caller's to decref). progress may be
  * NULL. timeout_ms 0: as long as nothing says that it will not come (patience.h). A daemon that
  * dies, or hangs, is HIF_EUNREACHABLE. */

@@ -262,10 +262,14 @@ static enum hif_err stop(struct cli *cli, bool suspend, bool *killed, struct hif
 {
         json_t *status = NULL, *result = NULL;
         struct hif_why unseen = {0};
-        bool watched = supervisor_status(cli, 0, &status, &unseen) == HIF_OK;
-        pid_t supervisor = (pid_t)count_of(status, "pid");
+        pid_t supervisor;
         enum hif_err err;
+        bool watched;
 
+        if (!suspend)
+                control_supervise(cli);
+        watched = supervisor_status(cli, 0, &status, &unseen) == HIF_OK;
+        supervisor = (pid_t)count_of(status, "pid");
         *killed = watched && patience_judge(cli, status, false, &unseen) != HIF_OK;
         if (*killed)
                 err = supervisor_ask(cli, WIRE_STOP, "", &result, why);
@@ -317,6 +321,7 @@ static int cmd_restart(struct cli *cli, int argc, char **argv)
         enum hif_err err;
 
         cli_parse(cli, &restart_argp, argc, argv, NULL);
+        control_supervise(cli);
         err = supervisor_ask(cli, WIRE_RESTART, "", &result, &why);
         json_decref(result);
         if (err != HIF_OK)
@@ -379,6 +384,8 @@ static int cmd_upgrade(struct cli *cli, int argc, char **argv)
 
         cli_parse(cli, &upgrade_argp, argc, argv, &program);
         err = path_of_program(cli, program, &path, &why);
+        if (err == HIF_OK)
+                control_supervise(cli);
         if (err == HIF_OK)
                 err = supervisor_ask(cli, WIRE_UPGRADE, path, &result, &why);
         if (err != HIF_OK)

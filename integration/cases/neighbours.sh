@@ -159,6 +159,8 @@ else
 		"$hif" daemon restart
 		[ "$(cat m/kept)" = kept ]
 		"$hif" -C "$PWD/m" land 'what was kept'
+		# Who ends the daemon needs a supervisor, too: the mount goes with it.
+		kill -9 "$(status .supervisor_pid)"
 		"$hif" daemon stop
 		! grep " $PWD/" /proc/mounts
 	USER
