@@ -93,6 +93,13 @@ static enum hif_err receive_owed(struct hold *hold)
         return err;
 }
 
+/* It has ended, or says what no supervisor says. All else passes: no memory for a packet is no
+ * reason to have no supervisor for ever. */
+static bool is_lost(enum hif_err err)
+{
+        return err == HIF_ENOENT || err == HIF_ECORRUPT || err == HIF_EUNSUPPORTED;
+}
+
 /* Locked. One packet there, one back. The answer's bytes lie in hold->buffer. One that is stopped or
  * silent is as good as none for now, and may go on: then its late answer is passed over. */
 static enum hif_err call(struct hold *hold, const struct wire_msg *msg, struct wire_msg *answer)
@@ -104,21 +111,17 @@ static enum hif_err call(struct hold *hold, const struct wire_msg *msg, struct w
         err = receive_owed(hold);
         if (err == HIF_OK)
                 err = wire_send(hold->socket, msg);
+        if (err == HIF_ELIMIT)
+                return err; /* our own fault, and known before anything was sent */
         if (err == HIF_OK) {
                 err = receive(hold, answer);
-                hold->owed += err == HIF_EAGAIN;
+                hold->owed += err != HIF_OK && !is_lost(err);
         }
         if (err == HIF_OK && answer->kind != WIRE_DONE)
                 err = HIF_ECORRUPT;
-        if (err == HIF_EAGAIN)
-                return HIF_EUNREACHABLE;
-        if (err != HIF_OK) {
-                /* Too long is our own fault, and known before anything was sent. */
-                if (err != HIF_ELIMIT)
-                        lose_supervisor(hold);
-                return err == HIF_ELIMIT ? err : HIF_EUNREACHABLE;
-        }
-        return hif_err_from_errno((int)answer->value);
+        if (is_lost(err))
+                lose_supervisor(hold);
+        return err == HIF_OK ? hif_err_from_errno((int)answer->value) : HIF_EUNREACHABLE;
 }
 
 static enum hif_err tell_put(struct hold *hold, const struct shelf_item *item)

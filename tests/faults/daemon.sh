@@ -44,6 +44,9 @@ make() { mkdir -p "$mount/$1"; }
 symlink() { ln -sfn "$2" "$mount/$1"; }
 synced() { dd if=/dev/zero of="$mount/$1" bs=70000 count=1 conv=fsync status=none; }
 
+# Nor is it mounted any more when the answer was lost.
+unmounted() { "$HIF" unmount "$mount" || ! grep -q " $mount " /proc/mounts; }
+
 edit() {
 	persist put file1 changed
 	persist make new/deep
@@ -95,7 +98,7 @@ one() {
 	persist "$HIF" diff -C "$mount"
 	persist "$HIF" session note -C "$mount" 'a note'
 	persist "$HIF" land -C "$mount" second
-	persist "$HIF" unmount "$mount"
+	persist unmounted
 	"$HIF" daemon stop >"$work/out" 2>"$work/err"
 	wait
 	take_report

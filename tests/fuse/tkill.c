@@ -22,7 +22,7 @@
 
 /* In a server: what to do at a reply, and which descriptor they go to. */
 static struct tkill_shared *serving;
-static int serving_fd = -1;
+static _Atomic int serving_fd = -1; /* the loop reads it */
 
 /* In place of the C library's: every reply of the server passes here. */
 ssize_t writev(int fd, const struct iovec *iov, int count)
