@@ -493,16 +493,27 @@ enum hif_err control_call(struct cli *cli, int fd, json_t *request, uint64_t tim
         return call(cli, fd, request, timeout_ms, progress, arg, result, &ended, why);
 }
 
+/* The first server may have died when all but its answer was done. */
+static void explain_nothing(struct hif_why *why)
+{
+        size_t size = strlen(why->text);
+
+        snprintf(why->text + size, sizeof(why->text) - size,
+                 ". The server died during a first try, which may have landed all there was: `hif "
+                 "log` shows it");
+}
+
 enum hif_err control_ask(struct cli *cli, json_t *request,
                          void (*progress)(void *arg, const json_t *progress), void *arg,
                          json_t **result, struct hif_why *why)
 {
-        bool ended = true;
+        bool ended = true, again = false;
         enum hif_err err = HIF_OK;
 
         for (int tries = 0; tries < 2 && ended; tries++) {
                 int fd;
 
+                again = tries > 0;
                 ended = false;
                 err = control_connect(cli, true, &fd, why);
                 if (err != HIF_OK)
@@ -510,6 +521,8 @@ enum hif_err control_ask(struct cli *cli, json_t *request,
                 err = call(cli, fd, json_incref(request), 0, progress, arg, result, &ended, why);
                 close(fd);
         }
+        if (again && err == HIF_ENOTHING)
+                explain_nothing(why);
         json_decref(request);
         return err;
 }

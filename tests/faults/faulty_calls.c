@@ -1,5 +1,6 @@
 /* faulty_calls.c - the system's calls that can fail, before the C library's. One that fails has
  * done nothing; its error is one of those that its manual page names, by the point's number. */
+#include "death.h"
 #include "faults.h"
 
 #include <dirent.h>
@@ -29,6 +30,7 @@ static bool fails(const char *name, const int errors[ERRORS_MAX])
         uint64_t number;
         size_t count = 0;
 
+        death_point(name);
         if (!fault_point(FAULT_CALL, name, &number))
                 return false;
         while (count < ERRORS_MAX && errors[count] != 0)
@@ -72,6 +74,7 @@ int open(const char *path, int flags, ...)
                 mode = va_arg(list, mode_t);
                 va_end(list);
         }
+        death_opening(path, flags);
         if (fails("open", ERRORS(EIO, EMFILE, EACCES, ENFILE)))
                 return -1;
         return real(path, flags, mode);
@@ -90,6 +93,7 @@ int openat(int dir, const char *path, int flags, ...)
                 mode = va_arg(list, mode_t);
                 va_end(list);
         }
+        death_opening(path, flags);
         if (fails("openat", ERRORS(EIO, EMFILE, EACCES, ENFILE)))
                 return -1;
         return real(dir, path, flags, mode);
@@ -127,9 +131,21 @@ ssize_t write(int fd, const void *data, size_t size)
 
         if (real == NULL)
                 *(void **)&real = dlsym(RTLD_NEXT, "write");
+        death_point("write"); /* of a device, too */
         if (!is_device(fd) && fails("write", DISK))
                 return -1;
         return real(fd, data, size);
+}
+
+/* What is told to the kernel's FUSE: it does not fail, but one may die before it. */
+ssize_t writev(int fd, const struct iovec *parts, int count)
+{
+        static ssize_t (*real)(int, const struct iovec *, int);
+
+        if (real == NULL)
+                *(void **)&real = dlsym(RTLD_NEXT, "writev");
+        death_point("writev");
+        return real(fd, parts, count);
 }
 
 STAND_BEFORE(ssize_t, pwrite, (int fd, const void *data, size_t size, off_t at),
@@ -149,7 +165,16 @@ STAND_BEFORE(int, renameat2,
              (int from_dir, const char *from, int to_dir, const char *to, unsigned flags),
              (from_dir, from, to_dir, to, flags), -1, NAMES)
 STAND_BEFORE(int, link, (const char *from, const char *to), (from, to), -1, NAMES)
-STAND_BEFORE(int, unlink, (const char *path), (path), -1, NAMES)
+
+int unlink(const char *path)
+{
+        static int (*real)(const char *);
+
+        if (real == NULL)
+                *(void **)&real = dlsym(RTLD_NEXT, "unlink");
+        death_removing(path);
+        return fails("unlink", NAMES) ? -1 : real(path);
+}
 STAND_BEFORE(int, mkdir, (const char *path, mode_t mode), (path, mode), -1, NAMES)
 STAND_BEFORE(int, rmdir, (const char *path), (path), -1, NAMES)
 STAND_BEFORE(int, fstat, (int fd, struct stat *out), (fd, out), -1, READING)
