@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #define REFRESH_TIMEOUT_MS 5000
+#define REFRESHED_PER_MS   2 /* on top of that */
 #define KILL_TIMEOUT_MS    1000
 #define FILES_TO_CLOSE     65536 /* where close_range(2) is missing: Linux before 5.9 */
 
@@ -92,13 +93,31 @@ static void refresh_child(char *const *paths, size_t count)
         _exit(0);
 }
 
-struct paths {
-        const char *mount_point;
-        char **items;
-        size_t count, capacity;
+/* What a child is to look at: the directories, then the names in them. */
+struct dir_path {
+        uint64_t id;
+        struct span path;
 };
 
-static void count_path(void *arg, uint64_t id, struct span text)
+struct paths {
+        const char *mount_point;
+        struct dir_path *dirs;
+        size_t dir_count, dir_max;
+        char **items;
+        size_t count, capacity;
+        bool short_of_memory;
+};
+
+static void count_dir(void *arg, uint64_t id, struct span text)
+{
+        struct paths *paths = arg;
+
+        (void)id, (void)text;
+        paths->dir_max++;
+        paths->capacity++;
+}
+
+static void count_name(void *arg, uint64_t id, struct span text)
 {
         struct paths *paths = arg;
 
@@ -106,36 +125,84 @@ static void count_path(void *arg, uint64_t id, struct span text)
         paths->capacity++;
 }
 
-static void add_path(void *arg, uint64_t id, struct span text)
+static void add_path(struct paths *paths, struct span dir, struct span name)
+{
+        const char *slash = dir.size > 0 && name.size > 0 ? "/" : "";
+
+        if (paths->count < paths->capacity &&
+            asprintf(&paths->items[paths->count], "%s/%.*s%s%.*s", paths->mount_point,
+                     (int)dir.size, (const char *)dir.data, slash, (int)name.size,
+                     (const char *)name.data) >= 0)
+                paths->count++;
+        else
+                paths->short_of_memory = true;
+}
+
+static void add_dir(void *arg, uint64_t id, struct span path)
 {
         struct paths *paths = arg;
 
-        (void)id;
-        if (paths->count < paths->capacity &&
-            asprintf(&paths->items[paths->count], "%s/%.*s", paths->mount_point, (int)text.size,
-                     (const char *)text.data) >= 0)
-                paths->count++;
+        if (paths->dir_count < paths->dir_max)
+                paths->dirs[paths->dir_count++] = (struct dir_path){id, path};
+        add_path(paths, path, span_str(""));
 }
 
+static int compare_dirs(const void *a, const void *b)
+{
+        const struct dir_path *dir_a = a, *dir_b = b;
+
+        return dir_a->id < dir_b->id ? -1 : dir_a->id > dir_b->id;
+}
+
+/* A directory that is gone took its names along. */
+static void add_name(void *arg, uint64_t dir, struct span name)
+{
+        struct paths *paths = arg;
+        const struct dir_path key = {.id = dir}, *found;
+
+        found = bsearch(&key, paths->dirs, paths->dir_count, sizeof(key), compare_dirs);
+        if (found != NULL)
+                add_path(paths, found->path, name);
+}
+
+static enum hif_err list_paths(struct paths *paths, struct span list)
+{
+        enum hif_err err = refresh_each(list, count_dir, count_name, paths);
+
+        if (err != HIF_OK)
+                return err;
+        paths->dirs = calloc(paths->dir_max + 1, sizeof(*paths->dirs));
+        paths->items = calloc(paths->capacity + 1, sizeof(*paths->items));
+        if (paths->dirs == NULL || paths->items == NULL)
+                return HIF_ENOMEM;
+        err = refresh_each(list, add_dir, NULL, paths);
+        qsort(paths->dirs, paths->dir_count, sizeof(*paths->dirs), compare_dirs);
+        if (err == HIF_OK)
+                err = refresh_each(list, NULL, add_name, paths);
+        return err == HIF_OK && paths->short_of_memory ? HIF_ENOMEM : err;
+}
+
+/* The names, too: a file that has changed is another one under the same name, and of that its
+ * directory's times tell nothing. Asked for the old one's attributes, the kernel learns that it has no
+ * link any more, and looks the name up again (RFC 1813 §3.3.1, nlink). */
 static bool refresh_nfs(const struct workspace *workspace, struct span list)
 {
         struct paths paths = {.mount_point = workspace->mount_point};
-        enum hif_err err = refresh_each(list, count_path, NULL, &paths);
+        enum hif_err err = list_paths(&paths, list);
         pid_t pid;
 
-        paths.items = calloc(paths.capacity + 1, sizeof(*paths.items));
-        if (err == HIF_OK && paths.items != NULL)
-                err = refresh_each(list, add_path, NULL, &paths);
         if (err == HIF_OK && paths.count > 0) {
                 pid = fork();
                 if (pid == 0)
                         refresh_child(paths.items, paths.count);
-                err = pid < 0 ? HIF_EAGAIN : reap(pid, REFRESH_TIMEOUT_MS);
+                err = pid < 0 ? HIF_EAGAIN
+                              : reap(pid, REFRESH_TIMEOUT_MS + paths.count / REFRESHED_PER_MS);
         }
         for (size_t i = 0; i < paths.count; i++)
                 free(paths.items[i]);
         free(paths.items);
-        return err == HIF_OK && paths.count == paths.capacity;
+        free(paths.dirs);
+        return err == HIF_OK;
 }
 
 /* One telling of a FUSE client. */
