@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -13,6 +14,8 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -310,9 +313,72 @@ static void too_many_descriptors_are_closed(void **state)
         close(ends[1]);
 }
 
+/* A supervisor in a process of its own, so that it can be stopped. Returns a connection to it. */
+static int keeper_process(pid_t *pid)
+{
+        struct sockaddr_un address = {.sun_family = AF_UNIX};
+        socklen_t size = sizeof(address.sun_family); /* any abstract name */
+        int told[2], fd;
+
+        assert_int_equal(pipe(told), 0);
+        *pid = fork();
+        if (*pid == 0) {
+                struct keeper keeper = {0};
+
+                fd = socket(AF_UNIX, SOCK_SEQPACKET, 0);
+                if (bind(fd, (struct sockaddr *)&address, size) != 0 || listen(fd, 1) != 0)
+                        _exit(1);
+                size = sizeof(address);
+                (void)getsockname(fd, (struct sockaddr *)&address, &size);
+                (void)!write(told[1], &size, sizeof(size));
+                (void)!write(told[1], &address, sizeof(address));
+                keeper.socket = accept(fd, NULL, NULL);
+                keep(&keeper);
+                _exit(0);
+        }
+        assert_int_equal(read(told[0], &size, sizeof(size)), sizeof(size));
+        assert_int_equal(read(told[0], &address, sizeof(address)), sizeof(address));
+        close(told[0]);
+        close(told[1]);
+        fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+        assert_int_equal(connect(fd, (struct sockaddr *)&address, size), 0);
+        return fd;
+}
+
+/* While it is stopped calls end soon, as if there were none; when it goes on it is there again, and
+ * its late answers are not taken for others'. */
+static void stopped_supervisor_comes_back(void **state)
+{
+        struct hold *hold;
+        pid_t pid;
+        int fd, out, end, status;
+
+        (void)state;
+        fd = keeper_process(&pid);
+        end = dup(0);
+        assert_int_equal(hold_new(fd, &hold), HIF_OK);
+        assert_int_equal(hold_put(hold, "before", end, (struct span){0}), HIF_OK);
+        assert_int_equal(kill(pid, SIGSTOP), 0);
+        assert_int_equal(waitpid(pid, &status, WUNTRACED), pid);
+        alarm(5);
+        assert_int_equal(hold_put(hold, "meanwhile", end, (struct span){0}), HIF_OK);
+        assert_int_equal(hold_take(hold, "never", &out, NULL), HIF_EUNREACHABLE);
+        alarm(0);
+        assert_int_equal(kill(pid, SIGCONT), 0);
+        assert_int_equal(hold_take(hold, "never", &out, NULL), HIF_ENOENT);
+        assert_int_equal(hold_put(hold, "after", end, (struct span){0}), HIF_OK);
+        assert_int_equal(hold_drop(hold, "meanwhile"), HIF_OK);
+        assert_int_equal(hold_drop(hold, "meanwhile"), HIF_ENOENT);
+        hold_free(hold);
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_int_equal(status, 0);
+        close(end);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
+            cmocka_unit_test(stopped_supervisor_comes_back),
             cmocka_unit_test(hold_keeps_by_itself),
             cmocka_unit_test(next_server_finds_it),
             cmocka_unit_test(next_supervisor_is_given_it),
