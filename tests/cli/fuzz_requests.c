@@ -8,7 +8,6 @@
  * nothing is left of it; it needs root and /dev/fuse. Requests that reach further (a store
  * elsewhere, NFS, a supervisor) are left out. fuzz_control.c takes the bytes of the socket. */
 #include "cli/daemon/daemon.h"
-#include "cli/daemon/workspace_impl.h"
 #include "cli/supervisor/helper.h"
 #include "cli/supervisor/hold.h"
 #include "cli/supervisor/wire.h"
@@ -144,7 +143,6 @@ static void start_daemon(struct machine *machine)
         FUZZ_CHECK(fetch_new(&machine->cli.env, daemon->pool, &config, &daemon->fetch, &why) ==
                    HIF_OK);
         start_supervisor(machine);
-        mounter_init(daemon);
         daemon->ending = true; /* the supervisor would not keep a mount */
         daemon->loops = machine->loops;
         daemon->threads = machine->threads;
