@@ -8,19 +8,41 @@
  * credentials dies of it, unless it is of those that programs try and do without. */
 #include "cli/daemon/sandbox_impl.h"
 
+#include <assert.h>
 #include <errno.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <sched.h>
-#include <seccomp.h>
+#include <seccomp.h> /* numbers of calls, for each architecture */
+#include <stddef.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/personality.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#if defined(__x86_64__)
+#define OWN_ARCHITECTURE AUDIT_ARCH_X86_64
+#elif defined(__aarch64__)
+#define OWN_ARCHITECTURE AUDIT_ARCH_AARCH64
+#else
+#error "which architecture is this? See seccomp(2)"
+#endif
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 /* Calls beyond this list's time: to be refused as by a kernel that has never heard of them. */
 #define FIRST_NEW 451
-#define LAST_NEW  511
+
+/* What a server does all the time, which is looked for first. */
+static const int often[] = {
+    SCMP_SYS(epoll_wait), SCMP_SYS(epoll_pwait), SCMP_SYS(read),     SCMP_SYS(write),
+    SCMP_SYS(readv),      SCMP_SYS(writev),      SCMP_SYS(recvmsg),  SCMP_SYS(sendmsg),
+    SCMP_SYS(recvfrom),   SCMP_SYS(sendto),      SCMP_SYS(futex),    SCMP_SYS(pread64),
+    SCMP_SYS(preadv2),    SCMP_SYS(pwrite64),    SCMP_SYS(pwritev2), SCMP_SYS(fdatasync),
+};
 
 static const int files[] = {
     SCMP_SYS(access),
@@ -292,126 +314,152 @@ static const int denied[] = {
     SCMP_SYS(request_key), SCMP_SYS(syslog), SCMP_SYS(migrate_pages),
 };
 
-static int add_all(scmp_filter_ctx filter, uint32_t action, const int *calls, size_t count,
-                   unsigned *added)
+static const struct list {
+        const int *calls;
+        size_t count;
+} lists[] = {
+    {files, COUNT(files)},         {memory, COUNT(memory)},   {processes, COUNT(processes)},
+    {users, COUNT(users)},         {signals, COUNT(signals)}, {sockets, COUNT(sockets)},
+    {waiting, COUNT(waiting)},
+#ifdef OWN_DEBUGGER
+    {debugging, COUNT(debugging)},
+#endif
+};
+
+/* --- the kernel's form of it --- */
+
+/* Written here by hand, two instructions a call, and not by libseccomp: that corrupts memory, or loops,
+ * or forgets rules, where an allocation fails. Since Linux 5.11 the kernel remembers which calls pass
+ * whatever their arguments are, and the length costs nothing. */
+struct program {
+        struct sock_filter code[BPF_MAXINSNS];
+        unsigned short count;
+};
+
+static void put(struct program *program, uint16_t code, uint32_t k, uint8_t yes, uint8_t no)
 {
+        assert(program->count < BPF_MAXINSNS);
+        program->code[program->count++] = (struct sock_filter){code, yes, no, k};
+}
+
+static void put_load(struct program *program, size_t at)
+{
+        put(program, BPF_LD | BPF_W | BPF_ABS, (uint32_t)at, 0, 0);
+}
+
+static void put_return(struct program *program, uint32_t action)
+{
+        put(program, BPF_RET | BPF_K, action, 0, 0);
+}
+
+/* This, if what was loaded is `value`. */
+static void put_when(struct program *program, uint32_t value, uint32_t action)
+{
+        put(program, BPF_JMP | BPF_JEQ | BPF_K, value, 0, 1);
+        put_return(program, action);
+}
+
+/* The low half of an argument; what these calls look at has no other. */
+static void put_load_argument(struct program *program, unsigned argument)
+{
+        size_t at = offsetof(struct seccomp_data, args) + argument * sizeof(uint64_t);
+
+        put_load(program, __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? at + 4 : at);
+}
+
+/* A negative number is that of a call which this architecture has not. */
+static unsigned put_all(struct program *program, const int *calls, size_t count, uint32_t action)
+{
+        unsigned added = 0;
+
         for (size_t i = 0; i < count; i++) {
-                int error = seccomp_rule_add(filter, action, calls[i], 0);
-
-                /* Not a call of this architecture. */
-                if (error == -EDOM || error == -EFAULT)
+                if (calls[i] < 0)
                         continue;
-                if (error != 0)
-                        return error;
-                (*added)++;
+                put_when(program, (uint32_t)calls[i], action);
+                added++;
         }
-        return 0;
+        return added;
 }
 
-/* A call by one of its arguments. */
-static int add_when(scmp_filter_ctx filter, uint32_t action, int call, unsigned argument,
-                    enum scmp_compare compare, scmp_datum_t a, scmp_datum_t b)
-{
-        const struct scmp_arg_cmp condition = {
-            .arg = argument, .op = compare, .datum_a = a, .datum_b = b};
-
-        return seccomp_rule_add_array(filter, action, call, 1, &condition);
-}
+#define ERRNO(error) (SECCOMP_RET_ERRNO | (error))
 
 /* Sockets of the machine and of the internet alone; netlink is what names are looked up with. */
-static int add_families(scmp_filter_ctx filter)
+static void put_socket(struct program *program)
 {
-        static const unsigned families[] = {AF_UNIX, AF_INET, AF_INET6, AF_NETLINK};
-        const uint32_t refuse = SCMP_ACT_ERRNO(EAFNOSUPPORT);
-        int error = add_when(filter, refuse, SCMP_SYS(socket), 0, SCMP_CMP_GT, AF_NETLINK, 0);
+        static const uint32_t families[] = {AF_UNIX, AF_INET, AF_INET6, AF_NETLINK};
 
-        for (unsigned family = 0; family <= AF_NETLINK && error == 0; family++) {
-                uint32_t action = refuse;
-
-                for (size_t i = 0; i < COUNT(families); i++)
-                        if (family == families[i])
-                                action = SCMP_ACT_ALLOW;
-                error = add_when(filter, action, SCMP_SYS(socket), 0, SCMP_CMP_EQ, family, 0);
-        }
-        return error;
+        put(program, BPF_JMP | BPF_JEQ | BPF_K, SCMP_SYS(socket), 0, 2 + 2 * COUNT(families));
+        put_load_argument(program, 0);
+        for (size_t i = 0; i < COUNT(families); i++)
+                put_when(program, families[i], SECCOMP_RET_ALLOW);
+        put_return(program, ERRNO(EAFNOSUPPORT));
 }
 
 /* Threads and children, in the namespaces that this process is in. In a user namespace of its own one
  * has all capabilities again. */
-static int add_clone(scmp_filter_ctx filter)
+static void put_clone(struct program *program)
 {
-        const scmp_datum_t namespaces = CLONE_NEWCGROUP | CLONE_NEWIPC | CLONE_NEWNET |
-                                        CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUSER | CLONE_NEWUTS;
+        const uint32_t namespaces = CLONE_NEWCGROUP | CLONE_NEWIPC | CLONE_NEWNET | CLONE_NEWNS |
+                                    CLONE_NEWPID | CLONE_NEWUSER | CLONE_NEWUTS;
 
-        return add_when(filter, SCMP_ACT_ALLOW, SCMP_SYS(clone), 0, SCMP_CMP_MASKED_EQ, namespaces,
-                        0);
+        put(program, BPF_JMP | BPF_JEQ | BPF_K, SCMP_SYS(clone), 0, 4);
+        put_load_argument(program, 0);
+        put(program, BPF_JMP | BPF_JSET | BPF_K, namespaces, 0, 1);
+        put_return(program, SECCOMP_RET_TRAP);
+        put_return(program, SECCOMP_RET_ALLOW);
 }
 
 /* But for putting words into a terminal's mouth. */
-static int add_ioctl(scmp_filter_ctx filter)
+static void put_ioctl(struct program *program)
 {
-        return add_when(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, SCMP_CMP_NE, TIOCSTI, 0);
+        put(program, BPF_JMP | BPF_JEQ | BPF_K, SCMP_SYS(ioctl), 0, 4);
+        put_load_argument(program, 1);
+        put_when(program, TIOCSTI, SECCOMP_RET_TRAP);
+        put_return(program, SECCOMP_RET_ALLOW);
 }
 
-static int add_new(scmp_filter_ctx filter)
+/* Numbers mean other calls to programs of another architecture. */
+static void put_architecture(struct program *program)
 {
-        int error = 0;
-
-        for (int call = FIRST_NEW; call <= LAST_NEW && error == 0; call++)
-                error = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), call, 0);
-        return error;
-}
-
-static int add_rules(scmp_filter_ctx filter, unsigned *allowed)
-{
-        static const struct {
-                const int *calls;
-                size_t count;
-        } lists[] = {
-            {files, COUNT(files)},         {memory, COUNT(memory)},   {processes, COUNT(processes)},
-            {users, COUNT(users)},         {signals, COUNT(signals)}, {sockets, COUNT(sockets)},
-            {waiting, COUNT(waiting)},
-#ifdef OWN_DEBUGGER
-            {debugging, COUNT(debugging)},
+        put_load(program, offsetof(struct seccomp_data, arch));
+        put(program, BPF_JMP | BPF_JEQ | BPF_K, OWN_ARCHITECTURE, 1, 0);
+        put_return(program, SECCOMP_RET_KILL_PROCESS);
+        put_load(program, offsetof(struct seccomp_data, nr));
+#ifdef __x86_64__
+        put(program, BPF_JMP | BPF_JGE | BPF_K, 0x40000000, 0, 1); /* x32 */
+        put_return(program, SECCOMP_RET_KILL_PROCESS);
 #endif
-        };
-        unsigned ignored = 0;
-        int error = 0;
+}
 
-        for (size_t i = 0; i < COUNT(lists) && error == 0; i++)
-                error = add_all(filter, SCMP_ACT_ALLOW, lists[i].calls, lists[i].count, allowed);
-        *allowed += 3; /* the next three, in part */
-        if (error == 0)
-                error = add_families(filter);
-        if (error == 0)
-                error = add_clone(filter);
-        if (error == 0)
-                error = add_ioctl(filter);
-        if (error == 0)
-                error = add_all(filter, SCMP_ACT_ERRNO(ENOSYS), missing, COUNT(missing), &ignored);
-        if (error == 0)
-                error = add_all(filter, SCMP_ACT_ERRNO(EPERM), denied, COUNT(denied), &ignored);
-        return error == 0 ? add_new(filter) : error;
+static unsigned build(struct program *program)
+{
+        unsigned allowed = 3; /* those that are looked at */
+
+        put_architecture(program);
+        (void)put_all(program, often, COUNT(often), SECCOMP_RET_ALLOW); /* counted below */
+        put_socket(program);
+        put_clone(program);
+        put_ioctl(program);
+        for (size_t i = 0; i < COUNT(lists); i++)
+                allowed += put_all(program, lists[i].calls, lists[i].count, SECCOMP_RET_ALLOW);
+        (void)put_all(program, missing, COUNT(missing), ERRNO(ENOSYS));
+        (void)put_all(program, denied, COUNT(denied), ERRNO(EPERM));
+        put(program, BPF_JMP | BPF_JGE | BPF_K, FIRST_NEW, 0, 1);
+        put_return(program, ERRNO(ENOSYS));
+        put_return(program, SECCOMP_RET_TRAP);
+        return allowed;
 }
 
 enum hif_err sandbox_filter(struct sandbox *out, struct hif_why *why)
 {
-        scmp_filter_ctx filter = seccomp_init(SCMP_ACT_TRAP);
-        unsigned allowed = 0;
-        int error;
+        struct program program = {.count = 0};
+        unsigned allowed = build(&program);
+        struct sock_fprog load = {.len = program.count, .filter = program.code};
 
-        if (filter == NULL)
-                return HIF_ENOMEM;
-        /* A tree, not a list: it is gone through at each call where the kernel has no cache. */
-        error = seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2);
-        if (error == 0)
-                error = add_rules(filter, &allowed);
-        if (error == 0)
-                error = seccomp_load(filter); /* sets no_new_privs */
-        seccomp_release(filter);
-        if (error != 0)
-                return why_set(why, hif_err_from_errno(-error), "seccomp does not take it: %s",
-                               strerror(-error));
+        if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+            syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &load) != 0)
+                return why_set(why, hif_err_from_errno(errno), "seccomp does not take it: %s",
+                               strerror(errno));
         out->filtered = true;
         out->allowed = allowed;
         return HIF_OK;
