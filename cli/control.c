@@ -39,9 +39,9 @@ static uint64_t now_ms(void)
 /* For how long the other side is waited for: to a point in time, or as long as it does well; with
  * neither, for ever. */
 struct waiting {
-        uint64_t deadline; /* 0: none */
-        struct cli *cli;   /* who asks how it does; NULL: nobody */
-        bool quick, asked;
+        uint64_t deadline;           /* 0: none */
+        struct cli *cli;             /* who asks how it does; NULL: nobody */
+        bool quick, asked, hopeless; /* hopeless: no answer is to be expected, and why says so */
         struct hif_why *why;
 };
 
@@ -73,9 +73,10 @@ static enum hif_err wait_for(int fd, short events, struct waiting *waiting)
                 if (waiting->deadline > 0)
                         return HIF_ETIMEDOUT;
                 err = patience_check(waiting->cli, fd, waiting->quick, waiting->why);
+                waiting->asked = true;
+                waiting->hopeless = err != HIF_OK;
                 if (err != HIF_OK)
                         return err;
-                waiting->asked = true;
         }
 }
 
@@ -472,7 +473,7 @@ static enum hif_err call(struct cli *cli, int fd, json_t *request, uint64_t time
                 json_decref(message);
                 return err;
         }
-        if (err == HIF_EUNREACHABLE)
+        if (waiting.hopeless)
                 return err;
         if (err == HIF_ETIMEDOUT)
                 return why_set(why, HIF_EUNREACHABLE,

@@ -146,11 +146,9 @@ static enum hif_err ask(struct cli *cli, const struct wire_msg *msg, uint64_t ti
                             : why_set(why, HIF_ENOENT,
                                       "no daemon is running, so nothing is mounted");
         err = wire_send(fd, msg);
-        if (err == HIF_OK)
-                err = wait_for_answer(fd, timeout_ms, why);
-        if (err == HIF_EUNREACHABLE) {
+        if (err == HIF_OK && wait_for_answer(fd, timeout_ms, why) != HIF_OK) {
                 close(fd);
-                return err;
+                return HIF_EUNREACHABLE;
         }
         if (err == HIF_OK)
                 err = wire_receive(fd, buffer, &answer);
