@@ -481,6 +481,8 @@ static enum hif_err check_file(struct data *data, struct dfile *file, struct dam
 
         if (err == HIF_OK)
                 err = data->env->ops->stat(data->env, path, &st);
+        if (err == HIF_ENOMEM || err == HIF_ENOSPC)
+                return err; /* says nothing about the file */
         if (err == HIF_OK || err == HIF_ENOENT)
                 file->found = data_kept_size(data, file->number, (uint64_t)st.st_size);
         if ((err == HIF_OK || err == HIF_ENOENT) && file->found >= file->end)

@@ -131,7 +131,7 @@ enum hif_err db_open(struct db *db, const char *path)
         if (err == HIF_OK)
                 err = db_exec(db, "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL;"
                                   "PRAGMA synchronous=FULL; PRAGMA temp_store=MEMORY;"
-                                  "PRAGMA cache_size=-16384; PRAGMA wal_autocheckpoint=256;");
+                                  "PRAGMA cache_size=-16384; PRAGMA wal_autocheckpoint=0;");
         if (err == HIF_OK)
                 err = db_exec(db, schema);
         for (size_t i = 0; i < DB_STATEMENT_COUNT && err == HIF_OK; i++)

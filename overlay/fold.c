@@ -354,6 +354,10 @@ static enum hif_err fold_all(struct fold *fold)
         if (err != HIF_OK)
                 log_line(overlay->env->log, LOG_WARN, "overlay",
                          "the folded log of %s stays for now: %s", overlay->dir, hif_strerror(err));
+        /* SQLite forgets with the process how much of its own log is written back, and begins that
+         * anew with the next commit only: among servers that die early it would grow for ever, and
+         * each reads it first. Where this fails all stays as it is, for the next fold. */
+        (void)!db_exec(&fold->db, "PRAGMA wal_checkpoint(TRUNCATE)");
         return err;
 }
 

@@ -121,7 +121,10 @@ static enum hif_err check_data(struct overlay *overlay, struct hif_why *why)
         struct idmap bad = {0};
         enum hif_err err = data_check(&overlay->data, &damage, &bad);
 
-        if (err == HIF_OK && damage.count > 0)
+        if (err != HIF_OK)
+                why_set(why, err, "cannot look at the data of %s: %s", overlay->dir,
+                        hif_strerror(err));
+        else if (damage.count > 0)
                 err = why_set(why, HIF_ECORRUPT, "%s/%s", overlay->dir,
                               damage.texts[0] != NULL ? damage.texts[0] : "data");
         damage_free(&damage);
