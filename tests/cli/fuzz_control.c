@@ -85,6 +85,8 @@ static void fuzz_daemon(const uint8_t *data, size_t size)
 
                 if (op == NULL || (strcmp(op, "mount") != 0 && strcmp(op, "stop") != 0)) {
                         request_serve(&request);
+                        free(request.path);
+                        request.path = NULL;
                         FUZZ_CHECK(control_receive(peer, TIMEOUT_MS, &answer) == HIF_OK);
                         FUZZ_CHECK(json_object_get(answer, "result") != NULL ||
                                    json_object_get(answer, "error") != NULL);

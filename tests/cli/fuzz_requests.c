@@ -240,6 +240,7 @@ static void ask(struct machine *machine, json_t *args, bool must)
         FUZZ_CHECK(setsockopt(ends[0], SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof(bytes)) == 0);
         request.fd = ends[0];
         request_serve(&request);
+        free(request.path);
         FUZZ_CHECK(!request.gone);
         check_answers(ends[1], must);
         close(ends[0]);
