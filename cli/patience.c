@@ -90,6 +90,8 @@ enum hif_err patience_check(struct cli *cli, int fd, bool quick, struct hif_why 
         err = supervisor_status(cli, quick ? QUICK_MS : 0, &status, &answer);
         if (err == HIF_ENOENT)
                 return check_orphan(cli, quick, why);
+        if (err == HIF_ECANCELED)
+                return HIF_OK; /* that says nothing of the server: it is asked again later */
         if (err != HIF_OK)
                 return why_set(why, HIF_EUNREACHABLE,
                                "the daemon hangs: its server does not answer, and %s", answer.text);

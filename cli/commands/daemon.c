@@ -127,7 +127,7 @@ static enum hif_err whole_status(struct cli *cli, json_t **out, struct hif_why *
         json_t *supervisor = NULL, *result = NULL, *server;
         struct hif_why unseen = {0};
         enum hif_err err = supervisor_status(cli, PATIENCE_MS, &supervisor, &unseen);
-        bool watched = err == HIF_OK, silent = err == HIF_EUNREACHABLE;
+        bool watched = err == HIF_OK, silent = !watched && err != HIF_ENOENT;
         const char *state = watched ? text_of(supervisor, "state") : silent ? "running" : "orphan";
 
         err = watched ? patience_judge(cli, supervisor, true, why) : HIF_OK;

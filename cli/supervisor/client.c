@@ -119,7 +119,7 @@ static enum hif_err wait_for_answer(int fd, uint64_t timeout_ms, struct hif_why 
         return HIF_OK;
 }
 
-/* There is one, and it lets nobody in. */
+/* There is one, and it lets nobody in: HIF_ECANCELED, where it may just have many to talk to. */
 static enum hif_err say_full(struct cli *cli, struct hif_why *why)
 {
         int pid = (int)supervisor_stopped(cli);
@@ -129,7 +129,7 @@ static enum hif_err say_full(struct cli *cli, struct hif_why *why)
                                "the daemon's supervisor (process %d) is stopped; `kill -CONT %d` "
                                "lets it go on",
                                pid, pid);
-        return why_set(why, HIF_EUNREACHABLE,
+        return why_set(why, HIF_ECANCELED,
                        "the daemon's supervisor does not answer; `hif doctor` says how it does");
 }
 
@@ -154,7 +154,7 @@ static enum hif_err ask(struct cli *cli, const struct wire_msg *msg, uint64_t ti
                 err = wire_receive(fd, buffer, &answer);
         close(fd);
         if (err != HIF_OK)
-                return why_set(why, HIF_EUNREACHABLE,
+                return why_set(why, HIF_ECANCELED,
                                "the daemon's supervisor ended during the request; run the command "
                                "again, it starts another");
         err = hif_err_from_errno((int)answer.value);
@@ -183,5 +183,8 @@ enum hif_err supervisor_ask(struct cli *cli, uint16_t kind, const char *name, js
         const struct wire_msg msg = {.kind = kind, .name = span_str(name), .fd = -1};
         AUTO_FREE uint8_t *buffer = malloc(WIRE_SIZE_MAX);
 
-        return buffer != NULL ? ask(cli, &msg, ASK_TIMEOUT_MS, buffer, out, why) : HIF_ENOMEM;
+        enum hif_err err =
+            buffer != NULL ? ask(cli, &msg, ASK_TIMEOUT_MS, buffer, out, why) : HIF_ENOMEM;
+
+        return err == HIF_ECANCELED ? HIF_EUNREACHABLE : err;
 }

@@ -27,7 +27,8 @@ HIF_MUST_USE enum hif_err supervisor_run(struct cli *cli, int (*serve)(void), in
 
 /* What the supervisor says of itself and its server. It asks that first: for so long (0: as long as
  * it takes to say that it hangs, some seconds), and then says how long it has been silent.
- * HIF_ENOENT: there is no supervisor; HIF_EUNREACHABLE, with a sentence: it is stopped, or hangs. */
+ * HIF_ENOENT: there is no supervisor; HIF_EUNREACHABLE, with a sentence: it is stopped, or hangs;
+ * HIF_ECANCELED: it has ended, or has so many to talk to that this one was sent away. */
 HIF_MUST_USE enum hif_err supervisor_status(struct cli *cli, uint64_t patience_ms, json_t **out,
                                             struct hif_why *why);
 /* WIRE_STOP, WIRE_RESTART, WIRE_UPGRADE (name: the program's path; else ""). Waits until it is

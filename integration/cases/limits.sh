@@ -21,12 +21,9 @@ hif mount "--$front" acme/app "$work/at"
 
 step 'a hundred landings of one session at once: one lands, the others are told that nothing is left'
 head -c 30000000 /dev/urandom >"$work/at/big"
-stopped=$(daemon_pid)
-kill -STOP "$stopped" # so that many have asked before it looks; not long enough to count as hung
-(
-	sleep 2
-	kill -CONT "$stopped"
-) &
+# So that many have asked before it looks; not long enough to count as hung.
+timeout 2 "${HOLD_STILL:?set HOLD_STILL to tests/restart/hold_still}" "$(daemon_pid)" >"$work/held" &
+until grep -qs held "$work/held"; do sleep 0.1; done
 for i in $(seq $lands); do
 	(
 		status=0
