@@ -7,6 +7,11 @@
 
 set -eu -o pipefail
 
+# Mounts are seen by the case that makes them alone: `hif doctor` looks at all that a machine has.
+if [ "$(id -u)" = 0 ] && [ -z "${HIF_OWN_MOUNTS:-}" ]; then
+	HIF_OWN_MOUNTS=1 exec unshare --mount --propagation private bash "$0" "$@"
+fi
+
 front=${1:?usage: $0 nfs|fuse [s3]}
 here=$(realpath "$(dirname "$0")/..")
 hif=$(realpath "${HIF:?set HIF to the program to test}")

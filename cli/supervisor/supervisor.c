@@ -15,9 +15,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#define FILES_MAX  65536
-#define OOM_SCORE  "-900" /* the last to go: without it nobody brings the server back */
-#define FOREVER_MS (24u * 3600 * 1000)
+#define FILES_MAX      65536
+#define OOM_SCORE      "-900" /* the last to go: without it nobody brings the server back */
+#define FOREVER_MS     (24u * 3600 * 1000)
+#define FAILED_WAIT_US 100000
 
 uint64_t supervisor_now_ms(void)
 {
@@ -167,8 +168,11 @@ static void turn(struct supervisor *supervisor)
 
         for (size_t i = 0; i < CLIENTS_MAX; i++)
                 fds[ON_CLIENTS + i] = (struct pollfd){supervisor->clients[i].fd, POLLIN, 0};
-        if (poll(fds, ON_CLIENTS + CLIENTS_MAX, until_next(supervisor)) < 0)
+        if (poll(fds, ON_CLIENTS + CLIENTS_MAX, until_next(supervisor)) < 0) {
+                if (errno != EINTR) /* no memory, say: it would fail again at once */
+                        (void)usleep(FAILED_WAIT_US);
                 return;
+        }
         if (fds[ON_SIGNAL].revents)
                 on_signal(supervisor);
         if (fds[ON_CALLS].revents)
