@@ -1,7 +1,10 @@
 /* Mounts of ours, as the kernel lists them (proc_pid_mountinfo(5)). */
 #include "cli/mounts.h"
 
+#include "base/cleanup.h"
+
 #include <stdio.h>
+#include <stdlib.h>
 
 #define MOUNTINFO_MAX (16u << 20)
 
@@ -159,5 +162,65 @@ enum hif_err mounts_hold(struct env *env, const char *source, const char *mount_
 
         *found = search.held;
         buf_free(&search.best);
+        return err;
+}
+
+/* --- what has moved --- */
+
+struct device {
+        const char *mount_point;
+        const char *source; /* NULL: the device counts */
+        unsigned minor;     /* 0: looked for */
+        char *elsewhere;
+        bool here, failed;
+};
+
+static bool look_for_device(void *arg, const struct mount *mount)
+{
+        struct device *device = arg;
+
+        if (strcmp(mount->path, device->mount_point) == 0)
+                device->minor = mount->ours ? mount->minor : 0; /* the last one lies on top */
+        return true;
+}
+
+enum hif_err mounts_device(struct env *env, const char *mount_point, unsigned *minor)
+{
+        struct device device = {.mount_point = mount_point};
+        enum hif_err err = mounts_each(env, look_for_device, &device);
+
+        *minor = device.minor;
+        return err;
+}
+
+static bool look_for_place(void *arg, const struct mount *mount)
+{
+        struct device *device = arg;
+
+        if (!mount->ours ||
+            (device->source == NULL ? mount->minor != device->minor
+                                    : !span_eq(mount->source, span_str(device->source))))
+                return true;
+        if (strcmp(mount->path, device->mount_point) == 0) {
+                device->here = true;
+        } else if (device->elsewhere == NULL) {
+                device->elsewhere = strdup(mount->path);
+                device->failed = device->elsewhere == NULL;
+        }
+        return !device->failed;
+}
+
+enum hif_err mounts_moved(struct env *env, const char *source, unsigned minor,
+                          const char *mount_point, char **now)
+{
+        struct device device = {.mount_point = mount_point, .source = source, .minor = minor};
+        enum hif_err err = mounts_each(env, look_for_place, &device);
+
+        *now = NULL;
+        if (err == HIF_OK && device.failed)
+                err = HIF_ENOMEM;
+        if (err == HIF_OK && !device.here)
+                *now = STEAL(device.elsewhere);
+        free(device.elsewhere);
         return err;
 }

@@ -22,5 +22,12 @@ HIF_MUST_USE enum hif_err mounts_find(struct env *env, const char *path, bool *f
 /* Is this source mounted at this very place, maybe below another mount? */
 HIF_MUST_USE enum hif_err mounts_hold(struct env *env, const char *source, const char *mount_point,
                                       bool *found);
+/* The device of what is mounted at this very place, if that is ours; 0: nothing is. */
+HIF_MUST_USE enum hif_err mounts_device(struct env *env, const char *mount_point, unsigned *minor);
+/* A mount goes with its directory when that, or one above it, is renamed. It is known by its source,
+ * where that is no one else's, else (NULL) by its device. *now: where this one of ours is, the caller's
+ * to free; NULL: still at its mount point, or nowhere. */
+HIF_MUST_USE enum hif_err mounts_moved(struct env *env, const char *source, unsigned minor,
+                                       const char *mount_point, char **now);
 
 #endif

@@ -2,7 +2,9 @@
 #include "cli/daemon/ghost.h"
 #include "cli/daemon/workspace_impl.h"
 
+#include "base/cleanup.h"
 #include "base/log.h"
+#include "cli/mounts.h"
 #include "cli/supervisor/helper.h"
 #include "cli/supervisor/hold.h"
 
@@ -257,9 +259,38 @@ enum hif_err front_start(struct workspace *workspace, bool resume, char **note, 
         if (err == HIF_OK)
                 err = workspace->front == FRONT_NFS ? start_nfs(workspace, resume, note, why)
                                                     : front_fuse_start(workspace, resume, why);
-        if (err == HIF_OK)
-                workspace->mounted = true;
-        return err;
+        if (err != HIF_OK)
+                return err;
+        workspace->mounted = true;
+        /* Unknown at worst: what has moved is not found then. */
+        if (mounts_device(&workspace->daemon->cli->env, workspace->mount_point,
+                          &workspace->device) != HIF_OK)
+                workspace->device = 0;
+        return HIF_OK;
+}
+
+/* A directory above the mount point was renamed: to call it unmounted would leave a dead mount. */
+static enum hif_err look_moved(const struct workspace *workspace, struct hif_why *why)
+{
+        bool nfs = workspace->front == FRONT_NFS;
+        char source[NFS_SOURCE_MAX];
+        AUTO_FREE char *now = NULL;
+        enum hif_err err;
+
+        if (!nfs && (!workspace->mounted || workspace->device == 0))
+                return HIF_OK; /* that number may be another mount's now */
+        nfs_source_of(workspace, source);
+        err = mounts_moved(&workspace->daemon->cli->env, nfs ? source : NULL, workspace->device,
+                           workspace->mount_point, &now);
+        if (err != HIF_OK)
+                return why_set(why, err, "the kernel's list of mounts could not be read: %s",
+                               hif_strerror(err));
+        return now == NULL ? HIF_OK
+                           : why_set(why, HIF_EBUSY,
+                                     "what was mounted at '%s' is at '%s' now, because a directory "
+                                     "was renamed; rename it back, or first take the mount away "
+                                     "with `umount %s`",
+                                     workspace->mount_point, now, now);
 }
 
 /* *busy: programs may go on using it, out of sight. */
@@ -280,9 +311,11 @@ static enum hif_err unmount_here(struct workspace *workspace, bool force, bool *
 
 enum hif_err front_unmount(struct workspace *workspace, bool force, struct hif_why *why)
 {
-        bool was_mounted = workspace->mounted, busy;
-        enum hif_err err = unmount_here(workspace, force, &busy, why);
+        bool was_mounted = workspace->mounted, busy = false;
+        enum hif_err err = look_moved(workspace, why);
 
+        if (err == HIF_OK)
+                err = unmount_here(workspace, force, &busy, why);
         if (err == HIF_OK)
                 workspace->mounted = false;
         if (err == HIF_OK && workspace->front == FRONT_NFS && was_mounted && busy &&

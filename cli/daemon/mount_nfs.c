@@ -7,8 +7,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define SOURCE_MAX (NFS_EXPORT_MAX + 16)
-
 bool mount_nfs_available(const struct daemon *daemon, struct hif_why *why)
 {
         const struct help_request request = {.op = HELP_NFS_CLIENT};
@@ -34,13 +32,20 @@ void export_path_of(const struct workspace *workspace, char out[NFS_EXPORT_MAX])
         snprintf(out, NFS_EXPORT_MAX, "/s-%s", hex);
 }
 
-bool mount_nfs_is_there(const struct workspace *workspace)
+void nfs_source_of(const struct workspace *workspace, char out[NFS_SOURCE_MAX])
 {
-        char export_path[NFS_EXPORT_MAX], source[SOURCE_MAX];
-        bool there;
+        char export_path[NFS_EXPORT_MAX];
 
         export_path_of(workspace, export_path);
-        snprintf(source, SOURCE_MAX, "127.0.0.1:%s", export_path);
+        snprintf(out, NFS_SOURCE_MAX, "127.0.0.1:%s", export_path);
+}
+
+bool mount_nfs_is_there(const struct workspace *workspace)
+{
+        char source[NFS_SOURCE_MAX];
+        bool there;
+
+        nfs_source_of(workspace, source);
         return mounts_hold(&workspace->daemon->cli->env, source, workspace->mount_point, &there) !=
                    HIF_OK ||
                there;

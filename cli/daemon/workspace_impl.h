@@ -54,6 +54,7 @@ struct workspace {
         struct fuse_server *fuse;
         struct ahead *ahead; /* uploads ahead of landing; NULL: off */
         atomic_bool mounted; /* as far as is known: front_is_mounted looks */
+        unsigned device; /* of the mount, by which it is found where it was moved; 0: not known */
 
         struct landings *landings; /* since it landed first; NULL: it never did */
         struct session_id session;
@@ -142,6 +143,9 @@ bool mount_nfs_available(const struct daemon *daemon,
                          struct hif_why *why); /* why not, when false */
 HIF_MUST_USE enum hif_err mount_nfs(struct workspace *workspace, struct hif_why *why);
 void export_path_of(const struct workspace *workspace, char out[NFS_EXPORT_MAX]);
+/* What the kernel's list of mounts calls it: no other mount is called so. */
+#define NFS_SOURCE_MAX (NFS_EXPORT_MAX + 16)
+void nfs_source_of(const struct workspace *workspace, char out[NFS_SOURCE_MAX]);
 /* Does the kernel have this workspace's mount? True where that cannot be told. */
 bool mount_nfs_is_there(const struct workspace *workspace);
 

@@ -37,6 +37,15 @@ rm -r "$at/$odd" "$at/other"
 fails_with 1 'is no UTF-8' hif mount "--$front" acme/app "$work/$odd" --session odd
 test ! -e "$work/$odd"
 (cd "$at" && fails_with 2 'which mount' hif unmount --force '')
+
+step 'a mount that moved with a directory above it is not called unmounted'
+mkdir "$work/above"
+hif mount "--$front" acme/app "$work/above/at" --session moves >/dev/null
+mv "$work/above" "$work/below"
+fails_with 1 "is at '$work/below/at' now, because a directory was renamed" hif unmount "$work/above/at"
+expect "$(cat "$work/below/at/one")" one
+mv "$work/below" "$work/above"
+hif unmount "$work/above/at" >/dev/null
 hif unmount "$work/link2" >/dev/null
 hif mount "--$front" acme/app "$at" >/dev/null
 
