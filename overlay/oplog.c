@@ -267,15 +267,21 @@ static enum hif_err sync_dir(struct oplog *log)
         return err;
 }
 
+enum hif_err oplog_seg_open(const struct oplog *log, uint32_t generation, uint64_t number,
+                            int flags, int *fd)
+{
+        char path[OPLOG_PATH_MAX];
+        enum hif_err err = oplog_path(log, generation, number, path);
+
+        return err == HIF_OK ? log->env->ops->open(log->env, path, flags, 0, fd) : err;
+}
+
 /* One that no descriptor is open of. */
 static enum hif_err sync_closed(struct oplog *log, struct oseg *seg)
 {
-        char path[OPLOG_PATH_MAX];
-        enum hif_err err = oplog_path(log, seg->generation, seg->number, path);
         int fd = -1;
+        enum hif_err err = oplog_seg_open(log, seg->generation, seg->number, O_RDWR, &fd);
 
-        if (err == HIF_OK)
-                err = log->env->ops->open(log->env, path, O_RDWR, 0, &fd);
         if (err != HIF_OK)
                 return err;
         err = log->env->ops->fdatasync(log->env, fd);

@@ -90,6 +90,9 @@ HIF_MUST_USE enum hif_err oplog_reserve(struct oplog *log, uint64_t seq, size_t 
                                         enum overlay_need need);
 /* Append a record in two parts; room for it was reserved. Returns its body in the mapping. */
 struct span oplog_append(struct oplog *log, uint64_t seq, struct span head, struct span tail);
+/* The file of a segment. HIF_ENOENT and others. */
+HIF_MUST_USE enum hif_err oplog_seg_open(const struct oplog *log, uint32_t generation,
+                                         uint64_t number, int flags, int *fd);
 /* Start a new segment at the next record. */
 void oplog_seal(struct oplog *log);
 

@@ -75,14 +75,11 @@ static void header_parse(const struct oplog *log, const uint8_t *header, struct 
 enum hif_err oplog_seg_read(struct oplog *log, uint32_t generation, uint64_t number, size_t max,
                             struct buf *out)
 {
-        char path[OPLOG_PATH_MAX];
-        struct stat st;
-        enum hif_err err = oplog_path(log, generation, number, path);
         int fd = -1;
+        enum hif_err err = oplog_seg_open(log, generation, number, O_RDONLY, &fd);
+        struct stat st;
         uint8_t *room;
 
-        if (err == HIF_OK)
-                err = log->env->ops->open(log->env, path, O_RDONLY, 0, &fd);
         if (err != HIF_OK)
                 return err;
         buf_reset(out);
@@ -135,13 +132,10 @@ void seg_bytes_free(struct seg_bytes *bytes)
 enum hif_err oplog_seg_load(struct oplog *log, uint32_t generation, uint64_t number,
                             struct seg_bytes *out)
 {
-        char path[OPLOG_PATH_MAX];
-        struct stat st = {0};
-        enum hif_err err = oplog_path(log, generation, number, path);
         int fd = -1;
+        enum hif_err err = oplog_seg_open(log, generation, number, O_RDONLY, &fd);
+        struct stat st = {0};
 
-        if (err == HIF_OK)
-                err = log->env->ops->open(log->env, path, O_RDONLY, 0, &fd);
         if (err != HIF_OK)
                 return err;
         seg_bytes_free(out);

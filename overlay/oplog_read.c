@@ -127,12 +127,9 @@ static enum hif_err recover_segments(struct recovery *recovery, struct found_lis
 static enum hif_err seg_settle(struct oplog *log, const struct found *seg)
 {
         static const uint8_t zeros[OPLOG_RECORD_HEADER];
-        char path[OPLOG_PATH_MAX];
-        enum hif_err err = oplog_path(log, seg->generation, seg->number, path);
         int fd = -1;
+        enum hif_err err = oplog_seg_open(log, seg->generation, seg->number, O_RDWR, &fd);
 
-        if (err == HIF_OK)
-                err = log->env->ops->open(log->env, path, O_RDWR, 0, &fd);
         if (err != HIF_OK)
                 return err;
         if (seg->cut)

@@ -22,7 +22,7 @@
 #define START_SIZE      8 /* of a fragment: its mark; the number of the call */
 #define ANSWER_SIZE     28
 #define CONNECTIONS_MAX 4
-#define ACCEPT_PAUSE_US 100000
+#define FAILED_PAUSE_US 100000 /* what fails for want of memory fails again at once */
 
 struct ghost_conn {
         int fd; /* -1: free */
@@ -111,7 +111,7 @@ static void admit(struct ghost *ghost)
 
         if (fd < 0) {
                 if (errno != EAGAIN && errno != ECONNABORTED && errno != EINTR)
-                        usleep(ACCEPT_PAUSE_US);
+                        usleep(FAILED_PAUSE_US);
                 return;
         }
         if (!peer_admitted(&ghost->peers, fd)) {
@@ -135,8 +135,11 @@ static void *haunt(void *arg)
 
                 for (size_t i = 0; i < CONNECTIONS_MAX; i++)
                         fds[1 + i] = (struct pollfd){.fd = ghost->conns[i].fd, .events = POLLIN};
-                if (poll(fds, 1 + CONNECTIONS_MAX, -1) < 0)
+                if (poll(fds, 1 + CONNECTIONS_MAX, -1) < 0) {
+                        if (errno != EINTR)
+                                usleep(FAILED_PAUSE_US);
                         continue;
+                }
                 for (size_t i = 0; i < CONNECTIONS_MAX; i++)
                         if (fds[1 + i].revents != 0)
                                 serve(ghost, &ghost->conns[i]);

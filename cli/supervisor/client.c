@@ -96,6 +96,15 @@ pid_t supervisor_stopped(struct cli *cli)
         return process_stopped(pid) ? pid : 0;
 }
 
+static enum hif_err say_stopped(pid_t pid, struct hif_why *why)
+{
+        return why_set(
+            why, HIF_EUNREACHABLE,
+            "the daemon's supervisor (process %d) is stopped; `kill -CONT %d` lets it go "
+            "on",
+            (int)pid, (int)pid);
+}
+
 /* One that is stopped is not waited for. */
 static enum hif_err wait_for_answer(int fd, uint64_t timeout_ms, struct hif_why *why)
 {
@@ -106,10 +115,7 @@ static enum hif_err wait_for_answer(int fd, uint64_t timeout_ms, struct hif_why 
                 pid_t pid = process_of_socket(fd);
 
                 if (process_stopped(pid))
-                        return why_set(why, HIF_EUNREACHABLE,
-                                       "the daemon's supervisor (process %d) is stopped; `kill "
-                                       "-CONT %d` lets it go on",
-                                       (int)pid, (int)pid);
+                        return say_stopped(pid, why);
                 if (supervisor_now_ms() >= deadline)
                         return why_set(why, HIF_EUNREACHABLE,
                                        "the daemon's supervisor (process %d) does not answer; "
@@ -122,13 +128,10 @@ static enum hif_err wait_for_answer(int fd, uint64_t timeout_ms, struct hif_why 
 /* There is one, and it lets nobody in: HIF_ECANCELED, where it may just have many to talk to. */
 static enum hif_err say_full(struct cli *cli, struct hif_why *why)
 {
-        int pid = (int)supervisor_stopped(cli);
+        pid_t pid = supervisor_stopped(cli);
 
         if (pid > 0)
-                return why_set(why, HIF_EUNREACHABLE,
-                               "the daemon's supervisor (process %d) is stopped; `kill -CONT %d` "
-                               "lets it go on",
-                               pid, pid);
+                return say_stopped(pid, why);
         return why_set(why, HIF_ECANCELED,
                        "the daemon's supervisor does not answer; `hif doctor` says how it does");
 }

@@ -36,14 +36,8 @@ static struct tmount *start(void)
                                          .overlay.log_segment_bytes = 65536,
                                          .overlay.data_segment_bytes = 65536};
         struct tmount *m = tmount_new(&options);
-        AUTO_FREE uint8_t *big = tmount_bytes(3, 2u << 20);
 
-        tmount_add_text(m, "file", "content\n");
-        tmount_add_link(m, "link", "dir/a");
-        tmount_add_text(m, "dir/a", "a");
-        tmount_add_text(m, "dir/sub/b", "b");
-        tmount_add_file(m, "run.sh", "#!/bin/sh\n", 10, true);
-        tmount_add_file(m, "big", big, 2u << 20, false);
+        tmount_add_samples(m);
         tmount_open(m);
         return m;
 }

@@ -28,32 +28,6 @@ static int teardown(void **state)
         return 0;
 }
 
-static void print(struct buf *out, const struct vfs_change *change)
-{
-        buf_printf(out, "%c ", change->kind);
-        if (change->path_from.size > 0) {
-                buf_put_span(out, change->path_from);
-                buf_printf(out, " > ");
-        }
-        buf_put_span(out, change->path);
-        buf_printf(out, "%s\n", change->subtree ? "/" : "");
-}
-
-/* One line a change: kind, path (a '/' after directories that go as a whole). */
-static void expect_status(struct tmount *m, const char *expected)
-{
-        CLEANUP(buf_free) struct buf text = {0};
-        struct vfs_snapshot snapshot;
-
-        assert_int_equal(vfs_snapshot_take(m->vfs, false, &snapshot), HIF_OK);
-        assert_int_equal(vfs_changes_settle(&snapshot), HIF_OK);
-        for (size_t i = 0; i < snapshot.change_count; i++)
-                print(&text, &snapshot.changes[i]);
-        buf_put_u8(&text, 0);
-        assert_string_equal((const char *)text.data, expected);
-        vfs_snapshot_free(&snapshot);
-}
-
 static void put(struct tmount *m, const char *path, const char *text)
 {
         if (tmount_id(m, path) != NODEID_NONE)
@@ -87,7 +61,7 @@ static void chmod_to(struct tmount *m, const char *path, uint16_t mode)
 
 static void an_untouched_workspace_has_no_changes(void **state)
 {
-        expect_status(*state, "");
+        tvfs_expect_changes(*state, "");
 }
 
 /* What was made, written and removed, by path. */
@@ -101,9 +75,9 @@ static void plain_changes_are_told(void **state)
         dir(m, "made");
         put(m, "made/x", "x");
         assert_int_equal(tvfs_symlink(m, "made/l", "x"), HIF_OK);
-        expect_status(m, "D b.txt\nM dir/c.txt\nA made\nA made/l\nA made/x\nA new\n");
+        tvfs_expect_changes(m, "D b.txt\nM dir/c.txt\nA made\nA made/l\nA made/x\nA new\n");
         tmount_restart(m);
-        expect_status(m, "D b.txt\nM dir/c.txt\nA made\nA made/l\nA made/x\nA new\n");
+        tvfs_expect_changes(m, "D b.txt\nM dir/c.txt\nA made\nA made/l\nA made/x\nA new\n");
 }
 
 /* An editor's save is one modification. */
@@ -113,7 +87,7 @@ static void a_temporary_file_renamed_over_is_one_modification(void **state)
 
         put(m, "dir/.c.txt.swp", "saved");
         move(m, "dir/.c.txt.swp", "dir/c.txt");
-        expect_status(m, "M dir/c.txt\n");
+        tvfs_expect_changes(m, "M dir/c.txt\n");
 }
 
 /* What ends as the base has it is no change: content, name, mode. */
@@ -123,17 +97,17 @@ static void what_ends_equal_vanishes(void **state)
 
         put(m, "a.txt", "other");
         put(m, "a.txt", "a");
-        expect_status(m, "");
+        tvfs_expect_changes(m, "");
         put(m, "temp", "b");
         move(m, "temp", "b.txt");
-        expect_status(m, "");
+        tvfs_expect_changes(m, "");
         move(m, "dir", "elsewhere");
         move(m, "elsewhere", "dir");
         chmod_to(m, "run.sh", 0644);
         chmod_to(m, "run.sh", 0755);
         gone(m, "link");
         assert_int_equal(tvfs_symlink(m, "link", "a.txt"), HIF_OK);
-        expect_status(m, "");
+        tvfs_expect_changes(m, "");
 }
 
 /* The executable bit counts; other bits and times do not. */
@@ -142,10 +116,10 @@ static void the_executable_bit_is_a_modification(void **state)
         struct tmount *m = *state;
 
         chmod_to(m, "a.txt", 0600);
-        expect_status(m, "");
+        tvfs_expect_changes(m, "");
         chmod_to(m, "a.txt", 0700);
         chmod_to(m, "run.sh", 0644);
-        expect_status(m, "M a.txt\nM run.sh\n");
+        tvfs_expect_changes(m, "M a.txt\nM run.sh\n");
 }
 
 /* A renamed directory is one line, however much is in it; an edit below is another. */
@@ -154,10 +128,10 @@ static void a_renamed_directory_is_one_line(void **state)
         struct tmount *m = *state;
 
         move(m, "dir", "other");
-        expect_status(m, "R dir > other/\n");
+        tvfs_expect_changes(m, "R dir > other/\n");
         put(m, "other/sub/e.txt", "edited");
         put(m, "other/new", "n");
-        expect_status(m, "R dir > other/\nA other/new\nM other/sub/e.txt\n");
+        tvfs_expect_changes(m, "R dir > other/\nA other/new\nM other/sub/e.txt\n");
 }
 
 /* A removal below a renamed directory is told at the base's path. */
@@ -167,9 +141,9 @@ static void a_removal_in_a_moved_directory_is_told_at_the_base_path(void **state
 
         move(m, "dir", "other");
         gone(m, "other/c.txt");
-        expect_status(m, "D dir/c.txt\nR dir > other/\n");
+        tvfs_expect_changes(m, "D dir/c.txt\nR dir > other/\n");
         move(m, "other/sub", "other/below");
-        expect_status(m, "D dir/c.txt\nR dir > other/\nR dir/sub > other/below/\n");
+        tvfs_expect_changes(m, "D dir/c.txt\nR dir > other/\nR dir/sub > other/below/\n");
 }
 
 /* Removing a directory that was renamed removes what the base had. */
@@ -181,7 +155,7 @@ static void a_renamed_directory_can_be_deleted(void **state)
         gone(m, "moved/e.txt");
         gone(m, "moved/f.txt");
         gone(m, "moved");
-        expect_status(m, "D dir/sub/\nD dir/sub/e.txt\nD dir/sub/f.txt\n");
+        tvfs_expect_changes(m, "D dir/sub/\nD dir/sub/e.txt\nD dir/sub/f.txt\n");
 }
 
 /* A file becomes a directory, and a file again. */
@@ -192,11 +166,11 @@ static void a_file_replaced_by_a_directory_and_back(void **state)
         gone(m, "a.txt");
         dir(m, "a.txt");
         put(m, "a.txt/x", "x");
-        expect_status(m, "M a.txt\nA a.txt/x\n");
+        tvfs_expect_changes(m, "M a.txt\nA a.txt/x\n");
         gone(m, "a.txt/x");
         gone(m, "a.txt");
         put(m, "a.txt", "a");
-        expect_status(m, "");
+        tvfs_expect_changes(m, "");
 }
 
 /* A directory that was emptied, removed and made anew is not told; what differs in it is, once. */
@@ -210,7 +184,7 @@ static void a_directory_made_anew_is_told_by_what_differs(void **state)
         dir(m, "dir/sub");
         put(m, "dir/sub/e.txt", "e");
         put(m, "dir/sub/f.txt", "changed");
-        expect_status(m, "M dir/sub/f.txt\n");
+        tvfs_expect_changes(m, "M dir/sub/f.txt\n");
 }
 
 /* A new directory where a renamed one was: both are told. */
@@ -221,7 +195,7 @@ static void a_new_directory_in_place_of_a_renamed_one(void **state)
         move(m, "dir", "other");
         dir(m, "dir");
         put(m, "dir/c.txt", "c");
-        expect_status(m, "A dir\nA dir/c.txt\nR dir > other/\n");
+        tvfs_expect_changes(m, "A dir\nA dir/c.txt\nR dir > other/\n");
 }
 
 /* Names that tools make for themselves, fifos and what lies in such directories never show. */
@@ -244,7 +218,7 @@ static void local_names_never_show(void **state)
                            &attr, &wcc));
         vfs_call_end(&run.call);
         assert_int_equal(err, HIF_OK);
-        expect_status(m, "");
+        tvfs_expect_changes(m, "");
 }
 
 /* What goes under such a name is deleted for everyone else; and back again, nothing happened. */
@@ -254,13 +228,13 @@ static void a_name_that_turns_local_is_a_deletion(void **state)
 
         move(m, "a.txt", ".nfs0000a");
         move(m, "dir", "._dir");
-        expect_status(m, "D a.txt\nD dir/\n");
+        tvfs_expect_changes(m, "D a.txt\nD dir/\n");
         move(m, "._dir/sub", "sub");
-        expect_status(m, "D a.txt\nD dir/\nR dir/sub > sub/\n");
+        tvfs_expect_changes(m, "D a.txt\nD dir/\nR dir/sub > sub/\n");
         move(m, "sub", "._dir/sub");
         move(m, "._dir", "dir");
         move(m, ".nfs0000a", "a.txt");
-        expect_status(m, "");
+        tvfs_expect_changes(m, "");
 }
 
 /* Another name of a file is an addition, and an edit shows under both. */
@@ -269,11 +243,11 @@ static void hard_links_are_additions(void **state)
         struct tmount *m = *state;
 
         assert_int_equal(tvfs_link(m, "a.txt", "dir/again"), HIF_OK);
-        expect_status(m, "A dir/again\n");
+        tvfs_expect_changes(m, "A dir/again\n");
         put(m, "dir/again", "both");
-        expect_status(m, "M a.txt\nA dir/again\n");
+        tvfs_expect_changes(m, "M a.txt\nA dir/again\n");
         gone(m, "a.txt");
-        expect_status(m, "R a.txt > dir/again\n");
+        tvfs_expect_changes(m, "R a.txt > dir/again\n");
 }
 
 /* The first name may come and go while there is a second one. */
@@ -285,9 +259,9 @@ static void a_linked_file_gets_its_first_name_back(void **state)
         gone(m, "a.txt");
         assert_int_equal(tvfs_link(m, "second", "a.txt"), HIF_OK);
         gone(m, "second");
-        expect_status(m, "");
+        tvfs_expect_changes(m, "");
         put(m, "a.txt", "edited");
-        expect_status(m, "M a.txt\n");
+        tvfs_expect_changes(m, "M a.txt\n");
 }
 
 /* Two files change places. */
@@ -298,7 +272,7 @@ static void swapped_files_are_two_renames(void **state)
         move(m, "a.txt", "t");
         move(m, "b.txt", "a.txt");
         move(m, "t", "b.txt");
-        expect_status(m, "R b.txt > a.txt\nR a.txt > b.txt\n");
+        tvfs_expect_changes(m, "R b.txt > a.txt\nR a.txt > b.txt\n");
 }
 
 /* A deleted file whose content a new one has, was renamed. */
@@ -308,7 +282,7 @@ static void a_copy_and_a_deletion_are_a_rename(void **state)
 
         put(m, "moved.txt", "a");
         gone(m, "a.txt");
-        expect_status(m, "R a.txt > moved.txt\n");
+        tvfs_expect_changes(m, "R a.txt > moved.txt\n");
 }
 
 /* An editor renames a file aside and writes a new one: the file has changed, and has a backup. */
@@ -318,9 +292,9 @@ static void a_file_saved_anew_is_a_modification(void **state)
 
         move(m, "a.txt", "a.txt~");
         put(m, "a.txt", "edited");
-        expect_status(m, "M a.txt\nA a.txt~\n");
+        tvfs_expect_changes(m, "M a.txt\nA a.txt~\n");
         gone(m, "a.txt~");
-        expect_status(m, "M a.txt\n");
+        tvfs_expect_changes(m, "M a.txt\n");
 }
 
 /* The same with the old content: there is only the backup. */
@@ -330,7 +304,7 @@ static void a_file_saved_as_it_was_is_no_change(void **state)
 
         move(m, "a.txt", "a.txt~");
         put(m, "a.txt", "a");
-        expect_status(m, "A a.txt~\n");
+        tvfs_expect_changes(m, "A a.txt~\n");
 }
 
 int main(void)

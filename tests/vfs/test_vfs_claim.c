@@ -37,13 +37,19 @@ static void land(struct fixture *f)
         assert_true(hash_eq(&root, &f->m->base.tree));
 }
 
+/* Of the base, all that few tests change. */
+static void add_most(struct tmount *m)
+{
+        tmount_add_text(m, "dir/c.txt", "c");
+        tmount_add_text(m, "dir/sub/e.txt", "e");
+        tmount_add_link(m, "link", "a.txt");
+}
+
 static void add_base(struct tmount *m)
 {
         tmount_add_text(m, "a.txt", "a");
         tmount_add_text(m, "b.txt", "b");
-        tmount_add_text(m, "dir/c.txt", "c");
-        tmount_add_text(m, "dir/sub/e.txt", "e");
-        tmount_add_link(m, "link", "a.txt");
+        add_most(m);
 }
 
 static int setup(void **state)
@@ -115,31 +121,6 @@ static struct tmount *claimed(struct fixture *f)
         return f->m;
 }
 
-static void print(struct buf *out, const struct vfs_change *change)
-{
-        buf_printf(out, "%c ", change->kind);
-        if (change->path_from.size > 0) {
-                buf_put_span(out, change->path_from);
-                buf_printf(out, " > ");
-        }
-        buf_put_span(out, change->path);
-        buf_printf(out, "%s\n", change->subtree ? "/" : "");
-}
-
-static void expect_status(struct tmount *m, const char *expected)
-{
-        AUTO_BUF struct buf text = {0};
-        struct vfs_snapshot snapshot;
-
-        assert_int_equal(vfs_snapshot_take(m->vfs, false, &snapshot), HIF_OK);
-        assert_int_equal(vfs_changes_settle(&snapshot), HIF_OK);
-        for (size_t i = 0; i < snapshot.change_count; i++)
-                print(&text, &snapshot.changes[i]);
-        buf_put_u8(&text, 0);
-        assert_string_equal((const char *)text.data, expected);
-        vfs_snapshot_free(&snapshot);
-}
-
 /* The number that a workspace has for it that nobody has edited. */
 static uint64_t number_in_base(const char *path)
 {
@@ -163,7 +144,7 @@ static void a_session_without_edits_has_no_changes(void **state)
 
         add_base(f->m);
         m = claimed(f);
-        expect_status(m, "");
+        tvfs_expect_changes(m, "");
         tvfs_expect(m, "dir/sub/e.txt", "e");
 }
 
@@ -178,8 +159,8 @@ static void edits_are_there_with_their_content(void **state)
         tmount_add_file(f->m, "run.sh", "#!", 2, true);
         tmount_add_link(f->m, "link", "b.txt");
         m = claimed(f);
-        expect_status(m, "M a.txt\nD b.txt\nA dir/new\nA dir/new/deep\nA dir/new/deep/f.txt\n"
-                         "D dir/sub/\nD dir/sub/e.txt\nM link\nA run.sh\n");
+        tvfs_expect_changes(m, "M a.txt\nD b.txt\nA dir/new\nA dir/new/deep\nA dir/new/deep/f.txt\n"
+                               "D dir/sub/\nD dir/sub/e.txt\nM link\nA run.sh\n");
         tvfs_expect(m, "a.txt", "changed");
         tvfs_expect(m, "dir/c.txt", "c");
         tvfs_expect(m, "dir/new/deep/f.txt", "f");
@@ -207,13 +188,11 @@ static void a_renamed_file_is_the_same_file(void **state)
 
         tmount_add_text(f->m, "dir/moved.txt", "a");
         tmount_add_text(f->m, "b.txt", "b");
-        tmount_add_text(f->m, "dir/c.txt", "c");
-        tmount_add_text(f->m, "dir/sub/e.txt", "e");
-        tmount_add_link(f->m, "link", "a.txt");
+        add_most(f->m);
         op_rename(f, "a.txt", "between");
         op_rename(f, "between", "dir/moved.txt");
         m = claimed(f);
-        expect_status(m, "R a.txt > dir/moved.txt\n");
+        tvfs_expect_changes(m, "R a.txt > dir/moved.txt\n");
         assert_int_equal(tmount_id(m, "dir/moved.txt"), number_in_base("a.txt"));
         tvfs_expect(m, "dir/moved.txt", "a");
         assert_int_equal(tmount_id(m, "a.txt"), NODEID_NONE);
@@ -248,9 +227,7 @@ static void two_files_that_changed_places_have_each_others_number(void **state)
 
         tmount_add_text(f->m, "a.txt", "b");
         tmount_add_text(f->m, "b.txt", "a");
-        tmount_add_text(f->m, "dir/c.txt", "c");
-        tmount_add_text(f->m, "dir/sub/e.txt", "e");
-        tmount_add_link(f->m, "link", "a.txt");
+        add_most(f->m);
         op_rename(f, "a.txt", "t");
         op_rename(f, "b.txt", "a.txt");
         op_rename(f, "t", "b.txt");
@@ -270,9 +247,7 @@ static void a_name_that_was_taken_again_is_another_file(void **state)
         tmount_add_text(f->m, "a.txt", "new");
         tmount_add_text(f->m, "old.txt", "a");
         tmount_add_text(f->m, "b.txt", "b");
-        tmount_add_text(f->m, "dir/c.txt", "c");
-        tmount_add_text(f->m, "dir/sub/e.txt", "e");
-        tmount_add_link(f->m, "link", "a.txt");
+        add_most(f->m);
         op_rename(f, "a.txt", "old.txt");
         op_create(f, "a.txt");
         m = claimed(f);
@@ -290,13 +265,11 @@ static void a_rename_that_the_trees_deny_is_an_addition(void **state)
 
         tmount_add_text(f->m, "moved.txt", "changed, too");
         tmount_add_text(f->m, "b.txt", "b");
-        tmount_add_text(f->m, "dir/c.txt", "c");
-        tmount_add_text(f->m, "dir/sub/e.txt", "e");
-        tmount_add_link(f->m, "link", "a.txt");
+        add_most(f->m);
         op_rename(f, "a.txt", "moved.txt");
         op_rename(f, "never", "was");
         m = claimed(f);
-        expect_status(m, "D a.txt\nA moved.txt\n");
+        tvfs_expect_changes(m, "D a.txt\nA moved.txt\n");
         assert_int_not_equal(tmount_id(m, "moved.txt"), number_in_base("a.txt"));
         tvfs_expect(m, "moved.txt", "changed, too");
 }

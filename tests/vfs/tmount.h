@@ -71,6 +71,8 @@ void tmount_add_file(struct tmount *m, const char *path, const void *data, size_
 void tmount_add_text(struct tmount *m, const char *path, const char *text);
 void tmount_add_dir(struct tmount *m, const char *path);
 void tmount_add_link(struct tmount *m, const char *path, const char *target);
+/* Some of every kind, for who asks for anything: file, link, dir/a, dir/sub/b, run.sh, big (2 MiB). */
+void tmount_add_samples(struct tmount *m);
 /* Write the tree into the store; m->base is its landing. */
 void tmount_land(struct tmount *m);
 /* The content of a file of `size` bytes by seed: for large ones. The caller frees it. */

@@ -97,6 +97,18 @@ void tmount_add_link(struct tmount *m, const char *path, const char *target)
         entry->entry.hash = hash_of(HASH_BLOB, entry->entry.target);
 }
 
+void tmount_add_samples(struct tmount *m)
+{
+        AUTO_FREE uint8_t *big = tmount_bytes(3, 2u << 20);
+
+        tmount_add_text(m, "file", "content\n");
+        tmount_add_link(m, "link", "dir/a");
+        tmount_add_text(m, "dir/a", "a");
+        tmount_add_text(m, "dir/sub/b", "b");
+        tmount_add_file(m, "run.sh", "#!/bin/sh\n", 10, true);
+        tmount_add_file(m, "big", big, 2u << 20, false);
+}
+
 uint8_t *tmount_bytes(uint64_t seed, size_t size)
 {
         uint8_t *bytes = malloc(size + 8);

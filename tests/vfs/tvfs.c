@@ -1,5 +1,7 @@
 #include "vfs/tvfs.h"
 
+#include "vfs/changes.h"
+
 #include <stdio.h>
 
 /* The directory of a path, and its last name. */
@@ -130,6 +132,31 @@ void tvfs_expect_bytes(struct tmount *m, const char *path, const uint8_t *conten
 void tvfs_expect(struct tmount *m, const char *path, const char *text)
 {
         tvfs_expect_bytes(m, path, (const uint8_t *)text, strlen(text));
+}
+
+static void print(struct buf *out, const struct vfs_change *change)
+{
+        buf_printf(out, "%c ", change->kind);
+        if (change->path_from.size > 0) {
+                buf_put_span(out, change->path_from);
+                buf_printf(out, " > ");
+        }
+        buf_put_span(out, change->path);
+        buf_printf(out, "%s\n", change->subtree ? "/" : "");
+}
+
+void tvfs_expect_changes(struct tmount *m, const char *expected)
+{
+        AUTO_BUF struct buf text = {0};
+        struct vfs_snapshot snapshot;
+
+        assert_int_equal(vfs_snapshot_take(m->vfs, false, &snapshot), HIF_OK);
+        assert_int_equal(vfs_changes_settle(&snapshot), HIF_OK);
+        for (size_t i = 0; i < snapshot.change_count; i++)
+                print(&text, &snapshot.changes[i]);
+        buf_put_u8(&text, 0);
+        assert_string_equal((const char *)text.data, expected);
+        vfs_snapshot_free(&snapshot);
 }
 
 /* --- listings --- */

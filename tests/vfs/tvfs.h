@@ -26,6 +26,9 @@ enum hif_err tvfs_read_id(struct tmount *m, uint64_t id, uint64_t offset, void *
                           size_t *count);
 void tvfs_expect(struct tmount *m, const char *path, const char *text);
 void tvfs_expect_bytes(struct tmount *m, const char *path, const uint8_t *content, size_t size);
+/* What has changed since the base, a line each: kind, path (a '/' after directories that go as a whole);
+ * "R from > to" for what was renamed. */
+void tvfs_expect_changes(struct tmount *m, const char *expected);
 
 /* A listing, read in pages of so many names; `between` (may be NULL) runs after each page. */
 struct tvfs_name {
