@@ -10,7 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define FOLD_RETRY_NS 10000000000ull
+#define FOLD_SEGMENTS_MAX 4 /* in one transaction */
+#define FOLD_RETRY_NS     10000000000ull
 
 struct fold {
         struct overlay *overlay;
@@ -297,13 +298,16 @@ static const struct oseg *next_segment(struct fold *fold, const struct oseg *aft
         return seg;
 }
 
-/* Fold what is foldable in one transaction. *last: the newest segment that is in it. */
+/* Fold the oldest in one transaction, as many as are soon done: a process that is killed has done
+ * those before, and the next one need not begin anew. *last: the newest segment that is in it. */
 static enum hif_err fold_segments(struct fold *fold, const struct oseg **last)
 {
         const struct oseg *seg = NULL, *next;
         enum hif_err err = db_exec(&fold->db, "BEGIN IMMEDIATE");
 
-        while (err == HIF_OK && (next = next_segment(fold, seg)) != NULL) {
+        for (unsigned i = 0;
+             i < FOLD_SEGMENTS_MAX && err == HIF_OK && (next = next_segment(fold, seg)) != NULL;
+             i++) {
                 seg = next;
                 err = oplog_read(&fold->overlay->log, seg, fold->state.seq, seg->last_seq,
                                  fold_record, fold);
@@ -324,21 +328,25 @@ static enum hif_err fold_segments(struct fold *fold, const struct oseg **last)
         return err;
 }
 
-static enum hif_err fold_all(struct fold *fold)
+static enum hif_err fold_some(struct fold *fold)
 {
         struct overlay *overlay = fold->overlay;
         const struct oseg *last = NULL;
         char path[OPLOG_PATH_MAX];
         enum hif_err err = HIF_OK;
 
-        if (next_segment(fold, NULL) == NULL)
-                return HIF_OK;
         db_path(overlay, path);
         if (fold->db.sqlite == NULL) {
                 err = db_open(&fold->db, path);
                 if (err == HIF_OK)
                         err = load_state(fold);
         }
+        /* What SQLite's own log holds is written back, so that the transaction begins that log anew: else
+         * among servers that die early it would grow for ever, and each reads it first. It is not cut
+         * off: that is on the disk only with some later sync, and after a power cut a part of the old
+         * log might count. Where this fails, all stays as it is for the next fold. */
+        if (err == HIF_OK)
+                (void)!db_exec(&fold->db, "PRAGMA wal_checkpoint(RESTART)");
         if (err == HIF_OK)
                 err = fold_segments(fold, &last);
         if (err != HIF_OK) {
@@ -354,10 +362,15 @@ static enum hif_err fold_all(struct fold *fold)
         if (err != HIF_OK)
                 log_line(overlay->env->log, LOG_WARN, "overlay",
                          "the folded log of %s stays for now: %s", overlay->dir, hif_strerror(err));
-        /* SQLite forgets with the process how much of its own log is written back, and begins that
-         * anew with the next commit only: among servers that die early it would grow for ever, and
-         * each reads it first. Where this fails all stays as it is, for the next fold. */
-        (void)!db_exec(&fold->db, "PRAGMA wal_checkpoint(TRUNCATE)");
+        return err;
+}
+
+static enum hif_err fold_all(struct fold *fold)
+{
+        enum hif_err err = HIF_OK;
+
+        while (err == HIF_OK && next_segment(fold, NULL) != NULL)
+                err = fold_some(fold);
         return err;
 }
 

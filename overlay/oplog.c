@@ -276,7 +276,8 @@ enum hif_err oplog_seg_open(const struct oplog *log, uint32_t generation, uint64
         return err == HIF_OK ? log->env->ops->open(log->env, path, flags, 0, fd) : err;
 }
 
-/* One that no descriptor is open of. */
+/* One of a process before: nobody appends to it, so what it was allocated beyond its end is given back.
+ * Whoever opens the log next need not read it. */
 static enum hif_err sync_closed(struct oplog *log, struct oseg *seg)
 {
         int fd = -1;
@@ -284,6 +285,12 @@ static enum hif_err sync_closed(struct oplog *log, struct oseg *seg)
 
         if (err != HIF_OK)
                 return err;
+        if (log->env->ops->ftruncate(log->env, fd, seg->pos) == HIF_OK) { /* else it stays large */
+                pthread_mutex_lock(log->lock);
+                log->bytes -= seg->size - seg->pos;
+                seg->size = seg->pos;
+                pthread_mutex_unlock(log->lock);
+        }
         err = log->env->ops->fdatasync(log->env, fd);
         log->env->ops->close(log->env, fd);
         seg->unsynced = err != HIF_OK;
