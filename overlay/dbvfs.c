@@ -6,6 +6,7 @@
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define PATH_SIZE   4096
@@ -22,10 +23,11 @@ struct dbfile {
         sqlite3_file base;
         struct dbvfs *dbvfs;
         int fd;
-        bool remove;   /* at close */
-        bool dir_sync; /* its name may not be on disk yet, whoever made it */
-        bool pages;    /* the database itself, not its log */
-        bool sums;     /* its pages end with checksums */
+        bool remove;                /* at close */
+        bool dir_sync;              /* its name may not be on disk yet, whoever made it */
+        bool pages;                 /* the database itself, not its log */
+        bool sums;                  /* its pages end with checksums */
+        struct dbvfs_block *blocks; /* read ahead; NULL: never */
         char path[PATH_SIZE];
 };
 
@@ -124,6 +126,64 @@ static uint64_t pages_size(struct dbfile *file, uint64_t size)
                    : size;
 }
 
+/* --- reading ahead --- */
+
+void dbvfs_ahead(struct dbvfs *dbvfs, bool on)
+{
+        dbvfs->ahead = on;
+        for (size_t i = 0; !on && i < DBVFS_FILES * DBVFS_BLOCKS; i++) {
+                struct dbvfs_block *block = &dbvfs->blocks[i / DBVFS_BLOCKS][i % DBVFS_BLOCKS];
+
+                free(block->bytes);
+                *block = (struct dbvfs_block){0};
+        }
+}
+
+/* The file changes. */
+static void forget_blocks(struct dbfile *file)
+{
+        for (size_t i = 0; file->blocks != NULL && i < DBVFS_BLOCKS; i++)
+                file->blocks[i].size = 0;
+}
+
+static struct dbvfs_block *block_get(struct dbfile *file, uint64_t number)
+{
+        struct dbvfs_block *block = &file->blocks[number % DBVFS_BLOCKS];
+        struct env *env = file->dbvfs->env;
+
+        if (block->size > 0 && block->number == number)
+                return block;
+        if (block->bytes == NULL)
+                block->bytes = malloc(DBVFS_BLOCK);
+        block->number = number;
+        block->size = 0;
+        if (block->bytes == NULL || env->ops->pread(env, file->fd, block->bytes, DBVFS_BLOCK,
+                                                    number * DBVFS_BLOCK, &block->size) != HIF_OK)
+                block->size = 0;
+        return block;
+}
+
+/* As much as is at hand. What is not, at the end of the file or where the disk has an error, is read by
+ * itself: so that only who wants those very bytes is told. */
+static size_t read_ahead(struct dbfile *file, uint8_t *out, size_t size, uint64_t offset)
+{
+        size_t done = 0;
+
+        while (done < size) {
+                uint64_t at = offset + done;
+                const struct dbvfs_block *block = block_get(file, at / DBVFS_BLOCK);
+                size_t skip = (size_t)(at % DBVFS_BLOCK), count = size - done;
+
+                if (block->size <= skip)
+                        break;
+                if (count > block->size - skip)
+                        count = block->size - skip;
+                memcpy(out + done, block->bytes + skip, count);
+                done += count;
+        }
+        return done;
+}
+
 /* --- files --- */
 
 static int file_close(sqlite3_file *base)
@@ -131,6 +191,7 @@ static int file_close(sqlite3_file *base)
         struct dbfile *file = file_of(base);
         struct env *env = file->dbvfs->env;
 
+        forget_blocks(file);
         if (file->fd >= 0)
                 env->ops->close(env, file->fd);
         if (file->remove)
@@ -144,6 +205,8 @@ static int file_read(sqlite3_file *base, void *out, int amount, sqlite3_int64 of
         struct env *env = file->dbvfs->env;
         size_t done = 0, size = (size_t)amount;
 
+        if (file->dbvfs->ahead && file->blocks != NULL && file->fd >= 0)
+                done = read_ahead(file, out, size, (uint64_t)offset);
         while (done < size && file->fd >= 0) {
                 size_t count = 0;
                 enum hif_err err = env->ops->pread(env, file->fd, (uint8_t *)out + done,
@@ -173,6 +236,7 @@ static int file_write(sqlite3_file *base, const void *data, int amount, sqlite3_
 
         if (file->dbvfs->salvage)
                 return SQLITE_READONLY;
+        forget_blocks(file);
         note_header(file, data, (size_t)amount, (uint64_t)offset);
         if (is_page(file, (size_t)amount, (uint64_t)offset)) {
                 memcpy(page, data, sizeof(page));
@@ -192,6 +256,7 @@ static int file_truncate(sqlite3_file *base, sqlite3_int64 size)
 
         if (file->dbvfs->salvage)
                 return SQLITE_READONLY;
+        forget_blocks(file);
         return code(file->dbvfs, env->ops->ftruncate(env, file->fd, (uint64_t)size),
                     SQLITE_IOERR_TRUNCATE);
 }
@@ -296,6 +361,9 @@ static int vfs_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *base, int 
         file->dbvfs = dbvfs;
         file->pages = (flags & SQLITE_OPEN_MAIN_DB) != 0;
         file->sums = false;
+        file->blocks = file->pages                      ? dbvfs->blocks[0]
+                       : (flags & SQLITE_OPEN_WAL) != 0 ? dbvfs->blocks[1]
+                                                        : NULL;
         file->remove = (flags & SQLITE_OPEN_DELETEONCLOSE) != 0;
         memcpy(file->path, path, strlen(path) + 1);
         err = env->ops->stat(env, path, &st);
@@ -400,5 +468,6 @@ void dbvfs_free(struct dbvfs *dbvfs)
 {
         if (dbvfs->env != NULL)
                 sqlite3_vfs_unregister(&dbvfs->vfs);
+        dbvfs_ahead(dbvfs, false);
         dbvfs->env = NULL;
 }

@@ -136,12 +136,14 @@ enum hif_err fold_load(struct overlay *overlay, struct fold_state *out, struct h
                 *out = (struct fold_state){0};
                 return HIF_OK;
         }
+        dbvfs_ahead(&fold->db.dbvfs, true);
         if (err == HIF_OK)
                 err = db_open(&fold->db, path);
         if (err == HIF_OK)
                 err = load_state(fold);
         if (err == HIF_OK)
                 err = load_rows(fold, &overlay->rows);
+        dbvfs_ahead(&fold->db.dbvfs, false);
         if (err != HIF_OK)
                 return why_set(why, err, "cannot read %s: %s (%s)", path, hif_strerror(err),
                                db_error(&fold->db));

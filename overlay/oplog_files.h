@@ -38,15 +38,21 @@ bool oplog_misses(const struct oplog *log, const struct found_list *found);
 /* What the marks of the kept ones say; `after` was folded. */
 void oplog_marks(struct found_list *found, uint64_t after, struct oplog_scan *out);
 
-/* A segment file as a whole. It was allocated at once: most of it may be zeros, which are given as
- * memory that was never touched. */
+/* A segment file. It was allocated at once: most of it may be zeros, which are given as memory that
+ * was never touched. */
 struct seg_bytes {
         uint8_t *data; /* by calloc */
         size_t size;
-        size_t used; /* zeros from there on */
+        size_t used;   /* zeros from there on, as far as it was read */
+        size_t loaded; /* up to here */
 };
+/* All of it; or, where not `whole`, up to the first block that is all zeros: usually the end, and what
+ * comes after it need not be read. seg_is_open tells. */
 HIF_MUST_USE enum hif_err oplog_seg_load(struct oplog *log, uint32_t generation, uint64_t number,
-                                         struct seg_bytes *out);
+                                         bool whole, struct seg_bytes *out);
+/* Records end at `end`: may there be more of them beyond what was loaded? Not if nothing was ever
+ * stored from there to that block. */
+bool seg_is_open(const struct seg_bytes *bytes, size_t end);
 void seg_bytes_free(struct seg_bytes *bytes);
 static inline struct span seg_bytes_span(const struct seg_bytes *bytes)
 {

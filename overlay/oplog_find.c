@@ -5,7 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define LOAD_BLOCK ((size_t)64 << 10)
+#define LOAD_BLOCK_MIN ((size_t)4 << 10)
+#define LOAD_BLOCK_MAX ((size_t)64 << 10)
 
 static bool note_name(void *arg, const char *name)
 {
@@ -104,23 +105,39 @@ static bool is_zero(const uint8_t *bytes, size_t size)
 }
 
 /* Only what is there costs memory. */
-static enum hif_err load_blocks(struct oplog *log, int fd, struct seg_bytes *bytes)
+static enum hif_err load_blocks(struct oplog *log, int fd, bool whole, struct seg_bytes *bytes)
 {
-        uint8_t block[LOAD_BLOCK];
-        enum hif_err err = HIF_OK;
+        uint8_t block[LOAD_BLOCK_MAX];
+        size_t most = (size_t)log->segment_bytes / 64;
 
-        for (size_t at = 0; at < bytes->size && err == HIF_OK; at += sizeof(block)) {
-                size_t size = bytes->size - at;
+        if (most < LOAD_BLOCK_MIN)
+                most = LOAD_BLOCK_MIN;
+        if (most > sizeof(block))
+                most = sizeof(block);
+        while (bytes->loaded < bytes->size) {
+                size_t at = bytes->loaded, size = bytes->size - at;
+                enum hif_err err;
 
-                if (size > sizeof(block))
-                        size = sizeof(block);
+                if (size > most)
+                        size = most;
                 err = env_read_all(log->env, fd, block, size, at);
-                if (err != HIF_OK || is_zero(block, size))
-                        continue;
-                memcpy(bytes->data + at, block, size);
-                bytes->used = at + size;
+                if (err != HIF_OK)
+                        return err;
+                bytes->loaded = at + size;
+                if (!is_zero(block, size)) {
+                        memcpy(bytes->data + at, block, size);
+                        bytes->used = at + size;
+                } else if (!whole) {
+                        return HIF_OK;
+                }
         }
-        return err;
+        return HIF_OK;
+}
+
+bool seg_is_open(const struct seg_bytes *bytes, size_t end)
+{
+        return bytes->loaded < bytes->size &&
+               (end >= bytes->loaded || !is_zero(bytes->data + end, bytes->loaded - end));
 }
 
 void seg_bytes_free(struct seg_bytes *bytes)
@@ -129,7 +146,7 @@ void seg_bytes_free(struct seg_bytes *bytes)
         *bytes = (struct seg_bytes){0};
 }
 
-enum hif_err oplog_seg_load(struct oplog *log, uint32_t generation, uint64_t number,
+enum hif_err oplog_seg_load(struct oplog *log, uint32_t generation, uint64_t number, bool whole,
                             struct seg_bytes *out)
 {
         int fd = -1;
@@ -145,7 +162,7 @@ enum hif_err oplog_seg_load(struct oplog *log, uint32_t generation, uint64_t num
                             : (uint64_t)st.st_size > SEGMENT_FILE_MAX ? SEGMENT_FILE_MAX
                                                                       : (size_t)st.st_size;
                 out->data = calloc(1, out->size + 1);
-                err = out->data != NULL ? load_blocks(log, fd, out) : HIF_ENOMEM;
+                err = out->data != NULL ? load_blocks(log, fd, whole, out) : HIF_ENOMEM;
         }
         log->env->ops->close(log->env, fd);
         if (err != HIF_OK)

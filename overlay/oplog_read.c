@@ -56,11 +56,37 @@ static enum hif_err list_segment(struct oplog *log, const struct found *seg, uin
 }
 
 /* Within one boot nothing that was stored before can be missing: a record that is not valid is the
- * end only if none follows. */
+ * end only if none follows. (Where nothing was stored at all, and nothing is missing of what was
+ * synced, what follows was not read.) */
 static bool is_damaged(const struct found *seg, const struct seg_bytes *bytes, uint64_t next)
 {
         return seg->same_boot && oplog_seek(seg_bytes_span(bytes), seg->end, bytes->used, seg->salt,
                                             next) < bytes->size;
+}
+
+/* The record that is known to be in segment i, if all is well. */
+static uint64_t last_of(const struct found_list *found, size_t i, uint64_t durable)
+{
+        return i + 1 < found->kept ? found->list[i + 1].first_seq - 1 : durable;
+}
+
+/* A segment was allocated at once and may have been used but a little: zeros are not read, unless
+ * what comes before them is not what has to be there. */
+static enum hif_err recover_segment(struct recovery *recovery, struct found *seg, uint64_t last,
+                                    uint64_t *next, struct seg_bytes *bytes)
+{
+        bool whole = false;
+        enum hif_err err;
+
+        do {
+                err = oplog_seg_load(recovery->log, seg->generation, seg->number, whole, bytes);
+                if (err == HIF_OK)
+                        err = oplog_records(seg_bytes_span(bytes), seg->first_seq, seg->salt, next,
+                                            &seg->end, recover_record, recovery);
+                whole = bytes->loaded < bytes->size && !recovery->cut &&
+                        (*next <= last || seg_is_open(bytes, seg->end));
+        } while (err == HIF_OK && whole);
+        return err;
 }
 
 static enum hif_err recover_segments(struct recovery *recovery, struct found_list *found,
@@ -82,12 +108,9 @@ static enum hif_err recover_segments(struct recovery *recovery, struct found_lis
                 }
                 if (seg->first_seq > next)
                         break;
-                err = oplog_seg_load(log, seg->generation, seg->number, &bytes);
-                if (err != HIF_OK)
-                        break;
                 recovery->seg = seg;
-                err = oplog_records(seg_bytes_span(&bytes), seg->first_seq, seg->salt, &next,
-                                    &seg->end, recover_record, recovery);
+                err =
+                    recover_segment(recovery, seg, last_of(found, i, scan->durable), &next, &bytes);
                 if (err == HIF_OK && !recovery->cut && is_damaged(seg, &bytes, next))
                         scan->durable = next; /* at least: what follows it is there */
                 seg->cut = recovery->cut;
@@ -255,7 +278,7 @@ enum hif_err oplog_read(struct oplog *log, const struct oseg *seg, uint64_t afte
         struct seg_bytes bytes = {0};
         uint64_t next = after + 1;
         size_t pos;
-        enum hif_err err = oplog_seg_load(log, seg->generation, seg->number, &bytes);
+        enum hif_err err = oplog_seg_load(log, seg->generation, seg->number, true, &bytes);
 
         if (err == HIF_OK)
                 err = oplog_records(seg_bytes_span(&bytes), seg->first_seq, seg->salt, &next, &pos,

@@ -139,6 +139,36 @@ static void damage_in_synced_records_is_reported(void **state)
         assert_int_equal(overlay_damage_count(t->overlay), 1);
 }
 
+/* What was allocated of the log and not used is not read after a crash; but zeros may be content, and
+ * more may follow them. */
+static void zeros_in_a_record_are_not_the_end_of_the_log(void **state)
+{
+        static const uint8_t zeros[30000];
+        struct toverlay *t = *state;
+        uint64_t id = t_create(t, NODEID_ROOT, "f"), seq;
+
+        overlay_close(t->overlay);
+        t->config.log_segment_bytes = 256 << 10;
+        toverlay_open(t);
+        for (unsigned i = 0; i < 4; i++) {
+                const char *after = i % 2 == 0 ? "even" : "odd";
+                struct otx *tx = otx_begin(t->overlay);
+
+                otx_carry(tx);
+                assert_int_equal(overlay_write(tx, id, 0, span_of(zeros, sizeof(zeros))), HIF_OK);
+                otx_value(tx, "after", span_str(after));
+                t_commit(tx);
+                if (i % 2 == 1)
+                        t_create(t, NODEID_ROOT, "g");
+                seq = overlay_seq(t->overlay);
+                toverlay_kill(t);
+                assert_true(overlay_seq(t->overlay) >= seq);
+                assert_true(span_eq(overlay_value(t->overlay, "after"), span_str(after)));
+                assert_int_equal(overlay_node(t->overlay, id)->size, sizeof(zeros));
+        }
+        assert_int_not_equal(t_lookup(t, NODEID_ROOT, "g"), NODEID_NONE);
+}
+
 static void note_result(struct overlay_sync *sync, enum hif_err err)
 {
         *(enum hif_err *)sync->arg = err;
@@ -270,6 +300,7 @@ int main(void)
             TEST(carried_content_needs_the_log_alone),
             TEST(torn_record_ends_the_log),
             TEST(damage_in_synced_records_is_reported),
+            TEST(zeros_in_a_record_are_not_the_end_of_the_log),
             TEST(failed_sync_is_an_error_and_heals),
             TEST(folded_rows_and_the_rest_of_the_log_are_one),
             cmocka_unit_test(second_process_is_refused),
