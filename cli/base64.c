@@ -1,6 +1,6 @@
 #include "cli/base64.h"
 
-#include "cli/control.h"
+#include "cli/control_wire.h"
 
 #include <openssl/evp.h>
 #include <stdlib.h>

@@ -1,6 +1,7 @@
 #include "cli/control.h"
 
 #include "base/cleanup.h"
+#include "cli/control_wire.h"
 #include "cli/patience.h"
 #include "cli/supervisor/supervisor.h"
 
@@ -12,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -23,7 +23,6 @@
 #define START_AGAIN_MS    200
 #define ADOPTED_POLL_MS   10
 #define ADOPT_TIMEOUT_MS  5000
-#define CONNECT_MS        250
 #define CONNECT_TRIES_MAX 20 /* with more commands than are let in at once */
 
 static uint64_t now_ms(void)
@@ -34,213 +33,7 @@ static uint64_t now_ms(void)
         return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-/* --- messages --- */
-
-/* For how long the other side is waited for: to a point in time, or as long as it does well; with
- * neither, for ever. */
-struct waiting {
-        uint64_t deadline;           /* 0: none */
-        struct cli *cli;             /* who asks how it does; NULL: nobody */
-        bool quick, asked, hopeless; /* hopeless: no answer is to be expected, and why says so */
-        struct hif_why *why;
-};
-
-static int patience_of(const struct waiting *waiting)
-{
-        uint64_t now = now_ms();
-
-        if (waiting->deadline > 0)
-                return now < waiting->deadline ? (int)(waiting->deadline - now) : 0;
-        if (waiting->cli == NULL)
-                return -1;
-        return waiting->asked ? PATIENCE_NEXT_MS : PATIENCE_FIRST_MS;
-}
-
-/* HIF_ETIMEDOUT: the deadline; HIF_EUNREACHABLE, with a sentence: it will never be ready. */
-static enum hif_err wait_for(int fd, short events, struct waiting *waiting)
-{
-        for (;;) {
-                struct pollfd poll_fd = {.fd = fd, .events = events};
-                int ready = poll(&poll_fd, 1, patience_of(waiting));
-                enum hif_err err;
-
-                if (ready > 0)
-                        return HIF_OK;
-                if (ready < 0 && errno != EINTR)
-                        return hif_err_from_errno(errno);
-                if (ready < 0)
-                        continue;
-                if (waiting->deadline > 0)
-                        return HIF_ETIMEDOUT;
-                err = patience_check(waiting->cli, fd, waiting->quick, waiting->why);
-                waiting->asked = true;
-                waiting->hopeless = err != HIF_OK;
-                if (err != HIF_OK)
-                        return err;
-        }
-}
-
-static enum hif_err write_all(int fd, const uint8_t *data, size_t size, struct waiting *waiting)
-{
-        while (size > 0) {
-                ssize_t count = send(fd, data, size, MSG_NOSIGNAL | MSG_DONTWAIT);
-                enum hif_err err = HIF_OK;
-
-                if (count < 0 && errno == EAGAIN)
-                        err = wait_for(fd, POLLOUT, waiting);
-                else if (count < 0 && errno != EINTR)
-                        err = errno == EPIPE ? HIF_ENOENT : hif_err_from_errno(errno);
-                if (err != HIF_OK)
-                        return err;
-                if (count > 0) {
-                        data += count;
-                        size -= (size_t)count;
-                }
-        }
-        return HIF_OK;
-}
-
-static enum hif_err send_message(int fd, const json_t *message, struct waiting *waiting)
-{
-        AUTO_FREE char *text = json_dumps(message, JSON_COMPACT);
-        size_t size = text != NULL ? strlen(text) : 0;
-        uint8_t head[4];
-        enum hif_err err;
-
-        if (text == NULL)
-                return HIF_ENOMEM;
-        if (size > CONTROL_SIZE_MAX)
-                return HIF_ELIMIT;
-        be32_put(head, (uint32_t)size);
-        err = write_all(fd, head, sizeof(head), waiting);
-        return err == HIF_OK ? write_all(fd, (const uint8_t *)text, size, waiting) : err;
-}
-
-enum hif_err control_send(int fd, const json_t *message)
-{
-        return send_message(fd, message, &(struct waiting){0});
-}
-
-static enum hif_err read_all(int fd, uint8_t *data, size_t size, struct waiting *waiting)
-{
-        while (size > 0) {
-                enum hif_err err = wait_for(fd, POLLIN, waiting);
-                ssize_t count;
-
-                if (err != HIF_OK)
-                        return err;
-                count = recv(fd, data, size, 0);
-                if (count < 0 && (errno == EINTR || errno == EAGAIN))
-                        continue;
-                if (count < 0)
-                        return hif_err_from_errno(errno);
-                if (count == 0)
-                        return HIF_ENOENT;
-                data += count;
-                size -= (size_t)count;
-        }
-        return HIF_OK;
-}
-
-static enum hif_err receive_message(int fd, struct waiting *waiting, json_t **out)
-{
-        AUTO_FREE char *text = NULL;
-        uint8_t head[4];
-        uint32_t size;
-        enum hif_err err = read_all(fd, head, sizeof(head), waiting);
-
-        if (err != HIF_OK)
-                return err;
-        size = be32_get(head);
-        if (size > CONTROL_SIZE_MAX)
-                return HIF_ELIMIT;
-        text = malloc((size_t)size + 1);
-        if (text == NULL)
-                return HIF_ENOMEM;
-        err = read_all(fd, (uint8_t *)text, size, waiting);
-        if (err != HIF_OK)
-                return err;
-        *out = json_loadb(text, size, JSON_REJECT_DUPLICATES, NULL);
-        return *out != NULL ? HIF_OK : HIF_ECORRUPT;
-}
-
-enum hif_err control_receive(int fd, uint64_t timeout_ms, json_t **out)
-{
-        struct waiting waiting = {.deadline = timeout_ms > 0 ? now_ms() + timeout_ms : 0};
-
-        return receive_message(fd, &waiting, out);
-}
-
 /* --- connecting --- */
-
-enum hif_err control_address(const char *dir, struct sockaddr_un *out, struct hif_why *why)
-{
-        *out = (struct sockaddr_un){.sun_family = AF_UNIX};
-        if ((size_t)snprintf(out->sun_path, sizeof(out->sun_path), "%s/control.sock", dir) >=
-            sizeof(out->sun_path))
-                return why_set(
-                    why, HIF_ENAMETOOLONG,
-                    "'%s' is too long for a socket; set XDG_RUNTIME_DIR to a shorter path", dir);
-        return HIF_OK;
-}
-
-enum hif_err control_try(const struct sockaddr_un *address, int *out)
-{
-        const struct timeval patience = {.tv_usec = CONNECT_MS * 1000}, ever = {0};
-        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-        if (fd < 0)
-                return hif_err_from_errno(errno);
-        /* With a full backlog connect(2) waits: for ever, when the daemon hangs. */
-        (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
-        if (connect(fd, (const struct sockaddr *)address, sizeof(*address)) != 0) {
-                int error = errno;
-
-                close(fd);
-                if (error == EAGAIN)
-                        return HIF_EUNREACHABLE;
-                return error == ECONNREFUSED || error == ENOENT || error == ENOTDIR
-                           ? HIF_ENOENT
-                           : hif_err_from_errno(error);
-        }
-        (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &ever, sizeof(ever));
-        *out = fd;
-        return HIF_OK;
-}
-
-/* Where the daemon says it is: not everyone who starts commands has the same XDG_RUNTIME_DIR. */
-static bool recorded_address(struct cli *cli, struct sockaddr_un *out)
-{
-        AUTO_FREE char *path = NULL;
-        AUTO_BUF struct buf text = {0};
-
-        *out = (struct sockaddr_un){.sun_family = AF_UNIX};
-        if (asprintf(&path, "%s/daemon.lock", cli->paths.state_dir) < 0) {
-                path = NULL;
-                return false;
-        }
-        if (env_read_file(&cli->env, path, sizeof(out->sun_path) - 1, &text) != HIF_OK ||
-            text.size == 0)
-                return false;
-        memcpy(out->sun_path, text.data, text.size);
-        return true;
-}
-
-/* HIF_ENOENT: none runs. *where is what was tried last. */
-static enum hif_err connect_running(struct cli *cli, struct sockaddr_un *where, int *fd)
-{
-        struct sockaddr_un recorded;
-        struct hif_why ignored;
-        enum hif_err err = control_address(cli->paths.runtime_dir, where, &ignored);
-
-        if (err == HIF_OK)
-                err = control_try(where, fd);
-        if (err == HIF_OK || !recorded_address(cli, &recorded) ||
-            strcmp(recorded.sun_path, where->sun_path) == 0)
-                return err == HIF_EACCES || err == HIF_ENAMETOOLONG ? HIF_ENOENT : err;
-        *where = recorded;
-        return control_try(where, fd);
-}
 
 /* The daemon is this program again, in a session of its own. If it cannot start, it says why on
  * *out, as JSON; the end of that without a word means that it is gone, too. */
@@ -305,7 +98,7 @@ static enum hif_err connect_started(struct cli *cli, struct sockaddr_un *where, 
         struct pollfd words = {.fd = -1, .events = POLLIN};
         enum hif_err err = HIF_OK;
 
-        while (err == HIF_OK && connect_running(cli, where, fd) != HIF_OK) {
+        while (err == HIF_OK && control_find(cli, where, fd) != HIF_OK) {
                 if (now_ms() > deadline) {
                         err = why_set(why, HIF_EUNREACHABLE,
                                       "the daemon did not start within %d s; its log is "
@@ -355,7 +148,7 @@ void control_supervise(struct cli *cli)
         struct sockaddr_un where;
         int fd;
 
-        if (connect_running(cli, &where, &fd) != HIF_OK)
+        if (control_find(cli, &where, &fd) != HIF_OK)
                 return;
         close(fd);
         if (!supervisor_there(cli))
@@ -365,13 +158,13 @@ void control_supervise(struct cli *cli)
 enum hif_err control_connect(struct cli *cli, bool start, int *fd, struct hif_why *why)
 {
         struct sockaddr_un where;
-        enum hif_err err = connect_running(cli, &where, fd);
+        enum hif_err err = control_find(cli, &where, fd);
 
         for (int tries = 1; err == HIF_EUNREACHABLE && tries < CONNECT_TRIES_MAX; tries++) {
                 err = patience_check_start(cli, why);
                 if (err != HIF_OK)
                         return err;
-                err = connect_running(cli, &where, fd);
+                err = control_find(cli, &where, fd);
         }
         if (err == HIF_OK) {
                 if (start && !supervisor_there(cli))
@@ -434,26 +227,46 @@ static bool is_quick(const json_t *request)
         return false;
 }
 
+struct caller {
+        struct control_patience patience;
+        struct cli *cli;
+        bool quick, hopeless; /* hopeless: no answer is to be expected, and why says so */
+        struct hif_why *why;
+};
+
+static enum hif_err ask_patience(struct control_patience *patience, int fd)
+{
+        struct caller *caller = (struct caller *)(void *)patience;
+        enum hif_err err = patience_check(caller->cli, fd, caller->quick, caller->why);
+
+        patience->ask_ms = PATIENCE_NEXT_MS;
+        caller->hopeless = err != HIF_OK;
+        return err;
+}
+
 /* *ended: the daemon closed the connection without an answer. */
 static enum hif_err call(struct cli *cli, int fd, json_t *request, uint64_t timeout_ms,
                          void (*progress)(void *arg, const json_t *progress), void *arg,
                          json_t **result, bool *ended, struct hif_why *why)
 {
-        struct waiting waiting = {
-            .deadline = timeout_ms > 0 ? now_ms() + timeout_ms : 0,
+        struct caller caller = {
+            .patience = control_until(timeout_ms),
             .cli = cli,
             .quick = is_quick(request),
             .why = why,
         };
-        enum hif_err err = send_message(fd, request, &waiting);
+        enum hif_err err;
 
+        caller.patience.ask = ask_patience;
+        caller.patience.ask_ms = PATIENCE_FIRST_MS;
+        err = control_send_patiently(fd, request, &caller.patience);
         json_decref(request);
         if (err == HIF_ENOENT)
                 err = HIF_OK; /* it closed without reading, and may have said why */
         while (err == HIF_OK) {
                 json_t *message, *value;
 
-                err = receive_message(fd, &waiting, &message);
+                err = control_receive_patiently(fd, &caller.patience, &message);
                 if (err != HIF_OK)
                         break;
                 value = json_object_get(message, "progress");
@@ -473,7 +286,7 @@ static enum hif_err call(struct cli *cli, int fd, json_t *request, uint64_t time
                 json_decref(message);
                 return err;
         }
-        if (waiting.hopeless)
+        if (caller.hopeless)
                 return err;
         if (err == HIF_ETIMEDOUT)
                 return why_set(why, HIF_EUNREACHABLE,

@@ -1,17 +1,9 @@
-/* control.h - how a command talks to the daemon: JSON messages over a unix socket.
- *
- *      message = length u32 (big-endian, at most CONTROL_SIZE_MAX), then that many bytes of JSON
- *
- * A command sends one request {"op": NAME, ...} and gets any number of {"progress": {...}} and then
- * one {"result": ...} or {"error": {"code": "ENOENT", "text": "..."}}. The socket is 0600 in a 0700
- * directory, and the daemon checks SO_PEERCRED: only its own user is served. docs/architecture.md,
- * "Control". */
+/* control.h - how a command talks to the daemon: connecting, starting one where there is none, and
+ * calling it. Messages and socket: control_wire.h. */
 #ifndef HIF_CLI_CONTROL_H
 #define HIF_CLI_CONTROL_H
 
 #include "cli/cli.h"
-
-#define CONTROL_SIZE_MAX (64u << 20)
 
 /* Connect to the daemon; start: start one when none runs (a stale socket is replaced; one daemon at
  * a time by a lock on state_dir/daemon.lock) and wait until it answers; and a supervisor, for a
@@ -40,16 +32,5 @@ HIF_MUST_USE enum hif_err control_ping(struct cli *cli, uint64_t timeout_ms, jso
 HIF_MUST_USE enum hif_err control_ask(struct cli *cli, json_t *request,
                                       void (*progress)(void *arg, const json_t *progress),
                                       void *arg, json_t **result, struct hif_why *why);
-
-/* Both sides. HIF_ENOENT: the peer has closed. HIF_ELIMIT, HIF_ECORRUPT: close it. */
-HIF_MUST_USE enum hif_err control_send(int fd, const json_t *message);
-HIF_MUST_USE enum hif_err control_receive(int fd, uint64_t timeout_ms, json_t **out);
-
-struct sockaddr_un;
-/* The address of a daemon whose socket is in this directory. HIF_ENAMETOOLONG. */
-HIF_MUST_USE enum hif_err control_address(const char *dir, struct sockaddr_un *out,
-                                          struct hif_why *why);
-/* HIF_ENOENT: nobody answers there. */
-HIF_MUST_USE enum hif_err control_try(const struct sockaddr_un *address, int *out);
 
 #endif

@@ -1,10 +1,12 @@
 #include "cli/patience.h"
 
-#include "cli/control.h"
+#include "cli/control_wire.h"
 #include "cli/process.h"
 #include "cli/supervisor/supervisor.h"
 
 #include <string.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #define QUICK_MS       1000 /* on top of PATIENCE_FIRST_MS */
 #define ORPHAN_PING_MS 5000
@@ -29,18 +31,33 @@ static enum hif_err say_stopped(struct cli *cli, pid_t server, struct hif_why *w
                        (int)server, (int)server);
 }
 
+static enum hif_err ping(struct cli *cli, uint64_t timeout_ms)
+{
+        json_t *request = json_pack("{s:s}", "op", "ping"), *pong = NULL;
+        struct control_patience patience = control_until(timeout_ms);
+        struct sockaddr_un where;
+        int fd;
+        enum hif_err err = control_find(cli, &where, &fd);
+
+        if (err == HIF_OK) {
+                err = control_send_patiently(fd, request, &patience);
+                if (err == HIF_OK)
+                        err = control_receive_patiently(fd, &patience, &pong);
+                close(fd);
+        }
+        json_decref(request);
+        json_decref(pong);
+        return err;
+}
+
 /* A server whose supervisor was killed: does it answer to its name? */
 static enum hif_err check_orphan(struct cli *cli, bool quick, struct hif_why *why)
 {
-        json_t *pong = NULL;
-        struct hif_why ignored = {0};
-        enum hif_err err = control_ping(cli, quick ? QUICK_MS : ORPHAN_PING_MS, &pong, &ignored);
-
-        json_decref(pong);
-        return err == HIF_OK ? HIF_OK
-                             : why_set(why, HIF_EUNREACHABLE,
-                                       "the daemon hangs, and it has no supervisor; `hif doctor` "
-                                       "shows its process");
+        return ping(cli, quick ? QUICK_MS : ORPHAN_PING_MS) == HIF_OK
+                   ? HIF_OK
+                   : why_set(why, HIF_EUNREACHABLE,
+                             "the daemon hangs, and it has no supervisor; `hif doctor` shows its "
+                             "process");
 }
 
 static enum hif_err say_dying(struct cli *cli, const json_t *status, struct hif_why *why)

@@ -1,9 +1,7 @@
 /* hif doctor: what is wrong on this machine, and what to do about it. */
 #include "cli/doctor/doctor.h"
-#include "base/cleanup.h"
 #include "cli/commands/commands.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 
 struct args {
@@ -34,85 +32,6 @@ static const struct argp argp = {
     .doc =
         "Look at mounts, daemon, sessions, store and this machine, and say what is wrong and what "
         "to do. It ends in time, whatever hangs."};
-
-static const char *name_of(enum doctor_severity severity)
-{
-        switch (severity) {
-        case DOCTOR_OK:
-                return "ok";
-        case DOCTOR_NOTE:
-                return "note";
-        case DOCTOR_WARNING:
-                return "warning";
-        case DOCTOR_ERROR:
-                return "error";
-        }
-        return "error";
-}
-
-static void print(const struct cli *cli, const char *state, enum cli_color color, const char *text,
-                  const char *todo)
-{
-        printf("%s%-7s%s  ", cli_color(cli, color), state, cli_color(cli, COLOR_NONE));
-        cli_print_path(span_str(text));
-        printf("\n");
-        if (todo != NULL)
-                printf("         %s\n", todo);
-}
-
-static void add(struct doctor *doctor, const char *name, const char *severity, const char *text,
-                const char *todo, bool fixed)
-{
-        json_t *finding = json_pack("{s:s, s:s, s:s, s:b}", "name", name, "severity", severity,
-                                    "text", text, "fixed", fixed);
-
-        if (finding != NULL && todo != NULL)
-                (void)json_object_set_new(finding, "todo", json_string(todo));
-        (void)json_array_append_new(doctor->findings, finding);
-}
-
-void doctor_say(struct doctor *doctor, const char *name, enum doctor_severity severity,
-                const char *todo, const char *format, ...)
-{
-        static const enum cli_color colors[] = {[DOCTOR_OK] = COLOR_GREEN,
-                                                [DOCTOR_NOTE] = COLOR_DIM,
-                                                [DOCTOR_WARNING] = COLOR_YELLOW,
-                                                [DOCTOR_ERROR] = COLOR_RED};
-        AUTO_FREE char *text = NULL;
-        va_list args;
-        int size;
-
-        va_start(args, format);
-        size = vasprintf(&text, format, args);
-        va_end(args);
-        if (size < 0) {
-                text = NULL;
-                return;
-        }
-        doctor->warnings += severity == DOCTOR_WARNING;
-        doctor->errors += severity == DOCTOR_ERROR;
-        add(doctor, name, name_of(severity), text, todo, false);
-        if (!doctor->cli->json)
-                print(doctor->cli, name_of(severity), colors[severity], text, todo);
-}
-
-void doctor_fixed(struct doctor *doctor, const char *name, const char *format, ...)
-{
-        AUTO_FREE char *text = NULL;
-        va_list args;
-        int size;
-
-        va_start(args, format);
-        size = vasprintf(&text, format, args);
-        va_end(args);
-        if (size < 0) {
-                text = NULL;
-                return;
-        }
-        add(doctor, name, "ok", text, NULL, true);
-        if (!doctor->cli->json)
-                print(doctor->cli, "fixed", COLOR_GREEN, text, NULL);
-}
 
 int cmd_doctor(struct cli *cli, int argc, char **argv)
 {

@@ -3,7 +3,7 @@
 #ifndef HIF_CLI_DAEMON_DAEMON_H
 #define HIF_CLI_DAEMON_DAEMON_H
 
-#include "cli/control.h"
+#include "cli/control_wire.h"
 #include "cli/daemon/workspace.h"
 
 /* Serve until told to stop (SIGTERM, SIGINT, the request "stop", or by the supervisor). HIF_EINVAL:

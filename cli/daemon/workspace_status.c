@@ -4,7 +4,7 @@
 
 #include "base/cleanup.h"
 #include "cli/base64.h"
-#include "cli/control.h"
+#include "cli/control_wire.h"
 
 #include <git2.h>
 #include <stdlib.h>

@@ -1,6 +1,7 @@
 /* daemon.c - the supervisor, its server, and what they may have left behind. */
 #include "base/cleanup.h"
 #include "cli/control.h"
+#include "cli/control_wire.h"
 #include "cli/doctor/doctor.h"
 #include "cli/patience.h"
 #include "cli/process.h"

@@ -24,7 +24,7 @@ struct doctor {
         struct bounded store;    /* who asks the store */
 };
 
-/* todo: what to do, or NULL. */
+/* report.c. todo: what to do, or NULL. */
 void doctor_say(struct doctor *doctor, const char *name, enum doctor_severity severity,
                 const char *todo, const char *format, ...) __attribute__((format(printf, 5, 6)));
 /* The same for something that was wrong, and is not any more. */

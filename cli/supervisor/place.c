@@ -2,7 +2,7 @@
 #include "cli/supervisor/supervisor_impl.h"
 
 #include "base/cleanup.h"
-#include "cli/control.h"
+#include "cli/control_wire.h"
 
 #include <errno.h>
 #include <fcntl.h>

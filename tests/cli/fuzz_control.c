@@ -3,6 +3,7 @@
  *
  * The daemon has no workspace, and one mount that did not come back; requests that reach out of
  * the process (mount, stop) are left out. */
+#include "cli/control.h"
 #include "cli/daemon/daemon.h"
 #include "cli/supervisor/hold.h"
 #include "tests/core/fuzz_target.h"
