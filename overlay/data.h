@@ -62,7 +62,8 @@ void data_free(struct data *data);
 HIF_MUST_USE enum hif_err data_recover(struct data *data);
 
 /* After all rows are there: are the files as large as what is named in them? What lacks is told, and
- * put into `bad` (number -> struct dfile, `found` set). */
+ * put into `bad` (number -> struct dfile, `found` set). bad NULL: the first is told and ends it,
+ * HIF_ECORRUPT for a lack, else what kept us from looking: a disk that fails is not damage yet. */
 HIF_MUST_USE enum hif_err data_check(struct data *data, struct damage *damage, struct idmap *bad);
 
 /* Tell of files that nothing names: after damage, they may hold what is missed. */

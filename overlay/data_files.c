@@ -493,9 +493,11 @@ static enum hif_err check_file(struct data *data, struct dfile *file, struct dam
         } else if (err == HIF_ENOENT) {
                 damage_add(damage, "%s is missing: content is lost", name);
         } else {
-                damage_add(damage, "%s cannot be opened: %s", name, hif_strerror(err));
+                damage_add(damage, "%s cannot be looked at: %s", name, hif_strerror(err));
         }
-        return idmap_put(bad, file->number, file);
+        if (bad != NULL)
+                return idmap_put(bad, file->number, file);
+        return err == HIF_OK || err == HIF_ENOENT ? HIF_ECORRUPT : err;
 }
 
 enum hif_err data_check(struct data *data, struct damage *damage, struct idmap *bad)

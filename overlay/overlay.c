@@ -58,23 +58,32 @@ static enum hif_err take_lock(struct overlay *overlay)
 }
 
 /* Names this start of the machine. Where there is no name, each open counts as one: then content
- * that was not synced does not count. */
-void overlay_read_boot(struct overlay *overlay)
+ * that was not synced does not count. So one that is there has to be read, or what a killed server
+ * had acknowledged would be dropped. */
+enum hif_err overlay_read_boot(struct overlay *overlay, struct hif_why *why)
 {
         static const char path[] = "/proc/sys/kernel/random/boot_id";
         struct env *env = overlay->env;
         uint8_t text[36];
         size_t count = 0;
+        enum hif_err err;
         int fd;
 
         env_random(env, overlay->log.boot, OPLOG_BOOT_SIZE);
-        if (env->ops->open(env, path, O_RDONLY, 0, &fd) != HIF_OK)
-                return;
-        if (env->ops->pread(env, fd, text, sizeof(text), 0, &count) == HIF_OK && count > 0) {
+        err = env->ops->open(env, path, O_RDONLY, 0, &fd);
+        if (err == HIF_ENOENT || err == HIF_EACCES)
+                return HIF_OK;
+        if (err == HIF_OK) {
+                err = env->ops->pread(env, fd, text, sizeof(text), 0, &count);
+                env->ops->close(env, fd);
+        }
+        if (err != HIF_OK)
+                return why_set(why, err, "cannot read %s: %s", path, hif_strerror(err));
+        if (count > 0) {
                 be64_put(overlay->log.boot, sum64(1, text, count));
                 be64_put(overlay->log.boot + 8, sum64(2, text, count));
         }
-        env->ops->close(env, fd);
+        return HIF_OK;
 }
 
 struct replay {
@@ -118,17 +127,14 @@ static enum hif_err replay_record(void *arg, uint64_t seq, struct span body)
 static enum hif_err check_data(struct overlay *overlay, struct hif_why *why)
 {
         struct damage damage = {0};
-        struct idmap bad = {0};
-        enum hif_err err = data_check(&overlay->data, &damage, &bad);
+        enum hif_err err = data_check(&overlay->data, &damage, NULL);
 
-        if (err != HIF_OK)
+        if (err != HIF_OK && damage.count > 0 && damage.texts[0] != NULL)
+                why_set(why, err, "%s/%s", overlay->dir, damage.texts[0]);
+        else if (err != HIF_OK)
                 why_set(why, err, "cannot look at the data of %s: %s", overlay->dir,
                         hif_strerror(err));
-        else if (damage.count > 0)
-                err = why_set(why, HIF_ECORRUPT, "%s/%s", overlay->dir,
-                              damage.texts[0] != NULL ? damage.texts[0] : "data");
         damage_free(&damage);
-        idmap_free(&bad);
         return err;
 }
 
@@ -283,10 +289,10 @@ enum hif_err overlay_open(struct env *env, struct pool *pool, const char *dir,
                 why_set(why, err, "%s is in use by another process", dir);
         else if (err != HIF_OK)
                 why_set(why, err, "cannot open %s: %s", dir, hif_strerror(err));
-        if (err == HIF_OK) {
-                overlay_read_boot(overlay);
+        if (err == HIF_OK)
+                err = overlay_read_boot(overlay, why);
+        if (err == HIF_OK)
                 err = recover(overlay, why);
-        }
         if (err == HIF_OK && overlay->config.spare_bytes > 0)
                 oplog_spare_find(&overlay->log);
         if (err == HIF_OK)

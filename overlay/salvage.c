@@ -298,10 +298,10 @@ enum hif_err overlay_open_salvage(struct env *env, struct pool *pool, const char
         overlay->sync_state = SYNC_SALVAGED;
         overlay->data.read_only = true;
         err = overlay->damage != NULL ? take_lock(overlay, why) : HIF_ENOMEM;
-        if (err == HIF_OK) {
-                overlay_read_boot(overlay);
+        if (err == HIF_OK)
+                err = overlay_read_boot(overlay, why);
+        if (err == HIF_OK)
                 err = read_all(overlay, why);
-        }
         if (err != HIF_OK) {
                 overlay_free(overlay);
                 return err;

@@ -97,7 +97,7 @@ HIF_MUST_USE enum hif_err overlay_new(struct env *env, struct pool *pool, const 
                                       const struct overlay_config *config, struct overlay **out);
 void overlay_free(struct overlay *overlay);
 /* Learn which start of the machine this is. */
-void overlay_read_boot(struct overlay *overlay);
+HIF_MUST_USE enum hif_err overlay_read_boot(struct overlay *overlay, struct hif_why *why);
 /* Sync the directory's name and the database, as the process before left them. */
 HIF_MUST_USE enum hif_err overlay_secure(struct overlay *overlay);
 

@@ -299,7 +299,7 @@ static void run_seed(unsigned long long seed, bool verbose)
                 check_whole(&run);
                 look_through(&run);
                 overlay_close(run.overlay);
-        } else if (err == HIF_ECORRUPT || err == HIF_EIO) {
+        } else if (err == HIF_ECORRUPT) { /* nothing fails here: all that is wrong is damage */
                 readable = salvage(&run);
         } else {
                 bad(&run, why.text);
