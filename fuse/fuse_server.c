@@ -160,7 +160,8 @@ static enum hif_err start_reading(struct fuse_server *server, int fd)
                 return err;
         server->io = (struct loop_io){.ready = ready, .fd = fd};
         err = loop_add(server->loop, &server->io, EPOLLIN);
-        server->reading = server->mounted = err == HIF_OK;
+        server->reading = err == HIF_OK;
+        server->mounted |= server->reading; /* a mount of our own is there anyway, to be undone */
         return err;
 }
 

@@ -17,6 +17,8 @@
 #define PAGE        4096u
 #define SLOT_COUNT  (1u + LEDGER_SMALL_COUNT + LEDGER_LARGE_COUNT)
 #define FIRST_LARGE (1u + LEDGER_SMALL_COUNT)
+/* No mount lives for so many requests; what comes after it must not become 0, which is free. */
+#define ORDER_MAX (UINT64_MAX / 2)
 
 #define SLOTS_AT   ((size_t)PAGE)
 #define OPENS_AT   pages(SLOTS_AT + SLOT_COUNT * sizeof(struct ledger_slot))
@@ -163,7 +165,7 @@ static void check(struct ledger *ledger)
         for (size_t i = 1; i < SLOT_COUNT; i++) {
                 struct ledger_slot *slot = &ledger->slots[i];
 
-                if (slot->size < sizeof(struct fuse_in_header) ||
+                if (slot->order > ORDER_MAX || slot->size < sizeof(struct fuse_in_header) ||
                     slot->size > (i < FIRST_LARGE ? LEDGER_SMALL_MAX : LEDGER_REQUEST_MAX))
                         slot->order = 0;
         }

@@ -189,6 +189,27 @@ static void what_is_no_ledger_is_refused(void **state)
         close(fd);
 }
 
+/* After the largest order that there can be would come 0, which is free: who claims it is not kept. */
+static void what_is_kept_after_damage_can_be_dropped(void **state)
+{
+        struct ledger *ledger = *state, *next;
+        struct ledger_slot *slot;
+
+        receive(ledger, 1, 100);
+        slot = ledger_keep(ledger);
+        assert_non_null(slot);
+        ledger_clear(ledger);
+        slot->order = UINT64_MAX;
+        next = successor(ledger);
+        assert_null(ledger_after(next, 0));
+        receive(next, 2, 100);
+        slot = ledger_keep(next);
+        assert_non_null(slot);
+        assert_ptr_equal(ledger_after(next, 0), slot);
+        ledger_drop(next, slot);
+        ledger_free(next);
+}
+
 /* --- the handshake's note --- */
 
 static void a_note_is_read_back_whole_or_not_at_all(void **state)
@@ -229,6 +250,8 @@ int main(void)
                                             teardown),
             cmocka_unit_test_setup_teardown(too_many_open_files_are_refused, setup, teardown),
             cmocka_unit_test_setup_teardown(what_is_no_ledger_is_refused, setup, teardown),
+            cmocka_unit_test_setup_teardown(what_is_kept_after_damage_can_be_dropped, setup,
+                                            teardown),
             cmocka_unit_test(a_note_is_read_back_whole_or_not_at_all),
         };
 
