@@ -36,11 +36,12 @@ void mounter_init(struct workspace *workspace)
         workspace->mount_end = -1;
 }
 
-void mount_keep(struct workspace *workspace)
+enum hif_err mount_keep(struct workspace *workspace)
 {
-        if (workspace->mount_end >= 0)
-                help_keep(workspace->mount_end);
+        enum hif_err err = workspace->mount_end >= 0 ? help_keep(workspace->mount_end) : HIF_OK;
+
         workspace->mount_end = -1;
+        return err;
 }
 
 enum hif_err unmount(const struct daemon *daemon, const char *mount_point, int how,

@@ -81,6 +81,17 @@ static enum hif_err open_damaged(struct workspace *workspace, struct hif_why *wh
         return HIF_OK;
 }
 
+/* A disk that fails once says nothing of what is on it. */
+static enum hif_err open_session(struct daemon *daemon, const char *dir,
+                                 const struct overlay_config *config, struct overlay **out,
+                                 struct hif_why *why)
+{
+        struct env *env = &daemon->cli->env;
+        enum hif_err err = overlay_open(env, daemon->pool, dir, config, out, why);
+
+        return err == HIF_EIO ? overlay_open(env, daemon->pool, dir, config, out, why) : err;
+}
+
 static enum hif_err open_overlay(struct workspace *workspace, struct hif_why *why)
 {
         struct cli *cli = workspace->daemon->cli;
@@ -93,9 +104,18 @@ static enum hif_err open_overlay(struct workspace *workspace, struct hif_why *wh
         if (err != HIF_OK)
                 return why_set(why, err, "the session's directory '%s' could not be made: %s",
                                workspace->dir, hif_strerror(err));
-        err = overlay_open(&cli->env, workspace->daemon->pool, workspace->dir, &config,
-                           &workspace->overlay, why);
-        return err == HIF_ECORRUPT || err == HIF_EIO ? open_damaged(workspace, why) : err;
+        err = open_session(workspace->daemon, workspace->dir, &config, &workspace->overlay, why);
+        if (err == HIF_EIO) {
+                struct hif_why reason = *why;
+
+                return why_set(
+                    why, err,
+                    "session '%s' cannot be read: %s; look at the disk and try again, or "
+                    "save what can be read with `hif session export %s %s DIR`",
+                    workspace->session_name, reason.text, workspace->project_name,
+                    workspace->session_name);
+        }
+        return err == HIF_ECORRUPT ? open_damaged(workspace, why) : err;
 }
 
 /* Where a new session starts. */
@@ -264,7 +284,7 @@ static void close_workspace(struct workspace *workspace)
         ahead_stop(STEAL(workspace->ahead));
         if (workspace->vfs != NULL)
                 front_stop(workspace);
-        mount_keep(workspace);
+        (void)!mount_keep(workspace); /* what is mounted still is another server's, or nobody's */
         workspace_close_parts(workspace);
         workspace_delist(workspace);
         workspace->closed = true;
@@ -312,7 +332,7 @@ enum hif_err workspace_mount(struct daemon *daemon, const struct workspace_optio
         if (err == HIF_OK)
                 err = records_mark_mounted(workspace, true);
         if (err == HIF_OK)
-                mount_keep(workspace);
+                err = mount_keep(workspace);
         if (err == HIF_OK)
                 err = workspace_summary(workspace, "open");
         if (err == HIF_OK)
@@ -337,9 +357,9 @@ static enum hif_err resume_options(struct daemon *daemon, const char *dir,
         size_t root = strlen(daemon->cli->paths.state_dir) + strlen("/workspaces/");
         struct overlay_config config = {.reserve_bytes = RESERVE_BYTES, .spare_bytes = SPARE_BYTES};
         const char *slash = strrchr(dir, '/');
-        enum hif_err err =
-            overlay_open(&daemon->cli->env, daemon->pool, dir, &config, overlay, why);
+        enum hif_err err = open_session(daemon, dir, &config, overlay, why);
 
+        /* Programs wait in it: what can be read is better than a mount that hangs. */
         if (err == HIF_ECORRUPT || err == HIF_EIO)
                 err = overlay_open_salvage(&daemon->cli->env, daemon->pool, dir, overlay, why);
         if (err != HIF_OK)
@@ -399,7 +419,8 @@ enum hif_err workspace_resume(struct daemon *daemon, const char *dir, char **mou
                 err = records_resume(workspace, why);
         if (err == HIF_OK)
                 err = front_start(workspace, true, NULL, why);
-        mount_keep(workspace); /* the mark is there */
+        if (err == HIF_OK) /* the mark is there */
+                err = mount_keep(workspace);
         if (err == HIF_OK)
                 tell_what_is_left(workspace);
         if (err == HIF_OK)

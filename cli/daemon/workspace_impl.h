@@ -154,7 +154,7 @@ bool mount_nfs_is_there(const struct workspace *workspace);
 /* Set workspace->mounter. */
 void mounter_init(struct workspace *workspace);
 /* Of a mount that a next server would know of, or that is gone in order. */
-void mount_keep(struct workspace *workspace);
+HIF_MUST_USE enum hif_err mount_keep(struct workspace *workspace);
 /* A mount of either kind; not mounted: fine. how: HELP_UNMOUNT and its like (helper.h). HIF_EBUSY and
  * others, with a sentence. */
 HIF_MUST_USE enum hif_err unmount(const struct daemon *daemon, const char *mount_point, int how,

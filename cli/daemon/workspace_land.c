@@ -21,6 +21,7 @@ struct landing {
         struct land_intent intent; /* of an earlier run */
         uint64_t intent_seq;
         bool have_intent;
+        uint64_t last; /* where this workspace landed last; 0: nowhere */
         struct land *land;
         struct land_result result;
         void (*progress)(void *arg, const struct land_progress *progress);
@@ -79,7 +80,10 @@ static enum hif_err get_intent(struct landing *landing)
 static void load_intent(void *arg)
 {
         struct landing *landing = arg;
+        struct span last = overlay_value(landing->workspace->overlay, VALUE_LAST);
 
+        if (last.size == 8)
+                landing->last = be64_get(last.data);
         landing->err = get_intent(landing);
 }
 
@@ -183,6 +187,18 @@ static void note_news(const struct workspace *workspace, const struct vfs_move *
                          workspace->mount_point, hif_strerror(err));
 }
 
+/* It is for `hif session list` alone: what has landed has landed. */
+static void summarize(struct workspace *workspace)
+{
+        enum hif_err err = workspace_summary(workspace, "open");
+
+        if (err != HIF_OK)
+                log_line(workspace->daemon->cli->env.log, LOG_WARN, "land",
+                         "the summary in '%s' could not be stored: %s; until something changes "
+                         "`hif session list` shows the session that has landed",
+                         workspace->dir, hif_strerror(err));
+}
+
 /* The landing is made; what is left is our own bookkeeping, which a later run can do as well. */
 static enum hif_err move_on(struct landing *landing, struct hif_why *why)
 {
@@ -215,7 +231,7 @@ static enum hif_err move_on(struct landing *landing, struct hif_why *why)
                 kernel_refresh(workspace, buf_span(&news));
                 if (moving.published)
                         workspace_record_landed(workspace, &landing->work.session.id);
-                err = workspace_summary(workspace, "open");
+                summarize(workspace);
         } else {
                 err =
                     why_set(why, moving.err,
@@ -294,16 +310,24 @@ static enum hif_err land_with_others(struct landing *landing, struct hif_why *wh
         return err == HIF_ELOST ? land_by_proposal(landing, why) : err;
 }
 
+/* After a landing whose answer was lost, this is the answer. */
+static enum hif_err nothing(const struct landing *landing, struct hif_why *why)
+{
+        uint64_t position = landing->work.snapshot.base.position;
+
+        return why_set(why, HIF_ENOTHING, "nothing to land: '%s' holds no changes %s @%llu",
+                       landing->workspace->mount_point,
+                       landing->last == position && position > 0 ? "since it landed at" : "against",
+                       (unsigned long long)position);
+}
+
 static enum hif_err land_changes(struct landing *landing, const struct land_how *how,
                                  struct hif_why *why)
 {
         enum hif_err err;
 
         if (landing->work.change_count == 0)
-                return why_set(why, HIF_ENOTHING,
-                               "nothing to land: '%s' holds no changes against @%llu",
-                               landing->workspace->mount_point,
-                               (unsigned long long)landing->work.snapshot.base.position);
+                return nothing(landing, why);
         err = land_stage(landing->land, landing->work.changes, landing->work.change_count,
                          &landing->work.reader, why);
         if (err != HIF_OK)
@@ -383,9 +407,11 @@ static enum hif_err run(struct landing *landing, const char *goal, const struct 
         return err;
 }
 
+/* What came of it, which is so even where there is no memory to tell it whole. */
 static enum hif_err tell(const struct landing *landing, enum hif_err err, bool dry_run,
-                         json_t **result)
+                         json_t **result, struct hif_why *why)
 {
+        unsigned long long position = (unsigned long long)landing->result.position;
         char id[SESSION_ID_HEX_SIZE];
 
         session_id_to_hex(&landing->work.session.id, id);
@@ -395,7 +421,16 @@ static enum hif_err tell(const struct landing *landing, enum hif_err err, bool d
             "paths", (json_int_t)landing->result.paths, "attempts",
             (json_int_t)landing->result.attempts, "already_landed", landing->result.already_landed,
             "dry_run", dry_run, "conflicts", conflicts_to_json(&landing->result));
-        return *result != NULL ? err : HIF_ENOMEM;
+        if (*result != NULL)
+                return err;
+        if (err == HIF_OK && !dry_run)
+                return why_set(why, HIF_ENOMEM,
+                               "the session has landed at @%llu; there was no memory to say more",
+                               position);
+        return why_set(why, HIF_ENOMEM,
+                       "it was compared up to @%llu, and there was no memory to say how; run `hif "
+                       "land` again",
+                       position);
 }
 
 enum hif_err workspace_land(struct workspace *workspace, const char *goal,
@@ -442,7 +477,7 @@ enum hif_err workspace_land(struct workspace *workspace, const char *goal,
         if (err == HIF_ECONFLICT && !dry_run)
                 conflicted = true;
         if (err == HIF_OK || err == HIF_ECONFLICT)
-                err = tell(&landing, err, dry_run, result);
+                err = tell(&landing, err, dry_run, result, why);
         land_free(landing.land);
         land_intent_free(&landing.intent);
         work_free(&landing.work);

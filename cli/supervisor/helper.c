@@ -118,10 +118,12 @@ enum hif_err help_mount(struct hold *hold, const struct help_request *request, i
         return err;
 }
 
-void help_keep(int end)
+enum hif_err help_keep(int end)
 {
-        (void)!send(end, "k", 1, MSG_NOSIGNAL); /* who is gone has kept it */
+        enum hif_err err = wire_kept(end);
+
         close(end);
+        return err == HIF_ENOENT ? HIF_OK : err;
 }
 
 enum hif_err help_ask(struct hold *hold, const struct help_request *request, int *fd,
@@ -131,6 +133,6 @@ enum hif_err help_ask(struct hold *hold, const struct help_request *request, int
         enum hif_err err = help_mount(hold, request, fd, &end, why);
 
         if (err == HIF_OK)
-                help_keep(end);
+                (void)!help_keep(end); /* nothing is mounted: the child waits for no word */
         return err;
 }

@@ -70,7 +70,8 @@ HIF_MUST_USE enum hif_err help_ask(struct hold *hold, const struct help_request 
  * HELP_KEEP_S, and once the mount is recorded, or is gone in order. */
 HIF_MUST_USE enum hif_err help_mount(struct hold *hold, const struct help_request *request, int *fd,
                                      int *end, struct hif_why *why);
-void help_keep(int end);
+/* HIF_OK also when the child is gone, and so does nothing any more; else the mount will be taken back. */
+HIF_MUST_USE enum hif_err help_keep(int end);
 /* How long that may take: then the child is killed. */
 unsigned help_patience_s(enum help_op op);
 

@@ -4,15 +4,41 @@
 #include <errno.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 #define MAGIC 0x48494656u /* "HIFV" */
+
+/* The kernel may be short of memory for a moment. A word that is lost then is not said again, and who
+ * waits for it takes a side that is well for one that hangs. */
+#define TRIES_MAX    20
+#define TRY_AGAIN_NS 1000000
 
 /* Room for one descriptor, aligned as cmsg(3) wants it. */
 union control {
         struct cmsghdr header;
         char bytes[CMSG_SPACE(sizeof(int))];
 };
+
+/* After a call that failed: is it worth another? */
+static bool try_again(unsigned *tries)
+{
+        const struct timespec pause = {.tv_nsec = TRY_AGAIN_NS};
+
+        if (errno == EINTR)
+                return true;
+        if ((errno != ENOBUFS && errno != ENOMEM) || ++*tries == TRIES_MAX)
+                return false;
+        (void)nanosleep(&pause, NULL);
+        return true;
+}
+
+static enum hif_err send_error(int error)
+{
+        if (error == EPIPE || error == ECONNRESET)
+                return HIF_ENOENT;
+        return error == EMSGSIZE ? HIF_ELIMIT : hif_err_from_errno(error);
+}
 
 enum hif_err wire_send(int socket, const struct wire_msg *msg)
 {
@@ -24,6 +50,7 @@ enum hif_err wire_send(int socket, const struct wire_msg *msg)
         };
         union control control = {0};
         struct msghdr packet = {.msg_iov = parts, .msg_iovlen = 3};
+        unsigned tries = 0;
 
         if (msg->name.size > WIRE_NAME_MAX || msg->note.size > WIRE_NOTE_MAX)
                 return HIF_ELIMIT;
@@ -42,11 +69,19 @@ enum hif_err wire_send(int socket, const struct wire_msg *msg)
                 memcpy(CMSG_DATA(&control.header), &msg->fd, sizeof(int));
         }
         while (sendmsg(socket, &packet, MSG_NOSIGNAL) < 0) {
-                if (errno == EINTR)
-                        continue;
-                return errno == EPIPE || errno == ECONNRESET ? HIF_ENOENT
-                       : errno == EMSGSIZE                   ? HIF_ELIMIT
-                                                             : hif_err_from_errno(errno);
+                if (!try_again(&tries))
+                        return send_error(errno);
+        }
+        return HIF_OK;
+}
+
+enum hif_err wire_kept(int socket)
+{
+        unsigned tries = 0;
+
+        while (send(socket, "k", 1, MSG_NOSIGNAL) < 0) {
+                if (!try_again(&tries))
+                        return send_error(errno);
         }
         return HIF_OK;
 }
@@ -103,13 +138,14 @@ enum hif_err wire_receive(int socket, uint8_t *buffer, struct wire_msg *out)
                                 .msg_control = control.bytes,
                                 .msg_controllen = sizeof(control.bytes)};
         enum hif_err err;
+        unsigned tries = 0;
         ssize_t size;
         bool one;
         int fd;
 
         do
                 size = recvmsg(socket, &packet, MSG_CMSG_CLOEXEC);
-        while (size < 0 && errno == EINTR);
+        while (size < 0 && try_again(&tries));
         if (size < 0)
                 return errno == ECONNRESET ? HIF_ENOENT : hif_err_from_errno(errno);
         one = descriptor_in(&packet, &fd);

@@ -65,6 +65,8 @@ struct wire_msg {
 /* Blocks at most as long as the socket's timeout says. HIF_ENOENT: the other end is gone;
  * HIF_ELIMIT: too long; HIF_EAGAIN. The descriptor stays the caller's. */
 HIF_MUST_USE enum hif_err wire_send(int socket, const struct wire_msg *msg);
+/* One byte: what was mounted is recorded (helper.h). HIF_ENOENT: the other end is gone. */
+HIF_MUST_USE enum hif_err wire_kept(int socket);
 /* The next message; name and note lie in the buffer, which has WIRE_SIZE_MAX bytes; fd is the
  * caller's. HIF_ENOENT: the other end is gone; HIF_EAGAIN; HIF_ECORRUPT: not one of ours. */
 HIF_MUST_USE enum hif_err wire_receive(int socket, uint8_t *buffer, struct wire_msg *out);

@@ -359,7 +359,7 @@ static void a_mount_that_is_not_kept_is_taken_back(void **state)
         expect_mounted(f->point, "");
         close(fd);
         assert_int_equal(help_mount(f->hold, &request, &fd, &end, &f->why), HIF_OK);
-        help_keep(end);
+        assert_int_equal(help_keep(end), HIF_OK);
         assert_true(wait(NULL) > 0);
         expect_mounted(f->point, "fuse.hif hif:acme/app");
         close(fd);
