@@ -1,18 +1,20 @@
 #!/bin/bash
-# fuzz.sh [--runs N] [--only REGEX] [--minimize] - every fuzz target with libFuzzer, ASan and UBSan.
+# fuzz.sh [--runs N] [--only REGEX] [--jobs N] [--minimize] - every fuzz target with libFuzzer, ASan and UBSan.
 #
-# Runs each from its corpus for its share of N executions (10,000,000 in all) and prints a table.
+# Runs each from its corpus for its share of N executions (10,000,000 in all), --jobs of them (2) at
+# a time, and prints a table.
 # What it finds lies in build-fuzz/found/TARGET, the working corpus in build-fuzz/work/TARGET.
 # --minimize: afterwards, merge what is new there into the corpora in tests/, within their bounds.
 set -eu
 cd "$(dirname "$0")/.."
-runs=10000000 only=. minimize=
+runs=10000000 only=. jobs=2 minimize=
 while [ $# -gt 0 ]; do
 	case $1 in
 	--runs) runs=$2 && shift 2 ;;
 	--only) only=$2 && shift 2 ;;
+	--jobs) jobs=$2 && shift 2 ;;
 	--minimize) minimize=1 && shift ;;
-	*) sed -n '2,6s/^# \{0,1\}//p' "$0" && exit 2 ;;
+	*) sed -n '2,7s/^# \{0,1\}//p' "$0" && exit 2 ;;
 	esac
 done
 files_max=80 bytes_max=65536
@@ -70,23 +72,33 @@ ninja -C build-fuzz $(awk '{ sub(".*/", "", $1); print $1 }' <<<"$targets") >bui
 # What is freed is kept poisoned for a short while only: else most of the time goes into cold memory.
 export ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=1:quarantine_size_mb=4:malloc_context_size=4
 export UBSAN_OPTIONS=print_stacktrace=1
-total=0 findings=0
 printf '%-24s %12s %8s %9s %8s %s\n' target executions exec/s edges corpus findings
-while read -r program corpus weight; do
-	name=${program##*/}
+
+# One target; its row, and a word where it ended early.
+fuzz() { # program, corpus, executions
+	local name=${1##*/} work found log ran rate edges new
 	work=build-fuzz/work/$name found=build-fuzz/found/$name log=build-fuzz/work/$name.log
 	mkdir -p "$work" "$found"
-	wanted=$((runs * weight / weights))
-	build-fuzz/tests/"$program" -runs="$wanted" -seed=1 -rss_limit_mb=2048 -timeout=30 -print_final_stats=1 \
-		-artifact_prefix="$found/" "$work" tests/"$corpus" >"$log" 2>&1 || true
+	build-fuzz/tests/"$1" -runs="$3" -seed=1 -rss_limit_mb=2048 -timeout=30 -print_final_stats=1 \
+		-artifact_prefix="$found/" "$work" tests/"$2" >"$log" 2>&1 || true
 	ran=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
 	rate=$(sed -n 's/^stat::average_exec_per_sec: *//p' "$log")
 	edges=$(grep -o 'cov: [0-9]*' "$log" | tail -1 | cut -d' ' -f2)
 	new=$(find "$found" -type f | wc -l)
-	printf '%-24s %12s %8s %9s %8s %s\n' "$name" "${ran:-0}" "${rate:-0}" "${edges:-0}" "$(find "$work" -type f | wc -l)" "$new"
-	total=$((total + ${ran:-0})) findings=$((findings + new))
-	[ "${ran:-0}" -ge "$wanted" ] || [ "$new" -gt 0 ] || { echo "  it ended early: $log" && findings=$((findings + 1)); }
+	[ "${ran:-0}" -ge "$3" ] || [ "$new" -gt 0 ] || new='1, it ended early: '$log
+	printf '%-24s %12s %8s %9s %8s %s\n' "$name" "${ran:-0}" "${rate:-0}" "${edges:-0}" \
+		"$(find "$work" -type f | wc -l)" "$new" | tee -a "$rows"
+}
+
+rows=build-fuzz/rows
+: >$rows
+while read -r program corpus weight; do
+	[ "$(jobs -r | wc -l)" -lt "$jobs" ] || wait -n
+	fuzz "$program" "$corpus" $((runs * weight / weights)) &
 done <<<"$targets"
+wait
+read -r total findings < <(awk '{ total += $2; found += $6 } END { print total + 0, found + 0 }' $rows)
+[ "$(wc -l <$rows)" = "$(wc -l <<<"$targets")" ] || { echo "targets without a row: see $rows" && findings=$((findings + 1)); }
 printf '%d executions in all, %d findings\n' "$total" "$findings"
 
 # The smallest inputs that reach the same code, the smallest first, as many as there is room for.

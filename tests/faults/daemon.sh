@@ -10,23 +10,28 @@ all_kinds='malloc call sqlite'
 . "$(dirname "$0")/lib.sh"
 mount=$now/mnt
 
-finish() {
+put_away() {
 	"$HIF" daemon stop >/dev/null 2>&1
 	! grep -q " $mount " /proc/mounts || umount -l "$mount"
+}
+
+finish() {
+	put_away
 	rm -rf --one-file-system "$work"
 }
 trap finish EXIT
 
 explain() {
-	cat "$work/out" "$work/err" "$work/daemon" 2>/dev/null
+	cat "$work/said" "$work/out" "$work/err" "$work/daemon" 2>/dev/null
 	tail -n 30 "$HOME/.local/state/hif/daemon.log" 2>/dev/null
 }
 
 # What may fail, and has to go through after a while.
 persist() { # command ...
-	for _ in 1 2 3 4 5 6 7 8; do
+	for _ in {1..25}; do
 		"$@" >"$work/out" 2>"$work/err" </dev/null && return 0
 		[ -s "$work/err" ] || fail "no sentence: $*"
+		cat "$work/err" >>"$work/said"
 		failures=$((failures + 1))
 		sleep 0.2
 	done
@@ -46,6 +51,12 @@ synced() { dd if=/dev/zero of="$mount/$1" bs=70000 count=1 conv=fsync status=non
 
 # Nor is it mounted any more when the answer was lost.
 unmounted() { "$HIF" unmount "$mount" || ! grep -q " $mount " /proc/mounts; }
+
+# Or an earlier one had done it, and its answer was lost; it may not have been a denial.
+landed() {
+	"$HIF" land -C "$mount" second && return 0
+	grep -q 'since it landed at' "$work/err" && ! tail -n 1 "$work/said" | grep -q 'could not be landed'
+}
 
 edit() {
 	persist put file1 changed
@@ -89,7 +100,7 @@ await() { # pid
 
 one() {
 	rm -rf "$now" && cp -a "$work/template" "$now"
-	rm -f "$work/report" "$work/once"
+	rm -f "$work/report" "$work/once" "$work/said"
 	HIF_FAULT_ROLE=serve HIF_FAULT_ONCE=$work/once faulty "$HIF_FAULTY" daemon run >"$work/daemon" 2>&1 &
 	await $!
 	persist "$HIF" mount acme/app "$mount" --fuse
@@ -97,7 +108,7 @@ one() {
 	persist "$HIF" status -C "$mount"
 	persist "$HIF" diff -C "$mount"
 	persist "$HIF" session note -C "$mount" 'a note'
-	persist "$HIF" land -C "$mount" second
+	persist landed
 	persist unmounted
 	"$HIF" daemon stop >"$work/out" 2>"$work/err"
 	wait

@@ -57,7 +57,6 @@ static bool fails(const char *name, const int errors[ERRORS_MAX])
 #define READING   ERRORS(EIO, EIO)
 #define NAMES     ERRORS(EIO, ENOSPC, EACCES, EROFS)
 #define MEMORY    ERRORS(ENOMEM)
-#define CONNECTED ERRORS(ECONNRESET, ENOBUFS)
 #define NO_MORE   ERRORS(EMFILE, ENFILE, ENOMEM)
 /* clang-format on */
 
@@ -204,10 +203,6 @@ STAND_BEFORE(int, accept4, (int fd, struct sockaddr *from, socklen_t *size, int 
              (fd, from, size, flags), -1, ERRORS(EMFILE, ENFILE, ECONNABORTED, ENOMEM))
 STAND_BEFORE(int, connect, (int fd, const struct sockaddr *to, socklen_t size), (fd, to, size), -1,
              ERRORS(ECONNREFUSED, EAGAIN))
-STAND_BEFORE(ssize_t, recv, (int fd, void *out, size_t size, int flags), (fd, out, size, flags), -1,
-             CONNECTED)
-STAND_BEFORE(ssize_t, send, (int fd, const void *data, size_t size, int flags),
-             (fd, data, size, flags), -1, CONNECTED)
 /* Packets to a process that is there may find no memory; its end is not a call's to make up. */
 static const int *message_errors(int fd)
 {
@@ -220,8 +215,12 @@ static const int *message_errors(int fd)
         return type == SOCK_SEQPACKET ? packets : connected;
 }
 
+STAND_BEFORE(ssize_t, send, (int fd, const void *data, size_t size, int flags),
+             (fd, data, size, flags), -1, message_errors(fd))
 STAND_BEFORE(ssize_t, sendmsg, (int fd, const struct msghdr *message, int flags),
              (fd, message, flags), -1, message_errors(fd))
+STAND_BEFORE(ssize_t, recv, (int fd, void *out, size_t size, int flags), (fd, out, size, flags), -1,
+             message_errors(fd))
 STAND_BEFORE(ssize_t, recvmsg, (int fd, struct msghdr *message, int flags), (fd, message, flags),
              -1, message_errors(fd))
 STAND_BEFORE(int, getsockname, (int fd, struct sockaddr *out, socklen_t *size), (fd, out, size), -1,

@@ -7,8 +7,10 @@
 # --sites          instead: each call site (sites.h) fails the first time that it is passed, and the
 #                  last; --batch N so many of them in one run
 # --again 'SITE:N ...'         one run, in which just these fail
+# --go-on                      after something went wrong, too
 
 : "${HIF:?the hif program}" "${HIF_FAULTY:?the same, with calls that fail}"
+go_on= wrong=0
 only=. kinds=$all_kinds from=1 to=1000000 every=1 mode=numbers batch=8 chosen=
 while [ $# -gt 0 ]; do
 	case $1 in
@@ -20,6 +22,7 @@ while [ $# -gt 0 ]; do
 	--sites) mode=sites && shift ;;
 	--batch) batch=$2 && shift 2 ;;
 	--again) mode=again chosen=$2 && shift 2 ;;
+	--go-on) go_on=1 && shift ;;
 	*) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0" "${BASH_SOURCE[0]}" && exit 2 ;;
 	esac
 done
@@ -28,6 +31,8 @@ now=$work/now
 trap 'rm -rf "$work"' EXIT
 export HOME=$now/home XDG_RUNTIME_DIR=$now/run AWS_EC2_METADATA_DISABLED=true
 unset XDG_CONFIG_HOME XDG_DATA_HOME XDG_STATE_HOME XDG_CACHE_HOME HIF_STORE HIF_AUTHOR
+
+put_away() { :; }
 
 home() {
 	mkdir -p "$HOME/.config/hif" "$XDG_RUNTIME_DIR"
@@ -42,6 +47,8 @@ fail() { # sentence; name: of the scenario
 		echo "again: $0 --kind $kind --only ^$name\$ --again '$chosen'"
 	fi
 	explain
+	put_away
+	awk '$1 == "site" && $4 > 0 { print "failed: " $2 " " $5 }' "$work/report" 2>/dev/null
 	exit 1
 }
 
@@ -62,10 +69,22 @@ take_report() {
 	[ "$what" != 'no report' ] || fail 'it ended without a word of how many points there were'
 }
 
+# One run. What it found out, or that it went wrong.
+run_once() { # one run ...
+	if ("$@" && printf 'what=%q points=%q failures=%q\n' "$what" "${points:-0}" "$failures" >"$work/result"); then
+		. "$work/result"
+		return 0
+	fi
+	[ -n "$go_on" ] || exit 1
+	put_away
+	touch "$work/report"
+	wrong=$((wrong + 1)) what=wrong
+}
+
 # Each site's first and last time, as SITE:N, from a run in which nothing fails.
 list_sites() { # one run ...
 	chosen=
-	"$@"
+	run_once "$@"
 	[ "$what" = - ] || fail 'something failed in a run without failures'
 	awk '$1 == "site" { print $2 ":1" }' "$work/report" | sort >"$work/left"
 	awk '$1 == "site" && $3 > 1 { print $2 ":" $3 }' "$work/report" | sort >>"$work/left"
@@ -79,7 +98,7 @@ pass() { # how many, one run ...
 	mapfile -t list <"$work/left"
 	for ((i = 0; i < ${#list[@]}; i += many)); do
 		chosen=${list[*]:i:many} point="sites $i to $((i + many - 1)) of ${#list[@]}"
-		"$@"
+		run_once "$@"
 		runs=$((runs + 1))
 		awk '$1 == "site" && $4 > 0 { print $2 }' "$work/report" >>"$work/hit"
 		tr ' ' '\n' <<<"$chosen" | grep -vFf "$work/hit" >>"$work/next"
@@ -97,17 +116,17 @@ run_sites() { # one run ...
 		pass "$many" "$@"
 	done
 	echo "$name: $kind: $sites call sites, $((all - $(wc -l <"$work/left"))) of $all points failed in $runs runs," \
-		"$failures errors, nothing wrong"
+		"$failures errors, $wrong wrong"
 }
 
 run_numbers() { # one run ...
 	for ((n = from; n <= to; n += every)); do
 		point=$n
-		"$@"
+		run_once "$@"
 		[ "$what" != - ] || break
 		runs=$((runs + 1))
 	done
-	echo "$name: $kind: $points points, $runs failed one by one, $failures errors, nothing wrong"
+	echo "$name: $kind: $points points, $runs failed one by one, $failures errors, $wrong wrong"
 }
 
 # One run ends with take_report, and counts in `failures` what has said that it did not work.
@@ -120,7 +139,8 @@ loop() { # name, one run ...
 		case $mode in
 		numbers) run_numbers "$@" ;;
 		sites) run_sites "$@" ;;
-		again) "$@" && echo "$name: $kind: $chosen: nothing wrong" ;;
+		again) run_once "$@" && echo "$name: $kind: $chosen: nothing wrong" ;;
 		esac
 	done
+	[ "$wrong" = 0 ]
 }
