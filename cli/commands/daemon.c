@@ -174,6 +174,27 @@ static void print_sandbox(const json_t *sandbox)
                 printf("not sandboxed: %s\n", text_of(sandbox, "why"));
 }
 
+/* Where all else is said: the log is what the daemon tells nobody in particular. */
+static void put_log(struct cli *cli, json_t *status)
+{
+        AUTO_FREE char *path = NULL;
+
+        if (asprintf(&path, "%s/daemon.log", cli->paths.state_dir) < 0)
+                path = NULL;
+        else
+                json_set_path(status, "log", span_str(path));
+}
+
+static void print_log(const json_t *status)
+{
+        AUTO_BUF struct buf path = {0};
+
+        json_get_path(status, "log", &path);
+        printf("log: ");
+        cli_print_path(buf_span(&path));
+        printf("\n");
+}
+
 static void print_supervisor(const json_t *status)
 {
         const json_t *supervisor = json_object_get(status, "supervisor");
@@ -206,6 +227,7 @@ static int cmd_daemon_status(struct cli *cli, int argc, char **argv)
         if (status == NULL)
                 return cli_fail(cli, err, &why);
         code = err == HIF_OK ? EXIT_DONE : EXIT_UNREACHABLE;
+        put_log(cli, status);
         if (cli->json) {
                 int printed = cli_print_json(cli, status);
 
@@ -222,6 +244,7 @@ static int cmd_daemon_status(struct cli *cli, int argc, char **argv)
                 print_fetch(json_object_get(status, "fetch"));
         if (json_object_get(status, "sandbox") != NULL)
                 print_sandbox(json_object_get(status, "sandbox"));
+        print_log(status);
         json_decref(status);
         return cli_finish(cli, code);
 }

@@ -27,7 +27,6 @@
 #define REQUESTS_MAX       1024 /* at a time: landings wait for each other */
 #define REQUEST_TIMEOUT_MS 10000
 #define SEND_TIMEOUT_S     30
-#define LOG_MODE           0600
 #define FILES_MAX          65536
 #define LOCK_WAIT_MS       5000 /* for what is left of the last server */
 #define LOCK_POLL_MS       5
@@ -42,7 +41,7 @@ struct frame {
         struct daemon daemon;
         struct loop *loop;
         struct loop_io listener, signals;
-        int lock_fd, log_fd;
+        int lock_fd;
         int reserve; /* a descriptor for the command that is needed most when there is none left */
         struct log *log;
         atomic_int requests;
@@ -208,19 +207,17 @@ static enum hif_err open_log(struct frame *frame, struct hif_why *why)
 {
         struct cli *cli = frame->daemon.cli;
         AUTO_FREE char *path = NULL;
+        enum hif_err err;
 
-        if (asprintf(&path, "%s/daemon.log", cli->paths.state_dir) < 0)
+        if (asprintf(&path, "%s/daemon.log", cli->paths.state_dir) < 0) {
+                path = NULL;
                 return HIF_ENOMEM;
-        frame->log_fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, LOG_MODE);
-        if (frame->log_fd < 0)
-                return why_set(why, hif_err_from_errno(errno), "'%s' could not be opened: %s", path,
-                               strerror(errno));
+        }
         /* What libraries and failed assertions say belongs there, too. */
-        if (!isatty(STDERR_FILENO) && dup2(frame->log_fd, STDERR_FILENO) < 0)
-                return hif_err_from_errno(errno);
-        frame->log = log_new(frame->log_fd, LOG_INFO);
-        cli->env = env_system(frame->log);
-        return HIF_OK;
+        err = log_open(path, LOG_FILE_MAX, LOG_INFO, true, &frame->log, why);
+        if (err == HIF_OK)
+                cli->env = env_system(frame->log);
+        return err;
 }
 
 /* fd: taken over. What is not watched has no `ready`, and nothing to be taken away at the end. */
@@ -365,7 +362,7 @@ static void enter_sandbox(struct frame *frame)
 {
         struct sandbox *sandbox = &frame->daemon.sandbox;
         struct hif_why why = {0};
-        enum hif_err err = sandbox_enter(frame->log_fd, sandbox, &why);
+        enum hif_err err = sandbox_enter(log_fd(frame->log), sandbox, &why);
 
         if (err == HIF_OK)
                 return;
@@ -508,7 +505,7 @@ static void stop(struct frame *frame)
 
 enum hif_err daemon_serve(struct cli *cli, struct hif_why *why)
 {
-        struct frame frame = {.daemon = {.cli = cli}, .lock_fd = -1, .log_fd = -1, .reserve = -1};
+        struct frame frame = {.daemon = {.cli = cli}, .lock_fd = -1, .reserve = -1};
         enum hif_err err = start(&frame, why);
 
         if (err == HIF_OK) {
@@ -530,8 +527,6 @@ enum hif_err daemon_serve(struct cli *cli, struct hif_why *why)
         stop(&frame);
         cli->env.log = NULL;
         log_free(frame.log);
-        if (frame.log_fd >= 0)
-                close(frame.log_fd);
         if (frame.lock_fd >= 0)
                 close(frame.lock_fd);
         if (frame.reserve >= 0)

@@ -106,6 +106,7 @@ static void probe(struct tie *tie)
 {
         size_t count = tie->daemon->loop_count;
 
+        log_tend(tie->daemon->cli->env.log);
         if (atomic_load(&tie->not_turned) > 0)
                 return; /* the last question has no answer yet: neither has this one */
         atomic_store(&tie->not_turned, count + 1);

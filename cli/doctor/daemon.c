@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -207,6 +208,29 @@ static void silent_supervisor(struct doctor *doctor, const char *reason)
         ask_server(doctor);
 }
 
+/* --- the log --- */
+
+static void check_log(struct doctor *doctor)
+{
+        AUTO_FREE char *path = NULL;
+        struct stat st;
+
+        if (asprintf(&path, "%s/daemon.log", doctor->cli->paths.state_dir) < 0) {
+                path = NULL;
+                return;
+        }
+        if (lstat(path, &st) != 0)
+                return; /* no daemon has ever run */
+        if (!S_ISREG(st.st_mode) || st.st_uid != geteuid())
+                doctor_say(doctor, "log", DOCTOR_ERROR, "move it away: no daemon starts with it",
+                           "'%s' is not a file of this user's", path);
+        else
+                doctor_say(doctor, "log", DOCTOR_OK, NULL,
+                           "what daemons could tell no one is in '%s' (%lld KiB), and before that "
+                           "in '%s.1'",
+                           path, ((long long)st.st_size + 1023) / 1024, path);
+}
+
 void doctor_daemon(struct doctor *doctor)
 {
         struct hif_why why = {0}, ignored = {0};
@@ -214,6 +238,7 @@ void doctor_daemon(struct doctor *doctor)
         enum hif_err err = supervisor_status(doctor->cli, PATIENCE_MS, &status, &why);
         int fd;
 
+        check_log(doctor);
         if (err == HIF_OK) {
                 tell_supervisor(doctor, status);
                 json_decref(status);

@@ -15,8 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define BACKLOG  64
-#define LOG_MODE 0600
+#define BACKLOG 64
 
 enum hif_err supervisor_lock(struct supervisor *supervisor, struct hif_why *why)
 {
@@ -47,15 +46,8 @@ enum hif_err supervisor_log(struct supervisor *supervisor, struct hif_why *why)
                 path = NULL;
                 return HIF_ENOMEM;
         }
-        supervisor->log_fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, LOG_MODE);
-        if (supervisor->log_fd < 0)
-                return why_set(why, hif_err_from_errno(errno), "'%s' could not be opened: %s", path,
-                               strerror(errno));
         /* What libraries and failed assertions say belongs there, too. */
-        if (!isatty(STDERR_FILENO) && dup2(supervisor->log_fd, STDERR_FILENO) < 0)
-                return hif_err_from_errno(errno);
-        supervisor->log = log_new(supervisor->log_fd, LOG_INFO);
-        return supervisor->log != NULL ? HIF_OK : HIF_ENOMEM;
+        return log_open(path, LOG_FILE_MAX, LOG_INFO, true, &supervisor->log, why);
 }
 
 /* --- sockets --- */

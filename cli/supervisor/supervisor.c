@@ -71,6 +71,7 @@ static void look_after_sockets(struct supervisor *supervisor)
         int old = supervisor->listen_fd;
 
         supervisor->looked_ms = supervisor_now_ms();
+        log_tend(supervisor->log);
         if (supervisor->aim != AIM_SERVE || supervisor_sockets_there(supervisor))
                 return;
         log_line(supervisor->log, LOG_WARN, "supervisor",
@@ -337,10 +338,10 @@ static void stop(struct supervisor *supervisor, enum hif_err err)
                 log_line(supervisor->log, LOG_ERROR, "supervisor", "it ends: %s",
                          supervisor->why.text);
         shelf_free(&supervisor->shelf);
-        for (int *fd = (int[]){supervisor->log_fd, supervisor->lock_fd, supervisor->signal_fd,
-                               supervisor->program_fd, supervisor->adopt_fd},
+        for (int *fd = (int[]){supervisor->lock_fd, supervisor->signal_fd, supervisor->program_fd,
+                               supervisor->adopt_fd},
                  i = 0;
-             i < 5; i++)
+             i < 4; i++)
                 if (fd[i] >= 0)
                         close(fd[i]);
         supervisor->cli->env.log = NULL;
@@ -357,7 +358,7 @@ enum hif_err supervisor_run(struct cli *cli, int (*serve)(void), int state_fd, s
                 return HIF_ENOMEM;
         supervisor->cli = cli;
         supervisor->serve = serve;
-        supervisor->log_fd = supervisor->lock_fd = supervisor->signal_fd = -1;
+        supervisor->lock_fd = supervisor->signal_fd = -1;
         supervisor->listen_fd = supervisor->program_fd = supervisor->old_program_fd = -1;
         supervisor->adopt_fd = -1;
         server_init(&supervisor->server);

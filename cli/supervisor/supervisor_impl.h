@@ -66,7 +66,7 @@ struct client {
 struct supervisor {
         struct cli *cli;
         struct log *log;
-        int log_fd, lock_fd, signal_fd, listen_fd;
+        int lock_fd, signal_fd, listen_fd;
         int program_fd;     /* what servers are started from, also when its file is replaced */
         char *program;      /* its path, for people */
         bool other_program; /* it is not what this process runs: since an upgrade */

@@ -101,6 +101,20 @@ expect "$(cat README)" hello
 expect "$(hif daemon restart)" 'Another server runs'
 expect "$(cat README)" hello
 
+step 'the log is never too large, and both processes follow'
+log=$(hif daemon status --json | jq -r .log)
+head -c 9000000 /dev/zero | tr '\0' '\n' >>"$log"
+hif daemon restart >/dev/null
+[ "$(stat -c %s "$log.1")" -ge 9000000 ] || fail 'no older log'
+expect_match "$(hif daemon status)" "log: $log"
+expect_match "$(cat "$log")" 'daemon: version .*, process '"$(daemon_pid)"
+within=$((SECONDS + 10)) # the supervisor looks every 5 s, or when it has something to say
+until [ "$(readlink "/proc/$(daemon_pid)/fd/2" "/proc/$(supervisor_pid)/fd/2" | sort -u)" = "$log" ]; do
+	[ $SECONDS -lt $within ] || fail 'one of them writes elsewhere'
+	sleep 0.1
+done
+expect "$(cat README)" hello
+
 step 'the supervisor is killed: the server serves on, and gets another'
 pid=$(daemon_pid)
 kill -9 "$(supervisor_pid)"

@@ -5,10 +5,12 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 /* What was written to fd so far. The caller frees it. */
@@ -124,6 +126,16 @@ static void long_text_is_cut(void **state)
         log_free(log);
 }
 
+/* A word without digits, another one for each i. */
+static const char *word(int i)
+{
+        static char text[8];
+
+        for (int at = 0; at < 4; at++, i /= 26)
+                text[at] = (char)('a' + i % 26);
+        return text;
+}
+
 /* A flood is cut after the burst, a warning still passes, and the next line owns up to the gap. */
 static void flood_is_limited(void **state)
 {
@@ -133,25 +145,101 @@ static void flood_is_limited(void **state)
         char *text;
 
         for (int i = 0; i < LOG_BURST * 4; i++)
-                log_line(log, LOG_INFO, "test", "line %d", i);
+                log_line(log, LOG_INFO, "test", "line %s", word(i));
         log_line(log, LOG_WARN, "test", "important");
         text = written(fd);
         passed = line_count(text) - 1;
         assert_true(passed >= LOG_BURST && passed < LOG_BURST * 2);
-        assert_non_null(strstr(text, "important\n"));
+        assert_non_null(strstr(text, "important (1500 lines before this were dropped)\n"));
         free(text);
 
+        log_line(log, LOG_INFO, "test", "too early");
         usleep(1000000 / LOG_PER_SECOND * 3);
         log_line(log, LOG_INFO, "test", "later");
         text = written(fd);
-        assert_non_null(strstr(text, "lines before this were dropped)\n"));
+        assert_non_null(strstr(text, "later (1 lines before this were dropped)\n"));
         free(text);
         log_free(log);
 }
 
+/* A loop that fails for ever, each time with another number, hash and name, is cut after some lines;
+ * other lines of the same room pass; at the end it is told how many were left out. */
+static void loop_of_one_kind_is_cut(void **state)
+{
+        int fd = *(int *)*state;
+        struct log *log = log_new(fd, LOG_DEBUG);
+        char *text;
+
+        for (int i = 0; i < 100000; i++)
+                log_line(log, LOG_WARN, "store", "blob %x%d of '%s' is missing, try %d", i, i,
+                         word(i), i);
+        log_line(log, LOG_WARN, "store", "blob of another kind is missing");
+        text = written(fd);
+        assert_in_range(line_count(text), LOG_KIND_BURST + 1, LOG_KIND_BURST + 3);
+        assert_non_null(strstr(text, "another kind is missing\n"));
+        free(text);
+        log_free(log);
+        text = written(fd);
+        assert_in_range(line_count(text), LOG_KIND_BURST + 2, LOG_KIND_BURST + 4);
+        assert_non_null(strstr(text, "try 99999 (99900 such lines were left out)\n"));
+        free(text);
+}
+
+/* What was left out of a kind is told before the kind is forgotten. */
+static void forgotten_kind_is_told(void **state)
+{
+        int fd = *(int *)*state;
+        struct log *log = log_new(fd, LOG_DEBUG);
+        char *text;
+
+        for (int i = 0; i < LOG_KIND_BURST + 7; i++)
+                log_line(log, LOG_WARN, "test", "number %d", i);
+        for (int i = 0; i < LOG_KINDS; i++)
+                log_line(log, LOG_INFO, "test", "kind %s", word(i));
+        text = written(fd);
+        assert_non_null(strstr(text, "number 106 (7 such lines were left out)\n"));
+        free(text);
+        log_free(log);
+}
+
+/* What cannot be written is counted, and a line that was cut off does not mix with the next. */
+static void full_disk_loses_lines_and_says_so(void **state)
+{
+        char dir[] = "/tmp/hif-log-XXXXXX", path[64], *text;
+        struct rlimit limit, before;
+        struct hif_why why = {0};
+        struct log *log;
+        int fd;
+
+        (void)state;
+        assert_non_null(mkdtemp(dir));
+        snprintf(path, sizeof(path), "%s/log", dir);
+        assert_int_equal(log_open(path, LOG_FILE_MAX, LOG_INFO, false, &log, &why), HIF_OK);
+        assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+        signal(SIGXFSZ, SIG_IGN);
+        limit = before;
+        limit.rlim_cur = 10;
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+        log_line(log, LOG_INFO, "test", "cut off");
+        log_line(log, LOG_INFO, "test", "not there");
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+        log_line(log, LOG_INFO, "test", "there");
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+        text = written(fd);
+        assert_int_equal(line_count(text), 2);
+        assert_int_equal(strchr(text, '\n') - text, 10);
+        assert_non_null(strstr(text, "test: there (2 lines before this were dropped)\n"));
+        assert_null(strstr(text, "not there"));
+        free(text);
+        close(fd);
+        log_free(log);
+        assert_int_equal(unlink(path), 0);
+        assert_int_equal(rmdir(dir), 0);
+}
+
 static void *log_many(void *log)
 {
-        for (int i = 0; i < 100; i++)
+        for (int i = 0; i < 25; i++)
                 log_line(log, LOG_INFO, "thread", "0123456789012345678901234567890123456789");
         return NULL;
 }
@@ -176,7 +264,7 @@ static void lines_of_threads_stay_whole(void **state)
                                     " info  thread: 0123456789012345678901234567890123456789");
                 count++;
         }
-        assert_int_equal(count, 400);
+        assert_int_equal(count, 100);
         free(text);
         log_free(log);
 }
@@ -189,6 +277,9 @@ int main(void)
             cmocka_unit_test_setup_teardown(control_characters_are_escaped, setup, teardown),
             cmocka_unit_test_setup_teardown(long_text_is_cut, setup, teardown),
             cmocka_unit_test_setup_teardown(flood_is_limited, setup, teardown),
+            cmocka_unit_test_setup_teardown(loop_of_one_kind_is_cut, setup, teardown),
+            cmocka_unit_test_setup_teardown(forgotten_kind_is_told, setup, teardown),
+            cmocka_unit_test(full_disk_loses_lines_and_says_so),
             cmocka_unit_test_setup_teardown(lines_of_threads_stay_whole, setup, teardown),
         };
 
