@@ -7,8 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DIR "/home/agent/overlay"
-
 /* The stack of serial calls is the whole program: nothing here needs a thread. */
 
 void toverlay_boot(struct simenv *sim)
@@ -32,7 +30,7 @@ void toverlay_open(struct toverlay *t)
 
         if (t->pool == NULL)
                 assert_int_equal(pool_new(0, "test", &t->pool), HIF_OK);
-        err = overlay_open(t->env, t->pool, DIR, &t->config, &t->overlay, &why);
+        err = overlay_open(t->env, t->pool, TOVERLAY_DIR, &t->config, &t->overlay, &why);
         if (err != HIF_OK)
                 fail_msg("open: %s: %s", hif_err_name(err), why.text);
 }

@@ -11,6 +11,8 @@
 
 #include <cmocka.h>
 
+#define TOVERLAY_DIR "/home/agent/overlay"
+
 struct toverlay {
         struct simenv *sim;
         struct env *env;

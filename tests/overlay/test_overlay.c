@@ -243,6 +243,47 @@ static void synced_prefix_survives_power_cut(void **state)
         t_expect(t, id, "kept content");
 }
 
+/* Acknowledged, and in memory only; then the process dies, and the nth call of the one that opens what
+ * it left fails. Whether it says so or not, nothing is given up: now or the next time, it is there.
+ * Returns how many calls it took to open, or 0. */
+static uint64_t open_with_failure(uint64_t nth)
+{
+        struct hif_why why = {""};
+        struct toverlay *t;
+        uint64_t id, before, calls = 0;
+
+        toverlay_setup((void **)&t);
+        id = t_create(t, NODEID_ROOT, "acknowledged");
+        t_write(t, id, 0, "content");
+        toverlay_drop(t);
+        simenv_process_kill(t->sim);
+        assert_int_equal(pool_new(0, "test", &t->pool), HIF_OK);
+        before = simenv_calls(t->sim);
+        simenv_fail_at(t->sim, nth, HIF_ELIMIT);
+        if (overlay_open(t->env, t->pool, TOVERLAY_DIR, &t->config, &t->overlay, &why) != HIF_OK) {
+                assert_true(why.text[0] != '\0');
+                toverlay_open(t);
+        } else {
+                calls = simenv_calls(t->sim) - before;
+        }
+        simenv_fail_at(t->sim, 0, HIF_OK);
+        assert_int_equal(t_lookup(t, NODEID_ROOT, "acknowledged"), id);
+        t_expect(t, id, "content");
+        toverlay_teardown((void **)&t);
+        return calls;
+}
+
+static void failures_at_opening_lose_nothing(void **state)
+{
+        uint64_t nth = 0, calls;
+
+        (void)state;
+        do {
+                calls = open_with_failure(++nth);
+        } while (calls == 0 || calls >= nth);
+        assert_true(nth > 20);
+}
+
 /* A transaction of many rows is one record: it fits, and is there whole. */
 static void large_transaction_is_one_record(void **state)
 {
@@ -297,6 +338,7 @@ int main(void)
             TEST(numbers_are_never_reused),
             TEST(operations_are_dropped_up_to_a_record),
             TEST(synced_prefix_survives_power_cut),
+            cmocka_unit_test(failures_at_opening_lose_nothing),
             TEST(large_transaction_is_one_record),
             TEST(oversized_transaction_changes_nothing),
         };
