@@ -305,10 +305,15 @@ static void stop_loops(struct daemon *daemon)
         for (size_t i = 0; i < daemon->loop_count; i++) {
                 loop_stop(daemon->loops[i]);
                 pthread_join(daemon->threads[i], NULL);
-                loop_free(daemon->loops[i]);
         }
-        free(daemon->loops);
         free(daemon->threads);
+}
+
+static void free_loops(struct daemon *daemon)
+{
+        for (size_t i = 0; i < daemon->loop_count; i++)
+                loop_free(daemon->loops[i]);
+        free(daemon->loops);
 }
 
 static enum hif_err start_parts(struct frame *frame)
@@ -343,12 +348,10 @@ static enum hif_err start_fetch(struct daemon *daemon, struct hif_why *why)
 static void stop_parts(struct daemon *daemon)
 {
         stop_loops(daemon);
-        if (daemon->fetch != NULL) {
-                fetch_quiesce(daemon->fetch);
-                fetch_free(daemon->fetch);
-        }
-        if (daemon->pool != NULL)
-                pool_free(daemon->pool);
+        /* Threads of these may still be in loop_post(), with a message that was already delivered. */
+        fetch_free(daemon->fetch);
+        pool_free(daemon->pool);
+        free_loops(daemon);
         json_decref(daemon->unresumed);
         sem_destroy(&daemon->uploads);
         pthread_mutex_destroy(&daemon->resuming);
