@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <sys/statvfs.h>
@@ -200,7 +201,7 @@ static void names_are_made_and_taken_away(void **state)
 
 struct churn {
         struct tmount *m;
-        volatile bool stop;
+        atomic_bool stop;
         unsigned rounds;
 };
 
