@@ -23,6 +23,8 @@ size_t node_key_copy(const struct tree_node *node, uint32_t index, uint8_t *out)
 int node_key_cmp(const struct tree_node *node, uint32_t index, struct span key);
 bool node_key_eq(const struct tree_node *a, uint32_t index_a, const struct tree_node *b,
                  uint32_t index_b);
+bool node_key_below(const struct tree_node *a, uint32_t index_a, const struct tree_node *b,
+                    uint32_t index_b);
 /* Entries before entry or child `index`; index == count gives all. */
 uint64_t node_sum(const struct tree_node *node, uint32_t index);
 /* The entry or child that holds the entry of this rank in the node (< its entries, asserted). */
@@ -33,7 +35,8 @@ uint32_t node_select(const struct tree_node *node, uint64_t rank);
 /* A root begins with the root directory (of one that is no leaf, the first leaf has to). */
 HIF_MUST_USE enum hif_err tree_get_root(struct tree_source *source, const struct hif_hash *root,
                                         struct tree_node *out);
-/* A child is one level below, and has the first key and the count that its parent claims. */
+/* A child is one level below, has the first key and the count that its parent claims, and ends before the
+ * parent's next one begins. */
 HIF_MUST_USE enum hif_err tree_get_child(struct tree_source *source, const struct tree_node *parent,
                                          uint32_t index, struct tree_node *out);
 
@@ -48,8 +51,8 @@ HIF_MUST_USE enum hif_err cursor_descend(struct tree_cursor *cursor, const struc
 /* The depth of the deepest node above the last one that has a child after the present one; -1: the
  * last node held is the last of its level. */
 int cursor_fork(const struct tree_cursor *cursor);
-/* Move to the next node of the same level, at its first key; fork as above, not -1. HIF_ECORRUPT
- * where that key is not above the last of the node left. Errors close the cursor. */
+/* Move to the next node of the same level, at its first key; fork as above, not -1. Errors close the
+ * cursor. */
 HIF_MUST_USE enum hif_err cursor_next_node(struct tree_cursor *cursor, int fork);
 
 /* --- building nodes (tree_build.c) --- */

@@ -203,6 +203,15 @@ bool node_key_eq(const struct tree_node *a, uint32_t index_a, const struct tree_
         return node_key_cmp(b, index_b, span_of(key, size)) == 0;
 }
 
+bool node_key_below(const struct tree_node *a, uint32_t index_a, const struct tree_node *b,
+                    uint32_t index_b)
+{
+        uint8_t key[KEY_SIZE_MAX];
+        size_t size = node_key_copy(b, index_b, key);
+
+        return node_key_cmp(a, index_a, span_of(key, size)) < 0;
+}
+
 /* The first index in [low, count) whose key is not below the target's. */
 static uint32_t lower_bound(const struct tree_node *node, const struct target *target, bool *exact)
 {

@@ -45,7 +45,8 @@ enum hif_err tree_get_child(struct tree_source *source, const struct tree_node *
         if (err)
                 return err;
         if (out->level + 1 == parent->level && tree_node_entries(out) == entries &&
-            node_key_eq(parent, index, out, 0))
+            node_key_eq(parent, index, out, 0) &&
+            (index + 1 == parent->count || node_key_below(out, out->count - 1, parent, index + 1)))
                 return HIF_OK;
         source->put(source, out);
         return misfit(source, &hash);
@@ -102,6 +103,18 @@ static enum hif_err open_root(struct tree_cursor *cursor, const struct hif_hash 
         return HIF_OK;
 }
 
+/* Does node d end before what comes next in the nodes above it? */
+static bool ends_in_place(const struct tree_cursor *cursor, int d)
+{
+        const struct tree_node *node = &cursor->nodes[d];
+
+        for (d--; d >= 0; d--)
+                if (cursor->index[d] + 1 < cursor->nodes[d].count)
+                        return node_key_below(node, node->count - 1, &cursor->nodes[d],
+                                              cursor->index[d] + 1);
+        return true;
+}
+
 /* Hold child `index` of node d next, which may be held already. */
 static enum hif_err hold_child(struct tree_cursor *cursor, int d, uint32_t index)
 {
@@ -116,6 +129,13 @@ static enum hif_err hold_child(struct tree_cursor *cursor, int d, uint32_t index
                 return fail(cursor, err);
         cursor->index[d + 1] = 0;
         cursor->depth = d + 2;
+        if (index + 1 == cursor->nodes[d].count && !ends_in_place(cursor, d + 1)) {
+                struct hif_hash hash;
+                uint64_t entries;
+
+                tree_node_child(&cursor->nodes[d], index, &hash, &entries);
+                return fail(cursor, misfit(cursor->source, &hash));
+        }
         return HIF_OK;
 }
 
@@ -142,22 +162,11 @@ int cursor_fork(const struct tree_cursor *cursor)
 enum hif_err cursor_next_node(struct tree_cursor *cursor, int fork)
 {
         int depth = cursor->depth;
-        size_t size = node_key_copy(last_node(cursor), last_node(cursor)->count - 1, cursor->key);
         enum hif_err err = hold_child(cursor, fork, cursor->index[fork] + 1);
 
         for (int d = fork + 1; !err && d < depth - 1; d++)
                 err = hold_child(cursor, d, 0);
-        if (err)
-                return err;
-        if (node_key_cmp(last_node(cursor), 0, span_of(cursor->key, size)) <= 0) {
-                struct hif_hash hash;
-                uint64_t entries;
-
-                tree_node_child(&cursor->nodes[depth - 2], cursor->index[depth - 2], &hash,
-                                &entries);
-                return fail(cursor, misfit(cursor->source, &hash));
-        }
-        return HIF_OK;
+        return err;
 }
 
 /* --- seeking --- */

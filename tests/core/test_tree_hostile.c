@@ -120,14 +120,14 @@ static enum hif_err change_last(struct fixture *f, const struct hif_hash *root)
         return memtree_apply(&f->tree, &params, root, &edit, 1, &out, NULL);
 }
 
-static enum hif_err find_last(struct fixture *f, const struct hif_hash *root)
+static enum hif_err find(struct fixture *f, const struct hif_hash *root, int key)
 {
         struct tree_cursor cursor;
         struct entry entry;
         enum hif_err err;
 
         tree_cursor_init(&cursor, &f->tree.source);
-        err = tree_find(&cursor, root, buf_span(&f->keys[3]), &entry, NULL);
+        err = tree_find(&cursor, root, buf_span(&f->keys[key]), &entry, NULL);
         tree_cursor_close(&cursor);
         return err;
 }
@@ -162,7 +162,7 @@ static void expect_corrupt(struct fixture *f, struct hif_hash root)
 {
         struct hif_hash good = leaf(f, 0, 1);
 
-        assert_int_equal(find_last(f, &root), HIF_ECORRUPT);
+        assert_int_equal(find(f, &root, 3), HIF_ECORRUPT);
         assert_int_equal(walk(f, &root), HIF_ECORRUPT);
         assert_int_equal(touch(f, &root), HIF_ECORRUPT);
         assert_int_equal(diff_with(f, &root, &good), HIF_ECORRUPT);
@@ -180,7 +180,7 @@ static void a_tree_that_fits_is_fine(void **state)
             inner(f, 1, (struct claim){0, leaf(f, 0, 1), 2}, (struct claim){2, leaf(f, 2, 3), 2});
         struct hif_hash good = leaf(f, 0, 1);
 
-        assert_int_equal(find_last(f, &root), HIF_OK);
+        assert_int_equal(find(f, &root, 3), HIF_OK);
         assert_int_equal(walk(f, &root), HIF_ENOENT);
         assert_int_equal(touch(f, &root), HIF_OK);
         assert_int_equal(diff_with(f, &root, &good), HIF_OK);
@@ -231,19 +231,40 @@ static void a_root_without_the_root_directory_is_corrupt(void **state)
                                 (struct claim){3, leaf(f, 3, 4), 2}));
 }
 
-/* A leaf that reaches into the next one: whatever passes from one to the other notices. */
-static void leaves_out_of_order_are_corrupt(void **state)
+/* A leaf that reaches into the next one. It is refused alone, too: who looks for a name in it, or begins
+ * to list there, may never come to the other. */
+static void expect_overlap(struct fixture *f, struct hif_hash root)
 {
-        struct fixture *f = *state;
-        struct hif_hash root =
-            inner(f, 1, (struct claim){0, leaf(f, 0, 5), 2}, (struct claim){2, leaf(f, 2, 3), 2});
         struct hif_hash good = leaf(f, 0, 1);
 
+        assert_int_equal(find(f, &root, 1), HIF_ECORRUPT);
         assert_int_equal(walk(f, &root), HIF_ECORRUPT);
         assert_int_equal(verify(f, &root), HIF_ECORRUPT);
         assert_int_equal(diff_with(f, &root, &good), HIF_ECORRUPT);
         assert_int_equal(diff_with(f, &good, &root), HIF_ECORRUPT);
         assert_int_equal(f->tree.held, 0);
+}
+
+static void leaves_that_overlap_are_corrupt(void **state)
+{
+        struct fixture *f = *state;
+
+        expect_overlap(f, inner(f, 1, (struct claim){0, leaf(f, 0, 5), 2},
+                                (struct claim){2, leaf(f, 2, 3), 2}));
+        expect_overlap(f, inner(f, 1, (struct claim){0, leaf(f, 0, 2), 2},
+                                (struct claim){2, leaf(f, 2, 3), 2}));
+}
+
+/* The next leaf may be another node's child: then the bound stands higher up. */
+static void leaves_of_neighbours_that_overlap_are_corrupt(void **state)
+{
+        struct fixture *f = *state;
+        struct hif_hash left =
+            inner(f, 1, (struct claim){0, leaf(f, 0, -1), 1}, (struct claim){1, leaf(f, 1, 5), 2});
+        struct hif_hash right =
+            inner(f, 1, (struct claim){2, leaf(f, 2, 3), 2}, (struct claim){6, leaf(f, 6, 7), 2});
+
+        expect_overlap(f, inner(f, 2, (struct claim){0, left, 3}, (struct claim){2, right, 4}));
 }
 
 /* --- what only tree_verify sees --- */
@@ -341,7 +362,9 @@ int main(void)
             cmocka_unit_test_setup_teardown(a_skipped_level_is_corrupt, setup, teardown),
             cmocka_unit_test_setup_teardown(a_root_without_the_root_directory_is_corrupt, setup,
                                             teardown),
-            cmocka_unit_test_setup_teardown(leaves_out_of_order_are_corrupt, setup, teardown),
+            cmocka_unit_test_setup_teardown(leaves_that_overlap_are_corrupt, setup, teardown),
+            cmocka_unit_test_setup_teardown(leaves_of_neighbours_that_overlap_are_corrupt, setup,
+                                            teardown),
             cmocka_unit_test_setup_teardown(verify_sees_a_root_too_many, setup, teardown),
             cmocka_unit_test_setup_teardown(verify_sees_wrong_boundaries, setup, teardown),
             cmocka_unit_test_setup_teardown(verify_sees_entries_that_cannot_be, setup, teardown),
