@@ -26,6 +26,8 @@ static const char *const sql_of[DB_STATEMENT_COUNT] = {
     [DB_DIRENT_PUT] = "INSERT OR REPLACE INTO dirents VALUES(?1, ?2, ?3, ?4)",
     [DB_DIRENT_DEL] = "DELETE FROM dirents WHERE dir = ?1 AND hash60 = ?2 AND name = ?3",
     [DB_OP_PUT] = "INSERT INTO ops(seq, row) VALUES(?1, ?2)",
+    [DB_OPS_GET] = "SELECT row FROM ops WHERE seq > ?1 AND seq <= ?2 ORDER BY n",
+    [DB_OP_LAST] = "SELECT seq FROM ops ORDER BY n DESC LIMIT 1",
     [DB_OPS_DROP] = "DELETE FROM ops WHERE seq <= ?1",
     [DB_NOTE_PUT] = "INSERT INTO notes(seq, row) VALUES(?1, ?2)",
     [DB_NOTES_DROP] = "DELETE FROM notes WHERE seq <= ?1",
@@ -152,9 +154,9 @@ static enum hif_err ignore(void *arg, struct span blob)
 
 void db_rehearse(void)
 {
-        static const char *const reads[] = {
-            "SELECT row FROM nodes", "SELECT row FROM dirents ORDER BY dir, hash60, name",
-            "SELECT row FROM ops ORDER BY n", "SELECT row FROM vals"};
+        static const char *const reads[] = {"SELECT row FROM nodes",
+                                            "SELECT row FROM dirents ORDER BY dir, hash60, name",
+                                            "SELECT row FROM vals"};
         struct db db = {0};
         enum hif_err err =
             convert(&db, sqlite3_open_v2(":memory:", &db.sqlite,
@@ -257,17 +259,45 @@ enum hif_err db_state(struct db *db, const char *name, uint64_t *out)
         return convert(db, rc);
 }
 
+static enum hif_err each_row(struct db *db, sqlite3_stmt *statement,
+                             enum hif_err (*each)(void *arg, struct span blob), void *arg)
+{
+        enum hif_err err = HIF_OK;
+        int rc = SQLITE_OK;
+
+        while (err == HIF_OK && (rc = sqlite3_step(statement)) == SQLITE_ROW)
+                err = each(arg, column(statement));
+        return err != HIF_OK ? err : convert(db, rc);
+}
+
+enum hif_err db_ops(struct db *db, uint64_t after, uint64_t through,
+                    enum hif_err (*each)(void *arg, struct span blob), void *arg)
+{
+        sqlite3_stmt *statement = db->statements[DB_OPS_GET];
+        int rc = bind(statement, (uint64_t[]){after, through}, 2, NULL, 0);
+        enum hif_err err = rc == SQLITE_OK ? each_row(db, statement, each, arg) : convert(db, rc);
+
+        sqlite3_reset(statement);
+        return err;
+}
+
+enum hif_err db_op_last(struct db *db, uint64_t *out)
+{
+        sqlite3_stmt *statement = db->statements[DB_OP_LAST];
+        int rc = sqlite3_step(statement);
+
+        *out = rc == SQLITE_ROW ? (uint64_t)sqlite3_column_int64(statement, 0) : 0;
+        sqlite3_reset(statement);
+        return convert(db, rc);
+}
+
 enum hif_err db_each(struct db *db, const char *sql,
                      enum hif_err (*each)(void *arg, struct span blob), void *arg)
 {
         sqlite3_stmt *statement = NULL;
-        enum hif_err err = HIF_OK;
         int rc = sqlite3_prepare_v2(db->sqlite, sql, -1, &statement, NULL);
+        enum hif_err err = rc == SQLITE_OK ? each_row(db, statement, each, arg) : convert(db, rc);
 
-        if (rc != SQLITE_OK)
-                return convert(db, rc);
-        while (err == HIF_OK && (rc = sqlite3_step(statement)) == SQLITE_ROW)
-                err = each(arg, column(statement));
         sqlite3_finalize(statement);
-        return err != HIF_OK ? err : convert(db, rc);
+        return err;
 }

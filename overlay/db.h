@@ -15,6 +15,8 @@ enum db_statement {
         DB_DIRENT_PUT,
         DB_DIRENT_DEL,
         DB_OP_PUT,
+        DB_OPS_GET,
+        DB_OP_LAST,
         DB_OPS_DROP,
         DB_NOTE_PUT,
         DB_NOTES_DROP,
@@ -52,6 +54,11 @@ HIF_MUST_USE enum hif_err db_run(struct db *db, enum db_statement statement,
 HIF_MUST_USE enum hif_err db_node(struct db *db, uint64_t id, struct buf *out);
 /* 0 when it was never set. */
 HIF_MUST_USE enum hif_err db_state(struct db *db, const char *name, uint64_t *out);
+/* Call each for the items of the operations of records in (after, through], oldest first. */
+HIF_MUST_USE enum hif_err db_ops(struct db *db, uint64_t after, uint64_t through,
+                                 enum hif_err (*each)(void *arg, struct span blob), void *arg);
+/* The record of the newest operation; 0: there is none. */
+HIF_MUST_USE enum hif_err db_op_last(struct db *db, uint64_t *out);
 /* Call each for the one blob of every row of a query. */
 HIF_MUST_USE enum hif_err db_each(struct db *db, const char *sql,
                                   enum hif_err (*each)(void *arg, struct span blob), void *arg);

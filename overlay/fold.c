@@ -15,11 +15,13 @@
 
 struct fold {
         struct overlay *overlay;
-        struct db db;
         struct pool_job job;
         bool running; /* under the overlay's lock */
         uint64_t failed_ns;
+        pthread_mutex_t db_lock; /* for all below */
+        struct db db;
         struct fold_state state;
+        uint64_t dropped;     /* operations up to here may be gone from the database */
         struct rows rows;     /* copies of the nodes that are being changed */
         struct idmap touched; /* their numbers, also of those that are gone */
         struct buf blob;
@@ -39,6 +41,7 @@ enum hif_err fold_init(struct overlay *overlay)
         fold->overlay = overlay;
         overlay->fold = fold;
         rows_init(&fold->rows);
+        pthread_mutex_init(&fold->db_lock, NULL);
         return db_init(&fold->db, overlay->env);
 }
 
@@ -52,6 +55,7 @@ void fold_free(struct overlay *overlay)
         rows_free(&fold->rows);
         idmap_free(&fold->touched);
         buf_free(&fold->blob);
+        pthread_mutex_destroy(&fold->db_lock);
         free(fold);
         overlay->fold = NULL;
 }
@@ -84,9 +88,11 @@ static enum hif_err load_state(struct fold *fold)
 static enum hif_err load_rows(struct fold *fold, struct rows *rows)
 {
         static const char *const queries[] = {
-            "SELECT row FROM nodes",          "SELECT row FROM dirents ORDER BY dir, hash60, name",
-            "SELECT row FROM ops ORDER BY n", "SELECT row FROM notes ORDER BY n",
-            "SELECT row FROM vals",           "SELECT row FROM replies ORDER BY n",
+            "SELECT row FROM nodes",
+            "SELECT row FROM dirents ORDER BY dir, hash60, name",
+            "SELECT row FROM notes ORDER BY n",
+            "SELECT row FROM vals",
+            "SELECT row FROM replies ORDER BY n",
         };
         enum hif_err err = db_state(&fold->db, "ids", &rows->ids_next);
 
@@ -94,6 +100,9 @@ static enum hif_err load_rows(struct fold *fold, struct rows *rows)
                 rows->ids_next = NODEID_FIRST;
         for (size_t i = 0; i < sizeof(queries) / sizeof(queries[0]) && err == HIF_OK; i++)
                 err = db_each(&fold->db, queries[i], load_item, rows);
+        /* Operations are read by who wants them: nothing that programs do needs one. */
+        if (err == HIF_OK)
+                err = db_op_last(&fold->db, &rows->ops_folded);
         return err;
 }
 
@@ -149,6 +158,47 @@ enum hif_err fold_load(struct overlay *overlay, struct fold_state *out, struct h
                                db_error(&fold->db));
         *out = fold->state;
         return HIF_OK;
+}
+
+static enum hif_err open_again(struct fold *fold)
+{
+        char path[OPLOG_PATH_MAX];
+        enum hif_err err;
+
+        if (fold->db.sqlite != NULL)
+                return HIF_OK;
+        db_path(fold->overlay, path);
+        err = db_open(&fold->db, path);
+        return err == HIF_OK ? load_state(fold) : err;
+}
+
+enum hif_err fold_ops(struct overlay *overlay, uint64_t after, uint64_t through,
+                      enum hif_err (*each)(void *arg, struct span blob), void *arg,
+                      struct hif_why *why)
+{
+        struct fold *fold = overlay->fold;
+        bool opened = false;
+        enum hif_err err;
+
+        pthread_mutex_lock(&fold->db_lock);
+        err = fold->dropped > after ? HIF_ECANCELED : open_again(fold);
+        opened = err == HIF_OK;
+        if (opened) {
+                dbvfs_ahead(&fold->db.dbvfs, true);
+                err = db_ops(&fold->db, after, through, each, arg);
+                dbvfs_ahead(&fold->db.dbvfs, false);
+        }
+        if (err == HIF_ECANCELED)
+                why_set(why, err, "the session was landed meanwhile; try again");
+        else if (err != HIF_OK)
+                why_set(why, err,
+                        "cannot read the recorded operations in %s/rows.db: %s (%s); 'hif session "
+                        "export' saves the files",
+                        overlay->dir, hif_strerror(err), db_error(&fold->db));
+        if (!opened && err != HIF_ECANCELED)
+                db_close(&fold->db);
+        pthread_mutex_unlock(&fold->db_lock);
+        return err;
 }
 
 /* --- folding --- */
@@ -218,6 +268,8 @@ static enum hif_err fold_item(struct fold *fold, uint64_t seq, const struct item
                 put_op(blob, &item->op, key[0]);
                 return db_run(&fold->db, DB_OP_PUT, key, 1, (struct span[]){buf_span(blob)}, 1);
         case ITEM_OPS_DROP:
+                if (fold->dropped < item->number)
+                        fold->dropped = item->number;
                 return db_run(&fold->db, DB_OPS_DROP, &item->number, 1, NULL, 0);
         case ITEM_NOTE:
                 key[0] = item->note.seq != 0 ? item->note.seq : seq;
@@ -287,6 +339,18 @@ static enum hif_err fold_nodes(struct fold *fold)
         return err;
 }
 
+/* A log that was written from memory says again what the database has, beginning with a reset: it is
+ * folded in one go, so that nobody finds a part of the operations there. Was it, or can it be? Called
+ * with the overlay's lock. */
+static bool is_whole(const struct overlay *overlay)
+{
+        const struct oplog *log = &overlay->log;
+
+        return overlay->folded >= log->whole ||
+               (overlay->settled >= log->whole &&
+                (log->current == NULL || log->current->first_seq > log->whole));
+}
+
 static const struct oseg *next_segment(struct fold *fold, const struct oseg *after)
 {
         struct overlay *overlay = fold->overlay;
@@ -294,10 +358,20 @@ static const struct oseg *next_segment(struct fold *fold, const struct oseg *aft
 
         pthread_mutex_lock(&overlay->lock);
         seg = after == NULL ? overlay->log.oldest : after->next;
-        if (seg != NULL && (!seg->sealed || seg->last_seq > overlay->settled))
+        if (seg != NULL && (!seg->sealed || seg->last_seq > overlay->settled || !is_whole(overlay)))
                 seg = NULL;
         pthread_mutex_unlock(&overlay->lock);
         return seg;
+}
+
+static uint64_t log_whole(struct overlay *overlay)
+{
+        uint64_t whole;
+
+        pthread_mutex_lock(&overlay->lock);
+        whole = overlay->log.whole;
+        pthread_mutex_unlock(&overlay->lock);
+        return whole;
 }
 
 /* Fold the oldest in one transaction, as many as are soon done: a process that is killed has done
@@ -305,10 +379,11 @@ static const struct oseg *next_segment(struct fold *fold, const struct oseg *aft
 static enum hif_err fold_segments(struct fold *fold, const struct oseg **last)
 {
         const struct oseg *seg = NULL, *next;
+        const uint64_t whole = log_whole(fold->overlay);
         enum hif_err err = db_exec(&fold->db, "BEGIN IMMEDIATE");
 
-        for (unsigned i = 0;
-             i < FOLD_SEGMENTS_MAX && err == HIF_OK && (next = next_segment(fold, seg)) != NULL;
+        for (unsigned i = 0; (i < FOLD_SEGMENTS_MAX || fold->state.seq < whole) && err == HIF_OK &&
+                             (next = next_segment(fold, seg)) != NULL;
              i++) {
                 seg = next;
                 err = oplog_read(&fold->overlay->log, seg, fold->state.seq, seg->last_seq,
@@ -326,6 +401,8 @@ static enum hif_err fold_segments(struct fold *fold, const struct oseg **last)
                              0);
         if (err == HIF_OK)
                 err = db_exec(&fold->db, "COMMIT");
+        if (err == HIF_OK && fold->state.seq >= whole)
+                fold->overlay->folded = fold->state.seq;
         *last = seg;
         return err;
 }
@@ -334,15 +411,8 @@ static enum hif_err fold_some(struct fold *fold)
 {
         struct overlay *overlay = fold->overlay;
         const struct oseg *last = NULL;
-        char path[OPLOG_PATH_MAX];
-        enum hif_err err = HIF_OK;
+        enum hif_err err = open_again(fold);
 
-        db_path(overlay, path);
-        if (fold->db.sqlite == NULL) {
-                err = db_open(&fold->db, path);
-                if (err == HIF_OK)
-                        err = load_state(fold);
-        }
         /* What SQLite's own log holds is written back, so that the transaction begins that log anew: else
          * among servers that die early it would grow for ever, and each reads it first. It is not cut
          * off: that is on the disk only with some later sync, and after a power cut a part of the old
@@ -371,8 +441,11 @@ static enum hif_err fold_all(struct fold *fold)
 {
         enum hif_err err = HIF_OK;
 
-        while (err == HIF_OK && next_segment(fold, NULL) != NULL)
+        while (err == HIF_OK && next_segment(fold, NULL) != NULL) {
+                pthread_mutex_lock(&fold->db_lock);
                 err = fold_some(fold);
+                pthread_mutex_unlock(&fold->db_lock);
+        }
         return err;
 }
 
@@ -403,7 +476,7 @@ void fold_start(struct overlay *overlay)
              seg != NULL && seg->sealed && seg->last_seq <= overlay->settled; seg = seg->next)
                 ready++;
         start =
-            ready >= OVERLAY_FOLD_SEGMENTS && !fold->running &&
+            ready >= OVERLAY_FOLD_SEGMENTS && !fold->running && is_whole(overlay) &&
             (fold->failed_ns == 0 || env_mono_ns(overlay->env) - fold->failed_ns >= FOLD_RETRY_NS);
         if (start)
                 fold->running = true;

@@ -54,6 +54,31 @@ static bool heal_dirent(void *arg, const struct odirent *row)
         return heal->err == HIF_OK;
 }
 
+static enum hif_err heal_op(void *arg, struct span item)
+{
+        struct heal *heal = arg;
+
+        buf_put_span(&heal->body, item);
+        heal_limit(heal);
+        return heal->err;
+}
+
+/* Those that only the database has: it is folded anew from this log. */
+static void heal_ops(struct heal *heal)
+{
+        struct overlay *overlay = heal->overlay;
+        const struct rows *rows = &overlay->rows;
+        struct hif_why why = {""};
+
+        if (rows->ops_dropped > 0)
+                put_ops_drop(&heal->body, rows->ops_dropped);
+        if (rows->ops_folded <= rows->ops_dropped || heal->err != HIF_OK)
+                return;
+        heal->err = fold_ops(overlay, rows->ops_dropped, rows->ops_folded, heal_op, heal, &why);
+        if (heal->err != HIF_OK)
+                log_line(overlay->env->log, LOG_ERROR, "overlay", "%s", why.text);
+}
+
 static void heal_rows(struct heal *heal)
 {
         struct overlay *overlay = heal->overlay;
@@ -66,6 +91,7 @@ static void heal_rows(struct heal *heal)
         put_ids(&heal->body, heal->ids_next);
         overlay_each_node(overlay, heal_node, heal);
         overlay_each_dirent(overlay, heal_dirent, heal);
+        heal_ops(heal);
         for (size_t i = 0; i < rows->op_count; i++) {
                 put_op(&heal->body, &rows->ops[i]->op, rows->ops[i]->seq);
                 heal_limit(heal);
@@ -109,6 +135,7 @@ static void heal_swap(struct heal *heal)
         overlay->log.generation = heal->log.generation;
         overlay->log.bytes = heal->log.bytes;
         overlay->log.dir_dirty = true;
+        overlay->log.whole = heal->seq;
         heal->log.oldest = heal->log.current = NULL;
         pthread_mutex_unlock(&overlay->lock);
         if (overlay->rows.ids_next < heal->ids_next)

@@ -71,6 +71,7 @@ struct oplog {
         uint8_t boot[OPLOG_BOOT_SIZE];
         bool dir_dirty;
         uint64_t bytes; /* of all segments */
+        uint64_t whole; /* records up to here say everything, written from memory; 0: none do */
         /* Allocated, under the name log/spare: the next segment when the disk is full. 0: none. */
         _Atomic uint64_t spare_size;
         /* Called before recovery removes segments: what they say must be safe elsewhere. */

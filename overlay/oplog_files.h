@@ -15,9 +15,10 @@ struct found {
         bool same_boot;    /* written since this machine started */
         bool complete;
         uint64_t marked, durable;
-        bool drop;   /* it is to be unlinked: all it says is folded, or does not count */
-        bool settle; /* its records up to `end` may be in memory only */
-        bool cut;    /* it has to end at `end` for good */
+        uint64_t whole; /* complete: its last record */
+        bool drop;      /* it is to be unlinked: all it says is folded, or does not count */
+        bool settle;    /* its records up to `end` may be in memory only */
+        bool cut;       /* it has to end at `end` for good */
         size_t end;
 };
 

@@ -70,7 +70,7 @@ static void header_parse(const struct oplog *log, const uint8_t *header, struct 
                         if (durable > seg->durable)
                                 seg->durable = durable;
                 }
-        seg->complete = mark_get(header, OPLOG_MARK_COMPLETE, seg->salt, &seq, &durable);
+        seg->complete = mark_get(header, OPLOG_MARK_COMPLETE, seg->salt, &seg->whole, &durable);
 }
 
 enum hif_err oplog_seg_read(struct oplog *log, uint32_t generation, uint64_t number, size_t max,
@@ -272,6 +272,8 @@ void oplog_choose(struct oplog *log, struct found_list *found, uint32_t folded)
                         continue;
                 found->list[i] = found->list[found->kept];
                 found->list[found->kept++] = seg;
+                if (seg.complete && seg.whole > log->whole)
+                        log->whole = seg.whole;
         }
         log->generation = chosen;
         if (log->generation_max < chosen)

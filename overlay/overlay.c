@@ -155,6 +155,8 @@ static enum hif_err recover(struct overlay *overlay, struct hif_why *why)
                             &replay.scan, why);
         if (err != HIF_OK)
                 return err;
+        if (folded.seq >= overlay->log.whole)
+                overlay->folded = folded.seq;
         overlay->seq = replay.scan.last_seq;
         overlay->bulk = overlay->seq;
         overlay->ids_next = overlay->rows.ids_next;
@@ -420,24 +422,6 @@ struct span overlay_value(const struct overlay *overlay, const char *name)
         return row == NULL ? (struct span){0} : row->value;
 }
 
-size_t overlay_op_count(const struct overlay *overlay)
-{
-        return overlay->rows.op_count;
-}
-
-void overlay_op(const struct overlay *overlay, size_t index, struct session_op *out, uint64_t *seq)
-{
-        assert(index < overlay->rows.op_count);
-        *out = overlay->rows.ops[index]->op;
-        *seq = overlay->rows.ops[index]->seq;
-}
-
-const struct bloom *overlay_bloom(const struct overlay *overlay)
-{
-        /* That it lags behind until it is asked for is not a change that anyone sees. */
-        return rows_bloom((struct rows *)(uintptr_t)&overlay->rows);
-}
-
 size_t overlay_note_count(const struct overlay *overlay)
 {
         return overlay->rows.notes.count;
@@ -539,7 +523,6 @@ struct overlay_stats overlay_stats(const struct overlay *overlay)
         pthread_mutex_t *lock = (pthread_mutex_t *)(uintptr_t)&overlay->lock;
         struct overlay_stats stats = {.nodes = overlay->rows.nodes.count,
                                       .dirents = overlay->rows.dirents.count,
-                                      .ops = overlay->rows.op_count,
                                       .data_bytes = overlay->data.live_bytes};
 
         pthread_mutex_lock(lock);

@@ -12,6 +12,7 @@
 #ifndef HIF_OVERLAY_OVERLAY_H
 #define HIF_OVERLAY_OVERLAY_H
 
+#include "base/buf.h"
 #include "base/env.h"
 #include "base/pool.h"
 #include "core/entry.h"
@@ -217,11 +218,26 @@ void otx_abort(struct otx *tx);
 const struct overlay_reply *overlay_reply(const struct overlay *overlay, uint64_t key);
 /* Empty span: not set. Valid until the next commit. */
 struct span overlay_value(const struct overlay *overlay, const char *name);
-/* Operations since the last otx_ops_drop, oldest first; and their bloom, which is brought up to
- * date by asking for it (about 0.5 us for each operation since it was asked for last). */
-size_t overlay_op_count(const struct overlay *overlay);
-void overlay_op(const struct overlay *overlay, size_t index, struct session_op *out, uint64_t *seq);
-const struct bloom *overlay_bloom(const struct overlay *overlay);
+
+/* --- operations since the last otx_ops_drop. Those that were folded are on disk only --- */
+
+/* The record of the newest; 0: there is none. */
+uint64_t overlay_op_last(const struct overlay *overlay);
+
+/* All of one moment. */
+struct overlay_ops {
+        uint64_t after, folded; /* those between are to be read from the disk; folded 0: none */
+        struct buf newer;
+};
+HIF_MUST_USE enum hif_err overlay_ops_take(const struct overlay *overlay, struct overlay_ops *out);
+void overlay_ops_free(struct overlay_ops *ops);
+
+typedef enum hif_err (*overlay_op_each)(void *arg, uint64_t seq, const struct session_op *op);
+/* Call each for every one, oldest first; paths are borrowed for the call. Waits for the disk: not on
+ * an event loop. HIF_EIO, HIF_ECORRUPT, HIF_ENOMEM; what each returned; HIF_ECANCELED: they were
+ * landed since they were taken, and some are gone. */
+HIF_MUST_USE enum hif_err overlay_ops_each(struct overlay *overlay, const struct overlay_ops *ops,
+                                           overlay_op_each each, void *arg, struct hif_why *why);
 
 /* --- notes: what was said and decided since the last otx_notes_drop, oldest first --- */
 
@@ -322,7 +338,7 @@ void overlay_thaw(struct overlay *overlay);
 uint64_t overlay_reserve(const struct overlay *overlay);
 
 struct overlay_stats {
-        uint64_t nodes, dirents, ops;
+        uint64_t nodes, dirents;
         uint64_t log_bytes, data_bytes;
         uint64_t syncs, folds;
 };

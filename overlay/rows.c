@@ -4,8 +4,6 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#define BLOOM_ITEMS_MIN 1024
-
 void rows_init(struct rows *rows)
 {
         memset(rows, 0, sizeof(*rows));
@@ -22,7 +20,6 @@ void rows_free(struct rows *rows)
         free(rows->ops);
         notes_free(&rows->notes);
         free(rows->values);
-        bloom_free(&rows->bloom);
         slab_release(&rows->slab);
         memset(rows, 0, sizeof(*rows));
 }
@@ -154,97 +151,23 @@ static enum hif_err node_content(struct rows *rows, uint64_t seq, const struct i
         return extents_put(rows, row, &item->extent);
 }
 
-/* --- operations and their bloom --- */
+/* --- operations --- */
 
-size_t path_components(struct span path)
+enum hif_err rows_reserve_ops(struct rows *rows, size_t more)
 {
-        size_t count = path.size > 0;
+        size_t capacity = rows->op_capacity * 2;
+        struct op_row **ops;
 
-        for (size_t i = 0; i < path.size; i++)
-                count += path.data[i] == '/';
-        return count;
-}
-
-static struct span path_parent(struct span path)
-{
-        size_t size = path.size;
-
-        while (size > 0 && path.data[size - 1] != '/')
-                size--;
-        return span_of(path.data, size > 0 ? size - 1 : 0);
-}
-
-/* Add a path and its ancestors; those of the path before are there already, and are usually the
- * same. */
-static void bloom_note(struct bloom *bloom, struct span path, struct span before)
-{
-        struct span parent = path_parent(path);
-
-        if (path.size == 0)
-                return;
-        bloom_add(bloom, path);
-        if (parent.size > 0 && (before.size == 0 || !span_eq(parent, path_parent(before))))
-                bloom_add_path(bloom, parent);
-}
-
-static void bloom_note_op(struct rows *rows, size_t index)
-{
-        const struct session_op *op = &rows->ops[index]->op;
-        struct span before = index > 0 ? rows->ops[index - 1]->op.path : (struct span){0};
-
-        bloom_note(&rows->bloom, op->path, before);
-        bloom_note(&rows->bloom, op->path2, op->path);
-}
-
-/* Adding to the filter means hashing each path and touching memory all over: that is left to who
- * wants it. What a commit does is to have one that is large enough. */
-static enum hif_err bloom_reserve(struct rows *rows, size_t components)
-{
-        struct bloom bloom = {0};
-        size_t items = (rows->components + components) * 2;
-
-        if (rows->components + components <= rows->bloom_items_max &&
-            (rows->op_count > 0 || rows->bloom_items_max <= 4 * BLOOM_ITEMS_MIN))
+        if (rows->op_count + more <= rows->op_capacity)
                 return HIF_OK;
-        if (items < BLOOM_ITEMS_MIN)
-                items = BLOOM_ITEMS_MIN;
-        if (items > BLOOM_BIT_COUNT_MAX / BLOOM_BITS_PER_ITEM)
-                items = BLOOM_BIT_COUNT_MAX / BLOOM_BITS_PER_ITEM;
-        if (bloom_init(&bloom, (uint32_t)items) != HIF_OK)
+        if (capacity < rows->op_count + more)
+                capacity = rows->op_count + more + 64;
+        ops = realloc(rows->ops, capacity * sizeof(struct op_row *));
+        if (ops == NULL)
                 return HIF_ENOMEM;
-        bloom_free(&rows->bloom);
-        rows->bloom = bloom;
-        rows->bloom_done = 0;
-        /* At its largest it takes the rest, and says maybe more often. */
-        rows->bloom_items_max =
-            items == BLOOM_BIT_COUNT_MAX / BLOOM_BITS_PER_ITEM ? SIZE_MAX : items;
+        rows->ops = ops;
+        rows->op_capacity = capacity;
         return HIF_OK;
-}
-
-const struct bloom *rows_bloom(struct rows *rows)
-{
-        while (rows->bloom_done < rows->op_count)
-                bloom_note_op(rows, rows->bloom_done++);
-        return &rows->bloom;
-}
-
-enum hif_err rows_reserve_ops(struct rows *rows, size_t more, size_t components)
-{
-        if (more == 0)
-                return HIF_OK;
-        if (rows->op_count + more > rows->op_capacity) {
-                size_t capacity = rows->op_capacity * 2;
-                struct op_row **ops;
-
-                if (capacity < rows->op_count + more)
-                        capacity = rows->op_count + more + 64;
-                ops = realloc(rows->ops, capacity * sizeof(struct op_row *));
-                if (ops == NULL)
-                        return HIF_ENOMEM;
-                rows->ops = ops;
-                rows->op_capacity = capacity;
-        }
-        return bloom_reserve(rows, components);
 }
 
 static size_t op_size(const struct session_op *op)
@@ -255,11 +178,10 @@ static size_t op_size(const struct session_op *op)
 static enum hif_err op_add(struct rows *rows, uint64_t seq, const struct item *item)
 {
         const struct session_op *op = &item->op;
-        size_t components = path_components(op->path) + path_components(op->path2);
         struct op_row *row;
         uint8_t *bytes;
 
-        if (rows_reserve_ops(rows, 1, components) != HIF_OK)
+        if (rows_reserve_ops(rows, 1) != HIF_OK)
                 return HIF_ENOMEM;
         row = slab_alloc(&rows->slab, op_size(op));
         if (row == NULL)
@@ -275,29 +197,40 @@ static enum hif_err op_add(struct rows *rows, uint64_t seq, const struct item *i
         row->op.path2 = span_of(bytes + op->path.size, op->path2.size);
         rows->ops[rows->op_count] = row;
         rows->op_count++;
-        rows->components += components;
         return HIF_OK;
 }
 
-static enum hif_err ops_drop(struct rows *rows, uint64_t through)
+/* Those up to that record leave memory. Returns the last of them; 0: there are none. */
+static uint64_t ops_forget(struct rows *rows, uint64_t through)
 {
-        size_t drop = 0;
+        size_t count = 0;
+        uint64_t last = 0;
 
-        while (drop < rows->op_count && rows->ops[drop]->seq <= through) {
-                const struct session_op *op = &rows->ops[drop]->op;
-
-                rows->components -= path_components(op->path) + path_components(op->path2);
-                slab_free(&rows->slab, rows->ops[drop], op_size(op));
-                drop++;
+        while (count < rows->op_count && rows->ops[count]->seq <= through) {
+                last = rows->ops[count]->seq;
+                slab_free(&rows->slab, rows->ops[count], op_size(&rows->ops[count]->op));
+                count++;
         }
-        if (drop == 0)
-                return HIF_OK;
-        rows->op_count -= drop;
-        memmove(rows->ops, rows->ops + drop, rows->op_count * sizeof(struct op_row *));
-        memset(rows->bloom.bits, 0, rows->bloom.bit_count / 8);
-        rows->bloom.item_count = 0;
-        rows->bloom_done = 0;
-        return HIF_OK;
+        if (count > 0) {
+                rows->op_count -= count;
+                memmove(rows->ops, rows->ops + count, rows->op_count * sizeof(struct op_row *));
+        }
+        return last;
+}
+
+static void ops_drop(struct rows *rows, uint64_t through)
+{
+        (void)ops_forget(rows, through);
+        if (rows->ops_dropped < through)
+                rows->ops_dropped = through;
+}
+
+void rows_ops_folded(struct rows *rows, uint64_t through)
+{
+        uint64_t last = ops_forget(rows, through);
+
+        if (last != 0)
+                rows->ops_folded = last;
 }
 
 /* --- values and replies --- */
@@ -427,7 +360,8 @@ enum hif_err rows_apply_item(struct rows *rows, uint64_t seq, const struct item 
         case ITEM_OP:
                 return op_add(rows, seq, item);
         case ITEM_OPS_DROP:
-                return ops_drop(rows, item->number);
+                ops_drop(rows, item->number);
+                return HIF_OK;
         case ITEM_NOTE:
                 return notes_add(&rows->notes, &rows->slab, seq, &item->note);
         case ITEM_NOTES_DROP:

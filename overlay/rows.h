@@ -54,12 +54,11 @@ struct rows {
         struct slab slab;
         struct idmap nodes;
         struct dirents dirents;
-        struct op_row **ops; /* oldest first */
+        /* Operations, oldest first: those above ops_dropped count, and those up to ops_folded are
+         * not here, but in rows.db. */
+        struct op_row **ops;
         size_t op_count, op_capacity;
-        struct bloom bloom;     /* large enough for all operations, but holds only the first */
-        size_t bloom_done;      /* of them, until rows_bloom */
-        size_t components;      /* of all paths of all operations */
-        size_t bloom_items_max; /* components that it is large enough for */
+        uint64_t ops_dropped, ops_folded;
         struct notes notes;
         struct value_row *values;
         size_t value_count, value_capacity;
@@ -89,16 +88,13 @@ HIF_MUST_USE enum hif_err rows_load(struct rows *rows, struct span blob);
 /* Room for more of each, outside the slab. */
 HIF_MUST_USE enum hif_err rows_reserve_extents(struct rows *rows, struct node_row *row,
                                                uint32_t more);
-HIF_MUST_USE enum hif_err rows_reserve_ops(struct rows *rows, size_t more, size_t components);
+HIF_MUST_USE enum hif_err rows_reserve_ops(struct rows *rows, size_t more);
 HIF_MUST_USE enum hif_err rows_reserve_values(struct rows *rows, size_t more);
 /* Slab bytes for `count` extents of a new row. */
 size_t rows_extents_cost(uint32_t count);
 
-/* Components of a path: what it adds to a bloom at most. */
-size_t path_components(struct span path);
-
-/* The filter, brought up to date. */
-const struct bloom *rows_bloom(struct rows *rows);
+/* rows.db has all operations up to that record: they need not be here, too. */
+void rows_ops_folded(struct rows *rows, uint64_t through);
 
 struct value_row *rows_value(const struct rows *rows, struct span name);
 const struct overlay_reply *replies_find(const struct replies *replies, uint64_t key);

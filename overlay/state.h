@@ -45,7 +45,7 @@ struct otx {
         struct buf nodes, rest;
         uint64_t *dirs; /* reserved in dirents.per_dir */
         size_t dir_count, dir_capacity;
-        size_t puts, name_bytes, ops, components, notes, values, cost;
+        size_t puts, name_bytes, ops, notes, values, cost;
 };
 
 enum sync_state {
@@ -75,6 +75,7 @@ struct overlay {
         _Atomic uint64_t spare_want; /* bytes */
         _Atomic uint64_t bulk;       /* the newest record with content that it does not carry */
         _Atomic uint64_t carried;    /* bytes of content that only the log has on disk */
+        _Atomic uint64_t folded;     /* rows.db has all operations up to here */
         _Atomic uint64_t settled; /* content of records up to here is on disk in the data files */
         _Atomic int sync_state;
         _Atomic bool kicked; /* the flusher knows that there is something new */
@@ -129,6 +130,12 @@ HIF_MUST_USE enum hif_err fold_load(struct overlay *overlay, struct fold_state *
 HIF_MUST_USE enum hif_err fold_secure(struct overlay *overlay);
 /* Fold what is durable and sealed, if there is enough, on the pool. Thread-safe. */
 void fold_start(struct overlay *overlay);
+/* Call each for the items of the operations after one record and up to another, of which all are
+ * folded. Waits for the disk, and for a transaction of the fold job. HIF_ECANCELED: some of them were
+ * dropped meanwhile. */
+HIF_MUST_USE enum hif_err fold_ops(struct overlay *overlay, uint64_t after, uint64_t through,
+                                   enum hif_err (*each)(void *arg, struct span blob), void *arg,
+                                   struct hif_why *why);
 /* Wait until no job runs; none starts before the caller lets one. */
 void fold_wait(struct overlay *overlay);
 /* Wait for a running job; then fold everything. */

@@ -214,7 +214,6 @@ void otx_op(struct otx *tx, const struct session_op *op)
 {
         assert(tx->open);
         tx->ops++;
-        tx->components += path_components(op->path) + path_components(op->path2);
         tx->cost += slab_cost(sizeof(struct op_row) + op->path.size + op->path2.size);
         put_op(&tx->rest, op, 0);
 }
@@ -348,7 +347,7 @@ static enum hif_err tx_reserve(struct otx *tx, size_t *reserved)
                         *reserved = i + 1;
         }
         if (err == HIF_OK)
-                err = rows_reserve_ops(rows, tx->ops, tx->components);
+                err = rows_reserve_ops(rows, tx->ops);
         if (err == HIF_OK)
                 err = notes_reserve(&rows->notes, tx->notes);
         if (err == HIF_OK)
@@ -374,8 +373,7 @@ static void tx_end(struct otx *tx)
         while (tx->block_count > 4)
                 free(tx->blocks[--tx->block_count]);
         tx->node_count = tx->dir_count = 0;
-        tx->puts = tx->name_bytes = tx->ops = tx->components = tx->notes = tx->values = tx->cost =
-            0;
+        tx->puts = tx->name_bytes = tx->ops = tx->notes = tx->values = tx->cost = 0;
         tx->open = false;
 }
 
@@ -435,6 +433,8 @@ enum hif_err otx_commit(struct otx *tx, uint64_t *seq)
                 err = rows_apply(&overlay->rows, next, body);
                 assert(err == HIF_OK); /* what it needs was reserved */
         }
+        if (err == HIF_OK && overlay->folded > overlay->rows.ops_folded)
+                rows_ops_folded(&overlay->rows, overlay->folded);
         for (size_t i = 0; i < reserved; i++)
                 idmap_unreserve(&overlay->rows.nodes, node_at(tx, i)->node.id);
         if (err != HIF_OK) {

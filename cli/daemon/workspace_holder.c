@@ -29,18 +29,6 @@ static bool note_dirent(void *arg, const struct odirent *row)
         return true;
 }
 
-/* Of what is gone, operations tell. */
-static void note_last_op(const struct overlay *overlay, uint64_t *newest)
-{
-        size_t count = overlay_op_count(overlay);
-        struct session_op op;
-        uint64_t seq = 0;
-
-        if (count > 0)
-                overlay_op(overlay, count - 1, &op, &seq);
-        note_seq(newest, seq);
-}
-
 void load_published(void *arg)
 {
         struct loading *loading = arg;
@@ -54,11 +42,11 @@ void load_published(void *arg)
         loading->landing = overlay_value(overlay, VALUE_INTENT).size > 0;
         overlay_each_node(overlay, note_node, &loading->newest);
         overlay_each_dirent(overlay, note_dirent, &loading->newest);
-        note_last_op(overlay, &loading->newest);
+        note_seq(&loading->newest, overlay_op_last(overlay)); /* of what is gone, it tells */
         loading->have_holder = holder.size == OPEN_HOLDER_SIZE;
         if (loading->have_holder)
                 memcpy(published->holder, holder.data, holder.size);
-        loading->empty = stats.dirents == 0 && stats.nodes == 0 && stats.ops == 0 &&
+        loading->empty = stats.dirents == 0 && stats.nodes == 0 && overlay_op_last(overlay) == 0 &&
                          overlay_note_count(overlay) == 0 &&
                          overlay_value(overlay, VALUE_GOAL).size == 0;
         if (value.size != PUBLISHED_SIZE)

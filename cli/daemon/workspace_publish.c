@@ -112,6 +112,7 @@ struct publishing {
         struct work work;       /* ALL */
         struct arena arena;     /* of `session`, else */
         struct session session; /* what is said of it */
+        struct overlay_ops ops; /* `session` has them later */
         uint64_t seq;           /* whose contents are in the store then */
         enum hif_err err;
 };
@@ -167,11 +168,11 @@ static enum hif_err publish_work(struct publishing *p, struct hif_why *why)
 
         if (err != HIF_OK)
                 return err;
-        p->session = p->work.session;
         p->seq = p->work.snapshot.seq;
         err = work_list(&p->work, why);
         if (err != HIF_OK)
                 return err;
+        p->session = p->work.session;
         if (p->publish->content_max > 0 && content_bytes(&p->work) > p->publish->content_max)
                 return HIF_ELIMIT;
         err = store_work(p, &stored, why);
@@ -184,25 +185,14 @@ static enum hif_err publish_work(struct publishing *p, struct hif_why *why)
         return HIF_OK;
 }
 
-/* The session with the operations that its published tree shows, and everything that was said. */
 static void load_words(void *arg)
 {
         struct publishing *p = arg;
-        const struct overlay *overlay = p->workspace->overlay;
 
-        p->err = session_load(overlay, &p->arena, &p->session);
-        p->session.op_count = 0;
-        for (size_t i = 0; p->err == HIF_OK && i < overlay_op_count(overlay); i++) {
-                struct session_op op;
-                uint64_t seq;
-
-                overlay_op(overlay, i, &op, &seq);
-                if (seq > p->loading.published.seq)
-                        break;
-                p->session.op_count++;
-        }
+        p->err = session_load(p->workspace->overlay, &p->arena, &p->session, &p->ops);
 }
 
+/* The session with the operations that its published tree shows, and everything that was said. */
 static enum hif_err publish_words(struct publishing *p, struct hif_why *why)
 {
         struct workspace *workspace = p->workspace;
@@ -210,6 +200,10 @@ static enum hif_err publish_words(struct publishing *p, struct hif_why *why)
 
         loop_call(workspace->loop, load_words, p);
         err = p->err;
+        if (err == HIF_OK && p->publish->what != PUBLISH_HOLDER)
+                err = session_load_ops(workspace->overlay, &p->ops, p->loading.published.seq,
+                                       &p->arena, &p->session, why);
+        overlay_ops_free(&p->ops);
         p->session.author = span_str(workspace->daemon->cli->config.author);
         p->session.updated =
             hlc_next(p->session.created, env_wall_ns(&workspace->daemon->cli->env) / 1000000);

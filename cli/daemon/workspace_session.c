@@ -58,29 +58,49 @@ enum hif_err session_load_notes(const struct overlay *overlay, struct arena *are
         return err;
 }
 
-static enum hif_err load_ops(const struct overlay *overlay, struct arena *arena,
-                             struct session *out)
+struct loading_ops {
+        struct arena *arena;
+        uint64_t through;
+        struct buf list; /* of struct session_op */
+};
+
+static enum hif_err load_op(void *arg, uint64_t seq, const struct session_op *op)
 {
-        size_t count = overlay_op_count(overlay);
-        enum hif_err err = HIF_OK;
+        struct loading_ops *loading = arg;
+        struct session_op copied = *op;
+        enum hif_err err = copy(loading->arena, op->path, &copied.path);
 
-        out->op_count = (uint32_t)count;
-        out->ops = arena_zalloc(arena, (count + 1) * sizeof(*out->ops));
-        if (out->ops == NULL)
-                return HIF_ENOMEM;
-        for (size_t i = 0; i < count && err == HIF_OK; i++) {
-                struct session_op *op = &out->ops[i];
-                uint64_t seq;
-
-                overlay_op(overlay, i, op, &seq);
-                err = copy(arena, op->path, &op->path);
-                if (err == HIF_OK)
-                        err = copy(arena, op->path2, &op->path2);
-        }
-        return err;
+        if (seq > loading->through)
+                return HIF_OK;
+        if (err == HIF_OK)
+                err = copy(loading->arena, op->path2, &copied.path2);
+        buf_put(&loading->list, &copied, sizeof(copied));
+        return err == HIF_OK && buf_failed(&loading->list) ? HIF_ENOMEM : err;
 }
 
-enum hif_err session_load(const struct overlay *overlay, struct arena *arena, struct session *out)
+enum hif_err session_load_ops(struct overlay *overlay, const struct overlay_ops *ops,
+                              uint64_t through, struct arena *arena, struct session *out,
+                              struct hif_why *why)
+{
+        struct loading_ops loading = {.arena = arena, .through = through};
+        enum hif_err err = overlay_ops_each(overlay, ops, load_op, &loading, why);
+        size_t count = loading.list.size / sizeof(struct session_op);
+        struct span kept = {0};
+
+        if (err == HIF_OK && count > UINT32_MAX)
+                err = HIF_ELIMIT;
+        if (err == HIF_OK)
+                err = copy(arena, buf_span(&loading.list), &kept);
+        buf_free(&loading.list);
+        if (err != HIF_OK)
+                return err;
+        out->ops = (struct session_op *)(uintptr_t)kept.data;
+        out->op_count = (uint32_t)count;
+        return HIF_OK;
+}
+
+enum hif_err session_load(const struct overlay *overlay, struct arena *arena, struct session *out,
+                          struct overlay_ops *ops)
 {
         struct span id = overlay_value(overlay, VALUE_SESSION_ID);
         struct span origin = overlay_value(overlay, VALUE_ORIGIN);
@@ -99,7 +119,7 @@ enum hif_err session_load(const struct overlay *overlay, struct arena *arena, st
                                 .updated = be64_get(created.data)};
         memcpy(out->id.bytes, id.data, id.size);
         err = session_load_notes(overlay, arena, out);
-        return err == HIF_OK ? load_ops(overlay, arena, out) : err;
+        return err == HIF_OK ? overlay_ops_take(overlay, ops) : err;
 }
 
 /* --- start --- */
@@ -207,6 +227,7 @@ struct showing {
         struct workspace *workspace;
         struct arena arena;
         struct session session;
+        struct overlay_ops ops;
         enum hif_err err;
 };
 
@@ -214,8 +235,25 @@ static void load(void *arg)
 {
         struct showing *showing = arg;
 
-        showing->err =
-            session_load(showing->workspace->overlay, &showing->arena, &showing->session);
+        showing->err = session_load(showing->workspace->overlay, &showing->arena, &showing->session,
+                                    &showing->ops);
+}
+
+/* As of one moment: where the session is landed while its operations are read, of the next. */
+static enum hif_err load_whole(struct showing *showing, struct hif_why *why)
+{
+        struct workspace *workspace = showing->workspace;
+        enum hif_err err;
+
+        do {
+                loop_call(workspace->loop, load, showing);
+                err = showing->err;
+                if (err == HIF_OK)
+                        err = session_load_ops(workspace->overlay, &showing->ops, UINT64_MAX,
+                                               &showing->arena, &showing->session, why);
+                overlay_ops_free(&showing->ops);
+        } while (err == HIF_ECANCELED);
+        return err;
 }
 
 enum hif_err workspace_session_show(struct workspace *workspace, json_t **result,
@@ -226,8 +264,7 @@ enum hif_err workspace_session_show(struct workspace *workspace, json_t **result
         json_t *encoded = NULL;
         enum hif_err err;
 
-        loop_call(workspace->loop, load, &showing);
-        err = showing.err;
+        err = load_whole(&showing, why);
         showing.session.author = span_str(workspace->daemon->cli->config.author);
         if (err == HIF_OK)
                 err = session_put(&stored, &showing.session);

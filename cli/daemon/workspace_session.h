@@ -6,10 +6,15 @@
 #include "cli/daemon/workspace.h"
 
 /* The session that an overlay holds, copied into the arena: id, origin, base, created, goal,
- * operations, decisions, conversation. Author, state and bloom are the caller's. On the loop that
- * owns the overlay. HIF_ECORRUPT: it holds none. */
+ * decisions, conversation; its operations are the caller's to load and free. Author, state and bloom
+ * are the caller's. On the loop that owns the overlay. HIF_ECORRUPT: it holds none. */
 HIF_MUST_USE enum hif_err session_load(const struct overlay *overlay, struct arena *arena,
-                                       struct session *out);
+                                       struct session *out, struct overlay_ops *ops);
+/* Its operations of records up to `through`. Waits for the disk. HIF_ECANCELED: they were landed
+ * meanwhile. */
+HIF_MUST_USE enum hif_err session_load_ops(struct overlay *overlay, const struct overlay_ops *ops,
+                                           uint64_t through, struct arena *arena,
+                                           struct session *out, struct hif_why *why);
 /* Only goal, decisions and conversation. */
 HIF_MUST_USE enum hif_err session_load_notes(const struct overlay *overlay, struct arena *arena,
                                              struct session *out);

@@ -49,9 +49,6 @@ static void describe(struct work *work)
         session->author = span_str(workspace->daemon->cli->config.author);
         session->created = created.size == 8 ? be64_get(created.data) : hlc_next(0, now_ms);
         session->updated = hlc_next(0, now_ms);
-        session->ops = work->snapshot.ops;
-        session->op_count = (uint32_t)work->snapshot.op_count;
-        session->bloom = work->snapshot.bloom;
 }
 
 static void take(void *arg)
@@ -86,11 +83,28 @@ static void use_stored(const struct work *work, const struct vfs_expanded *item,
                                  item->content, &change->hash, &change->loc);
 }
 
+static enum hif_err load_ops(struct work *work, struct hif_why *why)
+{
+        struct vfs_snapshot *snapshot = &work->snapshot;
+        enum hif_err err = vfs_snapshot_ops(snapshot, why);
+
+        if (err == HIF_OK && snapshot->op_count > UINT32_MAX)
+                err = HIF_ELIMIT;
+        if (err != HIF_OK)
+                return err;
+        work->session.ops = snapshot->ops;
+        work->session.op_count = (uint32_t)snapshot->op_count;
+        work->session.bloom = snapshot->bloom;
+        return HIF_OK;
+}
+
 enum hif_err work_list(struct work *work, struct hif_why *why)
 {
-        enum hif_err err = vfs_changes_expand(&work->snapshot, &work->nodes.source, &work->expanded,
-                                              &work->expanded_count);
+        enum hif_err err = load_ops(work, why);
 
+        if (err == HIF_OK)
+                err = vfs_changes_expand(&work->snapshot, &work->nodes.source, &work->expanded,
+                                         &work->expanded_count);
         if (err == HIF_OK)
                 err = changes_skip_ignored(work->workspace, &work->snapshot, work->expanded,
                                            work->expanded_count, why);

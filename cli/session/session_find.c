@@ -64,12 +64,16 @@ static enum hif_err load_closed(struct cli *cli, const json_t *summary, struct s
                                 struct hif_why *why)
 {
         const char *dir = json_text(summary, "directory");
+        struct overlay_ops ops = {0};
         struct overlay *overlay;
         enum hif_err err = overlay_open_salvage(&cli->env, NULL, dir, &overlay, why);
 
         if (err != HIF_OK)
                 return err;
-        err = session_load(overlay, &out->arena, &out->session);
+        err = session_load(overlay, &out->arena, &out->session, &ops);
+        if (err == HIF_OK)
+                err = session_load_ops(overlay, &ops, UINT64_MAX, &out->arena, &out->session, why);
+        overlay_ops_free(&ops);
         overlay_close(overlay);
         if (err != HIF_OK)
                 return why_set(why, err, "the records of the session in '%s' cannot be read: %s",

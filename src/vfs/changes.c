@@ -242,34 +242,6 @@ static enum hif_err build(struct vfs_snapshot *snapshot)
         return HIF_OK;
 }
 
-static enum hif_err copy_ops(struct vfs_snapshot *snapshot)
-{
-        const struct bloom *bloom = overlay_bloom(snapshot->overlay);
-
-        snapshot->op_count = overlay_op_count(snapshot->overlay);
-        snapshot->ops =
-            arena_zalloc(&snapshot->arena, (snapshot->op_count + 1) * sizeof(*snapshot->ops));
-        if (snapshot->ops == NULL)
-                return HIF_ENOMEM;
-        for (size_t i = 0; i < snapshot->op_count; i++) {
-                struct session_op *op = &snapshot->ops[i];
-                uint64_t seq;
-
-                overlay_op(snapshot->overlay, i, op, &seq);
-                op->path = arena_span(&snapshot->arena, op->path);
-                op->path2 = arena_span(&snapshot->arena, op->path2);
-                if (op->path.data == NULL)
-                        return HIF_ENOMEM;
-        }
-        if (bloom == NULL || bloom->bit_count == 0)
-                return HIF_OK;
-        snapshot->bloom = *bloom;
-        snapshot->bloom.bits = (uint8_t *)(uintptr_t)arena_span(
-                                   &snapshot->arena, span_of(bloom->bits, bloom->bit_count / 8))
-                                   .data;
-        return snapshot->bloom.bits != NULL ? HIF_OK : HIF_ENOMEM;
-}
-
 static enum hif_err copy_runs(struct vfs *vfs, struct vfs_snapshot *snapshot)
 {
         CLEANUP(buf_free) struct buf stored = {0};
@@ -302,7 +274,7 @@ enum hif_err vfs_snapshot_take(struct vfs *vfs, bool freeze, struct vfs_snapshot
         if (err == HIF_OK)
                 err = build(out);
         if (err == HIF_OK)
-                err = copy_ops(out);
+                err = overlay_ops_take(vfs->config.overlay, &out->recorded);
         if (err == HIF_OK)
                 err = copy_runs(vfs, out);
         if (err != HIF_OK)
@@ -319,6 +291,7 @@ void vfs_snapshot_free(struct vfs_snapshot *snapshot)
                 snapshot->vfs->frozen = false;
         }
         vfs_rows_free(snapshot->rows);
+        overlay_ops_free(&snapshot->recorded);
         arena_free(&snapshot->arena);
         *snapshot = (struct vfs_snapshot){0};
 }

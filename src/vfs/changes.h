@@ -52,9 +52,11 @@ struct vfs_snapshot {
         uint64_t seq;               /* the overlay's, at the snapshot */
         struct vfs_change *changes; /* sorted by path */
         size_t change_count;
-        struct session_op *ops; /* operations recorded since the last landing */
+        struct overlay_ops recorded;
+        /* Operations recorded since the last landing, and the paths they name: by vfs_snapshot_ops. */
+        struct session_op *ops;
         size_t op_count;
-        struct bloom bloom; /* of their paths */
+        struct bloom bloom;
         struct span runs;   /* the run table, as stored (runs.h) */
         struct span epochs; /* struct vfs_base [epoch] */
         struct vfs_rows *rows;
@@ -74,6 +76,9 @@ HIF_MUST_USE enum hif_err vfs_snapshot_take(struct vfs *vfs, bool freeze, struct
 void vfs_snapshot_free(struct vfs_snapshot *snapshot);
 
 /* The rest runs on job threads. */
+
+/* Have ops and bloom. HIF_EIO, HIF_ECORRUPT: they cannot be read. */
+HIF_MUST_USE enum hif_err vfs_snapshot_ops(struct vfs_snapshot *snapshot, struct hif_why *why);
 
 /* Read a snapshot's content; base ranges come through fetch, waiting for it. */
 HIF_MUST_USE enum hif_err vfs_content_read(const struct vfs_snapshot *snapshot,

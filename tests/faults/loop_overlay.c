@@ -8,6 +8,7 @@
 
 #include "core/key.h"
 #include "overlay/overlay.h"
+#include "tests/overlay/count_ops.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -152,7 +153,7 @@ static void check_all(struct rig *rig)
                 loop_check(row->child == edit->id && span_eq(node->name, name));
                 check_content(rig, node, edit->name);
         }
-        loop_check(overlay_op_count(rig->overlay) == there);
+        loop_check(count_ops(rig->overlay) == there);
         loop_check(overlay_dirent_count(rig->overlay, NODEID_ROOT) == there);
 }
 

@@ -7,6 +7,7 @@
 #include "overlay/oplog.h"
 #include "overlay/overlay.h"
 #include "tests/core/fuzz_target.h"
+#include "tests/overlay/count_ops.h"
 
 #include "core/key.h"
 
@@ -210,15 +211,10 @@ static void look(struct overlay *overlay)
 {
         overlay_each_node(overlay, read_node, overlay);
         overlay_each_dirent(overlay, see_dirent, NULL);
-        for (size_t i = 0; i < overlay_op_count(overlay); i++) {
-                struct session_op op;
-                uint64_t seq;
-
-                overlay_op(overlay, i, &op, &seq);
-        }
+        (void)count_ops(overlay);
+        (void)overlay_op_last(overlay);
         for (size_t i = 0; i < overlay_note_count(overlay); i++)
                 (void)overlay_note(overlay, i);
-        (void)overlay_bloom(overlay);
         (void)overlay_value(overlay, "file-3");
 }
 

@@ -420,6 +420,52 @@ static bool notes_match(const struct model *model, const struct mstate *state,
         return true;
 }
 
+struct seqs {
+        const uint64_t *left;
+        size_t count, seen;
+        bool wrong;
+};
+
+static enum hif_err see_op(void *arg, uint64_t seq, const struct session_op *op)
+{
+        struct seqs *seqs = arg;
+
+        (void)op;
+        seqs->wrong |= seqs->seen >= seqs->count || seqs->left[seqs->seen] != seq;
+        seqs->seen++;
+        return HIF_OK;
+}
+
+bool model_ops_are(const uint64_t *list, size_t count, struct overlay *overlay,
+                   const struct overlay_ops *ops, bool *dropped)
+{
+        struct seqs seqs = {.left = list, .count = count};
+        struct hif_why why = {""};
+        enum hif_err err = overlay_ops_each(overlay, ops, see_op, &seqs, &why);
+
+        *dropped = err == HIF_ECANCELED && seqs.seen == 0;
+        return err == HIF_OK ? seqs.seen == count && !seqs.wrong : err != HIF_ECORRUPT;
+}
+
+/* Each once, in order, wherever it is by now. */
+static bool ops_match(const uint64_t *list, size_t count, struct overlay *overlay, char *what,
+                      size_t what_size)
+{
+        struct overlay_ops ops;
+        uint64_t last = count > 0 ? list[count - 1] : 0;
+        bool dropped, same;
+
+        if (overlay_ops_take(overlay, &ops) != HIF_OK)
+                abort();
+        same = model_ops_are(list, count, overlay, &ops, &dropped);
+        overlay_ops_free(&ops);
+        if (same && overlay_op_last(overlay) == last)
+                return true;
+        snprintf(what, what_size, "not the %zu operations up to %llu, but some up to %llu", count,
+                 (ull)last, (ull)overlay_op_last(overlay));
+        return false;
+}
+
 bool model_matches(const struct model *model, struct overlay *overlay, uint64_t seq, char *what,
                    size_t what_size)
 {
@@ -446,12 +492,9 @@ bool model_matches(const struct model *model, struct overlay *overlay, uint64_t 
                         return false;
                 }
         }
-        if (overlay_op_count(overlay) != state->op_end - state->op_first) {
-                snprintf(what, what_size, "%zu operations, not %zu", overlay_op_count(overlay),
-                         state->op_end - state->op_first);
-                return false;
-        }
-        return notes_match(model, state, overlay, what, what_size) &&
+        return ops_match(&model->op_seqs[state->op_first], state->op_end - state->op_first, overlay,
+                         what, what_size) &&
+               notes_match(model, state, overlay, what, what_size) &&
                entries_match(state, overlay, what, what_size);
 }
 

@@ -90,6 +90,11 @@ uint64_t model_known(const struct model *model, uint64_t seq);
 bool model_matches(const struct model *model, struct overlay *overlay, uint64_t seq, char *what,
                    size_t what_size);
 
+/* Are these operations those of the records in the list? What cannot be read is not compared. *dropped:
+ * some of them are gone since they were taken. */
+bool model_ops_are(const uint64_t *list, size_t count, struct overlay *overlay,
+                   const struct overlay_ops *ops, bool *dropped);
+
 bool model_any_file(const struct model *model, uint64_t random, uint64_t *id);
 /* What a name leads to in the state that is being made. */
 bool model_entry(const struct model *model, uint64_t dir, const char *name, uint64_t *id);

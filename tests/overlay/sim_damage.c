@@ -8,6 +8,7 @@
  * Bytes of content have no checksum: a flipped bit in a data file shows, as on any file system. */
 #include "base/simenv.h"
 #include "core/nodeid.h"
+#include "tests/overlay/count_ops.h"
 #include "vfs/export.h"
 
 #include <fcntl.h>
@@ -227,7 +228,7 @@ static void check_whole(struct run *run)
         for (unsigned i = 0; i < run->names && !run->blind; i++)
                 if (!lookup(run, i))
                         bad(run, "opened, and something that was synced is not there");
-        if (overlay_op_count(run->overlay) < run->names && !run->blind)
+        if (count_ops(run->overlay) < run->names && !run->blind)
                 bad(run, "opened, and operations are missing");
 }
 

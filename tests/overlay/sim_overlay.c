@@ -33,6 +33,10 @@ struct run {
         struct opiece held[4]; /* named at a freeze */
         uint8_t held_bytes[4][64];
         size_t held_count;
+        struct overlay_ops held_ops; /* as they were at a freeze */
+        uint64_t *held_seqs;
+        size_t held_op_count;
+        bool dropped; /* some, since then */
         unsigned crashes, cuts, failures, refused, healed;
         const char *doing;
         char names[4][8]; /* of a transaction, which makes up to three */
@@ -71,12 +75,21 @@ static enum hif_err open_overlay(struct run *run, struct hif_why *why)
         return overlay_open(run->env, run->pool, DIR, &run->config, &run->overlay, why);
 }
 
+static void let_go_ops(struct run *run)
+{
+        overlay_ops_free(&run->held_ops);
+        free(run->held_seqs);
+        run->held_seqs = NULL;
+        run->held_op_count = 0;
+}
+
 static void close_overlay(struct run *run)
 {
         while (run->frozen > 0) {
                 overlay_thaw(run->overlay);
                 run->frozen--;
         }
+        let_go_ops(run);
         run->held_count = 0;
         overlay_close(run->overlay);
         run->overlay = NULL;
@@ -291,6 +304,7 @@ static void op_ops_drop(struct run *run, struct otx *tx)
         uint64_t through = run->model.newest - pick(run, 5) % (run->model.newest + 1);
 
         otx_ops_drop(tx, through);
+        run->dropped = true;
         model_ops_drop(&run->model, through);
 }
 
@@ -378,6 +392,34 @@ static void sync_now(struct run *run)
                 run->failures++;
 }
 
+/* Operations as they are now, to be read after more was done, and folded. */
+static void hold_ops(struct run *run)
+{
+        const struct mstate *state = &run->model.states[run->model.count - 1];
+        size_t size = (state->op_end - state->op_first) * sizeof(uint64_t);
+
+        let_go_ops(run);
+        run->dropped = false;
+        run->held_op_count = state->op_end - state->op_first;
+        run->held_seqs = malloc(size + 1);
+        if (run->held_seqs == NULL || overlay_ops_take(run->overlay, &run->held_ops) != HIF_OK)
+                abort();
+        if (size > 0)
+                memcpy(run->held_seqs, &run->model.op_seqs[state->op_first], size);
+}
+
+static void check_held_ops(struct run *run)
+{
+        bool dropped;
+
+        if (!model_ops_are(run->held_seqs, run->held_op_count, run->overlay, &run->held_ops,
+                           &dropped))
+                bad(run, "operations are not those there were", run->held_op_count);
+        if (dropped && !run->dropped)
+                bad(run, "operations are told to be gone", run->held_op_count);
+        let_go_ops(run);
+}
+
 static void freeze(struct run *run)
 {
         uint64_t id;
@@ -385,6 +427,7 @@ static void freeze(struct run *run)
 
         if (run->frozen > 0) {
                 check_held(run);
+                check_held_ops(run);
                 overlay_thaw(run->overlay);
                 run->frozen--;
                 run->held_count = 0;
@@ -392,6 +435,7 @@ static void freeze(struct run *run)
         }
         overlay_freeze(run->overlay);
         run->frozen++;
+        hold_ops(run);
         if (!model_any_file(&run->model, simenv_rand(run->sim), &id))
                 return;
         node = overlay_node(run->overlay, id);

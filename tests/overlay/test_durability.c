@@ -1,4 +1,5 @@
 /* The log, syncing and folding: torn and damaged records, failed syncs, waiters. */
+#include "count_ops.h"
 #include "fixture.h"
 
 #include "core/nodeid.h"
@@ -200,7 +201,7 @@ static void failed_sync_is_an_error_and_heals(void **state)
         toverlay_power_cut(t);
         t_expect(t, id, "content and more");
         assert_int_equal(t_lookup(t, NODEID_ROOT, "f"), id);
-        assert_int_equal(overlay_op_count(t->overlay), 1);
+        assert_int_equal(count_ops(t->overlay), 1);
 }
 
 /* Folding while working, and opening from SQLite and the rest of the log, gives the same rows. */
@@ -235,7 +236,7 @@ static void folded_rows_and_the_rest_of_the_log_are_one(void **state)
         overlay_close(t->overlay);
         toverlay_open(t);
         assert_int_equal(overlay_stats(t->overlay).dirents, 499);
-        assert_int_equal(overlay_op_count(t->overlay), 500);
+        assert_int_equal(count_ops(t->overlay), 500);
         t_expect(t, last, "file-499");
 }
 

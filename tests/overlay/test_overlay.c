@@ -1,5 +1,6 @@
 /* Rows and transactions: what is committed shows, what is not does not, and what was acknowledged
  * is there again after the process died. */
+#include "count_ops.h"
 #include "fixture.h"
 
 #include "core/nodeid.h"
@@ -24,7 +25,7 @@ static void created_file_survives_kill(void **state)
         assert_int_equal(node->name.size, 6);
         assert_memory_equal(node->name.data, "main.c", 6);
         assert_true(node->seq > 0);
-        assert_int_equal(overlay_op_count(t->overlay), 1);
+        assert_int_equal(count_ops(t->overlay), 1);
 }
 
 /* Before commit the overlay shows the old state; an aborted transaction leaves nothing. */
@@ -195,39 +196,6 @@ static void numbers_are_never_reused(void **state)
         assert_true(overlay_new_id(t->overlay) > next);
 }
 
-/* Operations come back in order; dropping up to a record leaves the later ones, and the bloom knows
- * the paths of those that are left and their ancestors. */
-static void operations_are_dropped_up_to_a_record(void **state)
-{
-        struct toverlay *t = *state;
-        struct session_op op;
-        uint64_t seq, through = 0;
-
-        for (int i = 0; i < 10; i++) {
-                char path[32];
-                struct otx *tx = otx_begin(t->overlay);
-
-                snprintf(path, sizeof(path), "src/d%d/f", i);
-                otx_op(tx, &(struct session_op){.kind = SESSION_WRITE, .path = span_str(path)});
-                seq = t_commit(tx);
-                if (i == 6)
-                        through = seq;
-        }
-        struct otx *tx = otx_begin(t->overlay);
-
-        otx_ops_drop(tx, through);
-        t_commit(tx);
-        toverlay_kill(t);
-        assert_int_equal(overlay_op_count(t->overlay), 3);
-        overlay_op(t->overlay, 0, &op, &seq);
-        assert_true(span_eq(op.path, span_str("src/d7/f")));
-        assert_int_equal(seq, through + 1);
-        assert_true(bloom_maybe(overlay_bloom(t->overlay), span_str("src/d8/f")));
-        assert_true(bloom_maybe(overlay_bloom(t->overlay), span_str("src/d9")));
-        assert_true(bloom_maybe(overlay_bloom(t->overlay), span_str("src")));
-        assert_false(bloom_maybe(overlay_bloom(t->overlay), span_str("lib")));
-}
-
 /* What was not synced may go with the power; what overlay_sync waited for may not. */
 static void synced_prefix_survives_power_cut(void **state)
 {
@@ -336,7 +304,6 @@ int main(void)
             TEST(notes_survive_kill_and_are_dropped_up_to_a_record),
             TEST(newest_replies_are_kept),
             TEST(numbers_are_never_reused),
-            TEST(operations_are_dropped_up_to_a_record),
             TEST(synced_prefix_survives_power_cut),
             cmocka_unit_test(failures_at_opening_lose_nothing),
             TEST(large_transaction_is_one_record),

@@ -445,6 +445,7 @@ static void land_once(struct sim *sim, bool die)
         bool busy = chance(sim, 60), edits = die || sim->pending.on || chance(sim, 30);
         struct mtree then, landing, landed;
         struct vfs_snapshot second;
+        struct hif_why why = {""};
         enum hif_err err;
         bool fits;
 
@@ -457,6 +458,7 @@ static void land_once(struct sim *sim, bool die)
         expect(sim, vfs_snapshot_take(sim->vfs, true, &second) == HIF_EBUSY, "frozen twice");
         if (busy)
                 some_operations(sim, edits);
+        must_why(sim, vfs_snapshot_ops(&ours->snapshot, &why), why);
         must(sim, vfs_changes_expand(&ours->snapshot, &ours->nodes.source, &ours->expanded,
                                      &ours->expanded_count));
         check_expanded(sim, &ours->snapshot, ours->expanded, ours->expanded_count, &sim->base,

@@ -307,6 +307,31 @@ static void a_file_saved_as_it_was_is_no_change(void **state)
         tvfs_expect_changes(m, "A a.txt~\n");
 }
 
+/* Who lands says what was done, with a filter of the paths that it touched and of the directories above
+ * them; also once it is on disk only. */
+static void operations_come_with_a_filter_of_their_paths(void **state)
+{
+        struct tmount *m = *state;
+        struct vfs_snapshot snapshot;
+        struct hif_why why = {""};
+
+        put(m, "dir/sub/new", "n");
+        move(m, "dir/c.txt", "moved");
+        tmount_restart(m);
+        assert_int_equal(vfs_snapshot_take(m->vfs, false, &snapshot), HIF_OK);
+        assert_int_equal(vfs_snapshot_ops(&snapshot, &why), HIF_OK);
+        assert_true(snapshot.op_count >= 2);
+        assert_int_equal(snapshot.ops[0].kind, SESSION_CREATE);
+        assert_true(span_eq(snapshot.ops[0].path, span_str("dir/sub/new")));
+        assert_true(span_eq(snapshot.ops[snapshot.op_count - 1].path2, span_str("moved")));
+        assert_true(bloom_maybe(&snapshot.bloom, span_str("dir/sub/new")));
+        assert_true(bloom_maybe(&snapshot.bloom, span_str("dir/sub")));
+        assert_true(bloom_maybe(&snapshot.bloom, span_str("dir")));
+        assert_true(bloom_maybe(&snapshot.bloom, span_str("moved")));
+        assert_false(bloom_maybe(&snapshot.bloom, span_str("dir/d.txt")));
+        vfs_snapshot_free(&snapshot);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -330,6 +355,7 @@ int main(void)
             TEST(a_copy_and_a_deletion_are_a_rename),
             TEST(a_file_saved_anew_is_a_modification),
             TEST(a_file_saved_as_it_was_is_no_change),
+            TEST(operations_come_with_a_filter_of_their_paths),
         };
 
         return cmocka_run_group_tests_name("vfs_changes", tests, NULL, NULL);

@@ -272,7 +272,7 @@ static void find_ids(struct tmount *m, struct ids *ids)
 }
 
 struct overlay_state {
-        uint64_t seq, nodes, dirents, ops;
+        uint64_t seq, nodes, dirents, last_op;
 };
 
 static struct overlay_state state_of(const struct tmount *m)
@@ -282,7 +282,7 @@ static struct overlay_state state_of(const struct tmount *m)
         return (struct overlay_state){.seq = overlay_seq(m->overlay),
                                       .nodes = stats.nodes,
                                       .dirents = stats.dirents,
-                                      .ops = stats.ops};
+                                      .last_op = overlay_op_last(m->overlay)};
 }
 
 static void expect_unchanged(const struct tmount *m, const struct overlay_state *before,
