@@ -152,6 +152,7 @@ static enum hif_err answer(struct fuse_server *server)
 {
         struct fuse_buf words = {.size = server->handshake.request.size,
                                  .mem = server->handshake.request.data};
+        struct fuse_out_header out;
         struct fuse_in_header in;
 
         if (!request_is_whole(buf_span(&server->handshake.request)))
@@ -163,10 +164,11 @@ static enum hif_err answer(struct fuse_server *server)
         server->hello = HELLO_OVER;
         if (buf_failed(&server->words))
                 return HIF_ENOMEM;
-        return fuse_session_exited(server->session) ||
-                       server->words.size < sizeof(struct fuse_out_header)
-                   ? HIF_EIO
-                   : HIF_OK;
+        if (fuse_session_exited(server->session) || server->words.size < sizeof(out))
+                return HIF_EIO;
+        /* After an error the kernel refuses whatever is asked of the mount. */
+        memcpy(&out, server->words.data, sizeof(out));
+        return hif_err_from_errno(-out.error);
 }
 
 enum hif_err session_new(struct fuse_server *server, const struct fuse_server_config *config,

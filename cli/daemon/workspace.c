@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "cli/daemon/workspace_publish.h"
 #include "cli/store.h"
+#include "cli/supervisor/helper.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -294,8 +295,14 @@ static void abandon_mount(struct workspace *workspace)
 {
         struct hif_why ignored;
 
-        if (workspace->mounted)
-                (void)!front_unmount(workspace, true, &ignored);
+        /* Where not even the list of mounts can be read, it is taken away from where it was made: one
+         * that stayed would be in the way of the next try. Stopping takes FUSE away. */
+        if (workspace->mounted && front_unmount(workspace, true, &ignored) != HIF_OK) {
+                workspace->mounted = false;
+                if (workspace->front == FRONT_NFS)
+                        (void)!unmount(workspace->daemon, workspace->mount_point,
+                                       HELP_UNMOUNT_FORCE, &ignored);
+        }
         close_workspace(workspace);
         workspace_leave(workspace);
 }
