@@ -1,4 +1,5 @@
-/* faults.h - the n-th allocation, library call or SQLite call of this process fails.
+/* faults.h - the n-th allocation, library call or SQLite call of this process fails, or its n-th
+ * transfer is cut short.
  *
  * Link a program with hif_faults (tests/faults/CMakeLists.txt), and malloc and its family, the
  * system's calls that can fail, and SQLite's interface are ours: they count, let the chosen one
@@ -18,7 +19,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum fault_kind { FAULT_NONE, FAULT_MALLOC, FAULT_CALL, FAULT_SQLITE };
+/* FAULT_SHORT: nothing fails, but a read or write transfers half of what it could, and a call that may
+ * wait is interrupted by a signal (EINTR). Of a burst half of the points pass, so that all goes on. */
+enum fault_kind { FAULT_NONE, FAULT_MALLOC, FAULT_CALL, FAULT_SQLITE, FAULT_SHORT };
 
 /* The points from the n-th on, `burst` of them, fail; n 0: only count. Armed at once. */
 void fault_arm(enum fault_kind kind, uint64_t n, uint64_t burst);
@@ -33,7 +36,7 @@ void fault_resume(void);
 /* Allocations that are not freed, in this process. */
 int64_t fault_live(void);
 
-/* "malloc", "call", "sqlite"; FAULT_NONE: neither. */
+/* "malloc", "call", "sqlite", "short"; FAULT_NONE: none of them. */
 enum fault_kind fault_kind_of(const char *text, size_t size);
 
 /* In a new process, before it returns from fork. */

@@ -1,7 +1,9 @@
-/* faulty_calls.c - the system's calls that can fail, before the C library's. One that fails has
+/* faulty_calls.c - the system's calls that can fail, but for those that move bytes, before the C
+ * library's. One that fails has
  * done nothing; its error is one of those that its manual page names, by the point's number. */
 #include "death.h"
 #include "faults.h"
+#include "faulty.h"
 
 #include <dirent.h>
 #include <dlfcn.h>
@@ -23,9 +25,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define ERRORS_MAX 4
-
-static bool fails(const char *name, const int errors[ERRORS_MAX])
+bool call_fails(const char *name, const int errors[ERRORS_MAX])
 {
         uint64_t number;
         size_t count = 0;
@@ -38,19 +38,6 @@ static bool fails(const char *name, const int errors[ERRORS_MAX])
         errno = errors[number % count];
         return true;
 }
-
-#define ERRORS(...) ((const int[ERRORS_MAX]){__VA_ARGS__})
-
-/* type name(parameters): `failed` is what it returns then. */
-#define STAND_BEFORE(type, name, parameters, arguments, failed, errors)                            \
-        type name parameters                                                                       \
-        {                                                                                          \
-                static type(*real) parameters;                                                     \
-                                                                                                   \
-                if (real == NULL)                                                                  \
-                        *(void **)&real = dlsym(RTLD_NEXT, #name);                                 \
-                return fails(#name, errors) ? (failed) : real arguments;                           \
-        }
 
 /* clang-format off */
 #define DISK      ERRORS(EIO, ENOSPC)
@@ -74,7 +61,7 @@ int open(const char *path, int flags, ...)
                 va_end(list);
         }
         death_opening(path, flags);
-        if (fails("open", ERRORS(EIO, EMFILE, EACCES, ENFILE)))
+        if (call_fails("open", ERRORS(EIO, EMFILE, EACCES, ENFILE)))
                 return -1;
         return real(path, flags, mode);
 }
@@ -93,62 +80,12 @@ int openat(int dir, const char *path, int flags, ...)
                 va_end(list);
         }
         death_opening(path, flags);
-        if (fails("openat", ERRORS(EIO, EMFILE, EACCES, ENFILE)))
+        if (call_fails("openat", ERRORS(EIO, EMFILE, EACCES, ENFILE)))
                 return -1;
         return real(dir, path, flags, mode);
 }
 
-/* Reading and writing. */
-/* A device fails as its driver wants, and an eventfd not at all: they have no errors of disks. */
-static bool is_device(int fd)
-{
-        struct stat about;
-
-        return syscall(SYS_newfstatat, fd, "", &about, AT_EMPTY_PATH) == 0 &&
-               (S_ISCHR(about.st_mode) || (about.st_mode & S_IFMT) == 0);
-}
-
-ssize_t read(int fd, void *out, size_t size)
-{
-        static ssize_t (*real)(int, void *, size_t);
-
-        if (real == NULL)
-                *(void **)&real = dlsym(RTLD_NEXT, "read");
-        if (!is_device(fd) && fails("read", READING))
-                return -1;
-        return real(fd, out, size);
-}
-
-STAND_BEFORE(ssize_t, pread, (int fd, void *out, size_t size, off_t at), (fd, out, size, at), -1,
-             READING)
-STAND_BEFORE(ssize_t, preadv2, (int fd, const struct iovec *iov, int count, off_t at, int flags),
-             (fd, iov, count, at, flags), -1, READING)
-
-ssize_t write(int fd, const void *data, size_t size)
-{
-        static ssize_t (*real)(int, const void *, size_t);
-
-        if (real == NULL)
-                *(void **)&real = dlsym(RTLD_NEXT, "write");
-        death_point("write"); /* of a device, too */
-        if (!is_device(fd) && fails("write", DISK))
-                return -1;
-        return real(fd, data, size);
-}
-
-/* What is told to the kernel's FUSE: it does not fail, but one may die before it. */
-ssize_t writev(int fd, const struct iovec *parts, int count)
-{
-        static ssize_t (*real)(int, const struct iovec *, int);
-
-        if (real == NULL)
-                *(void **)&real = dlsym(RTLD_NEXT, "writev");
-        death_point("writev");
-        return real(fd, parts, count);
-}
-
-STAND_BEFORE(ssize_t, pwrite, (int fd, const void *data, size_t size, off_t at),
-             (fd, data, size, at), -1, DISK)
+/* Files. */
 STAND_BEFORE(int, fsync, (int fd), (fd), -1, DISK)
 STAND_BEFORE(int, fdatasync, (int fd), (fd), -1, DISK)
 STAND_BEFORE(int, ftruncate, (int fd, off_t size), (fd, size), -1, DISK)
@@ -156,7 +93,6 @@ STAND_BEFORE(int, fallocate, (int fd, int mode, off_t at, off_t size), (fd, mode
              ERRORS(ENOSPC, EIO, EOPNOTSUPP))
 STAND_BEFORE(void *, mmap, (void *at, size_t size, int how, int flags, int fd, off_t offset),
              (at, size, how, flags, fd, offset), MAP_FAILED, MEMORY)
-STAND_BEFORE(int, flock, (int fd, int how), (fd, how), -1, ERRORS(ENOLCK))
 
 /* Names. */
 STAND_BEFORE(int, rename, (const char *from, const char *to), (from, to), -1, NAMES)
@@ -172,7 +108,7 @@ int unlink(const char *path)
         if (real == NULL)
                 *(void **)&real = dlsym(RTLD_NEXT, "unlink");
         death_removing(path);
-        return fails("unlink", NAMES) ? -1 : real(path);
+        return call_fails("unlink", NAMES) ? -1 : real(path);
 }
 STAND_BEFORE(int, mkdir, (const char *path, mode_t mode), (path, mode), -1, NAMES)
 STAND_BEFORE(int, rmdir, (const char *path), (path), -1, NAMES)
@@ -199,30 +135,8 @@ STAND_BEFORE(int, socket, (int domain, int type, int protocol), (domain, type, p
 STAND_BEFORE(int, bind, (int fd, const struct sockaddr *to, socklen_t size), (fd, to, size), -1,
              ERRORS(EADDRINUSE, EACCES))
 STAND_BEFORE(int, listen, (int fd, int backlog), (fd, backlog), -1, ERRORS(EADDRINUSE))
-STAND_BEFORE(int, accept4, (int fd, struct sockaddr *from, socklen_t *size, int flags),
-             (fd, from, size, flags), -1, ERRORS(EMFILE, ENFILE, ECONNABORTED, ENOMEM))
 STAND_BEFORE(int, connect, (int fd, const struct sockaddr *to, socklen_t size), (fd, to, size), -1,
              ERRORS(ECONNREFUSED, EAGAIN))
-/* Packets to a process that is there may find no memory; its end is not a call's to make up. */
-static const int *message_errors(int fd)
-{
-        static const int packets[ERRORS_MAX] = {ENOBUFS, ENOMEM};
-        static const int connected[ERRORS_MAX] = {ECONNRESET, ENOBUFS};
-        socklen_t size = sizeof(int);
-        int type = 0;
-
-        (void)syscall(SYS_getsockopt, fd, SOL_SOCKET, SO_TYPE, &type, &size);
-        return type == SOCK_SEQPACKET ? packets : connected;
-}
-
-STAND_BEFORE(ssize_t, send, (int fd, const void *data, size_t size, int flags),
-             (fd, data, size, flags), -1, message_errors(fd))
-STAND_BEFORE(ssize_t, sendmsg, (int fd, const struct msghdr *message, int flags),
-             (fd, message, flags), -1, message_errors(fd))
-STAND_BEFORE(ssize_t, recv, (int fd, void *out, size_t size, int flags), (fd, out, size, flags), -1,
-             message_errors(fd))
-STAND_BEFORE(ssize_t, recvmsg, (int fd, struct msghdr *message, int flags), (fd, message, flags),
-             -1, message_errors(fd))
 STAND_BEFORE(int, getsockname, (int fd, struct sockaddr *out, socklen_t *size), (fd, out, size), -1,
              ERRORS(ENOBUFS))
 STAND_BEFORE(int, getsockopt, (int fd, int level, int name, void *out, socklen_t *size),
@@ -240,7 +154,7 @@ int epoll_ctl(int epoll, int what, int fd, struct epoll_event *event)
 
         if (real == NULL)
                 *(void **)&real = dlsym(RTLD_NEXT, "epoll_ctl");
-        if (what == EPOLL_CTL_ADD && fails("epoll_ctl", ERRORS(ENOMEM, ENOSPC)))
+        if (what == EPOLL_CTL_ADD && call_fails("epoll_ctl", ERRORS(ENOMEM, ENOSPC)))
                 return -1;
         return real(epoll, what, fd, event);
 }
@@ -253,7 +167,7 @@ struct passwd *getpwuid(uid_t uid)
 
         if (real == NULL)
                 *(void **)&real = dlsym(RTLD_NEXT, "getpwuid");
-        if (fails("getpwuid", ERRORS(EIO, EMFILE)))
+        if (call_fails("getpwuid", ERRORS(EIO, EMFILE)))
                 return NULL;
         fault_pause();
         entry = real(uid);
@@ -269,10 +183,44 @@ int seccomp_load(void *filter)
 
         if (real == NULL)
                 *(void **)&real = dlsym(RTLD_NEXT, "seccomp_load");
-        if (fails("seccomp_load", ERRORS(ENOMEM, EACCES)))
+        if (call_fails("seccomp_load", ERRORS(ENOMEM, EACCES)))
                 return -errno;
         fault_pause();
         error = real(filter);
+        fault_resume();
+        return error;
+}
+
+/* libgit2 1.5 dies of an allocation that fails while it compares: as a whole it can fail. */
+int git_patch_from_buffers(void **out, const void *old, size_t old_size, const char *old_path,
+                           const void *new, size_t new_size, const char *new_path,
+                           const void *options)
+{
+        static int (*real)(void **, const void *, size_t, const char *, const void *, size_t,
+                           const char *, const void *);
+        int error;
+
+        if (real == NULL)
+                *(void **)&real = dlsym(RTLD_NEXT, "git_patch_from_buffers");
+        if (fault_point(FAULT_MALLOC, "git_patch_from_buffers", NULL))
+                return -1;
+        fault_pause();
+        error = real(out, old, old_size, old_path, new, new_size, new_path, options);
+        fault_resume();
+        return error;
+}
+
+int git_patch_to_buf(void *out, void *patch)
+{
+        static int (*real)(void *, void *);
+        int error;
+
+        if (real == NULL)
+                *(void **)&real = dlsym(RTLD_NEXT, "git_patch_to_buf");
+        if (fault_point(FAULT_MALLOC, "git_patch_to_buf", NULL))
+                return -1;
+        fault_pause();
+        error = real(out, patch);
         fault_resume();
         return error;
 }
@@ -285,7 +233,7 @@ pid_t fork(void)
 
         if (real == NULL)
                 *(void **)&real = dlsym(RTLD_NEXT, "fork");
-        if (fails("fork", ERRORS(EAGAIN, ENOMEM)))
+        if (call_fails("fork", ERRORS(EAGAIN, ENOMEM)))
                 return -1;
         pid = real();
         if (pid == 0)
@@ -315,7 +263,7 @@ int pthread_create(pthread_t *out, const pthread_attr_t *attr, void *(*run)(void
 {
         static int (*real)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
 
-        if (fails("pthread_create", ERRORS(EAGAIN)))
+        if (call_fails("pthread_create", ERRORS(EAGAIN)))
                 return EAGAIN;
         if (__interceptor_pthread_create != NULL)
                 return __interceptor_pthread_create(out, attr, run, arg);

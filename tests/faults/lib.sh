@@ -1,16 +1,17 @@
 #!/bin/bash
 # lib.sh (to be sourced) - what commands.sh and daemon.sh share: options, a home, which points fail, the loops.
 #
-# --kind K...      malloc, call, sqlite
+# --kind K...      malloc, call, sqlite, short
 # --only NAME      scenarios whose name matches
 # --from N --to N --every N    the n-th point fails, one after the other, until none is left
+# --burst N                    so many from there on
 # --sites          instead: each call site (sites.h) fails the first time that it is passed, and the
 #                  last; --batch N so many of them in one run
 # --again 'SITE:N ...'         one run, in which just these fail
 # --go-on                      after something went wrong, too
 
 : "${HIF:?the hif program}" "${HIF_FAULTY:?the same, with calls that fail}"
-go_on= wrong=0
+go_on= wrong=0 burst=1
 only=. kinds=$all_kinds from=1 to=1000000 every=1 mode=numbers batch=8 chosen=
 while [ $# -gt 0 ]; do
 	case $1 in
@@ -19,6 +20,7 @@ while [ $# -gt 0 ]; do
 	--from) from=$2 && shift 2 ;;
 	--to) to=$2 && shift 2 ;;
 	--every) every=$2 && shift 2 ;;
+	--burst) burst=$2 && shift 2 ;;
 	--sites) mode=sites && shift ;;
 	--batch) batch=$2 && shift 2 ;;
 	--again) mode=again chosen=$2 && shift 2 ;;
@@ -42,7 +44,7 @@ home() {
 fail() { # sentence; name: of the scenario
 	echo "$name: $kind ${point:-} (${what:-?}): $*"
 	if [ "$mode" = numbers ]; then
-		echo "again: $0 --kind $kind --only ^$name\$ --from $n --to $n"
+		echo "again: $0 --kind $kind --only ^$name\$ --from $n --to $n --burst $burst"
 	else
 		echo "again: $0 --kind $kind --only ^$name\$ --again '$chosen'"
 	fi
@@ -55,7 +57,7 @@ fail() { # sentence; name: of the scenario
 # The environment of the process whose calls fail.
 faulty() { # command ...
 	if [ "$mode" = numbers ]; then
-		HIF_FAULT=$kind:$n HIF_FAULT_REPORT=$work/report "$@"
+		HIF_FAULT=$kind:$n+$burst HIF_FAULT_REPORT=$work/report "$@"
 	else
 		tr ' :' '\n ' <<<"$chosen" >"$work/sites"
 		HIF_FAULT=$kind:0 HIF_FAULT_SITES=$work/sites HIF_FAULT_REPORT=$work/report "$@"
@@ -79,6 +81,7 @@ run_once() { # one run ...
 	put_away
 	touch "$work/report"
 	wrong=$((wrong + 1)) what=wrong
+	return 1
 }
 
 # Each site's first and last time, as SITE:N, from a run in which nothing fails.

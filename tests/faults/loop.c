@@ -10,7 +10,7 @@
 
 #define POINTS_MAX 1000000u
 
-static const char *const kind_names[] = {"none", "malloc", "call", "sqlite", "file"};
+static const char *const kind_names[] = {"none", "malloc", "call", "sqlite", "short", "file"};
 #define KIND_COUNT ((int)(sizeof(kind_names) / sizeof(kind_names[0])))
 
 struct options {

@@ -12,7 +12,7 @@
 #include "base/simenv.h"
 #include "faults.h"
 
-#define LOOP_FROM_ENV 4 /* beside enum fault_kind: the n-th file call of a simulated machine */
+#define LOOP_FROM_ENV 5 /* beside enum fault_kind: the n-th file call of a simulated machine */
 
 struct loop_run {
         int kind; /* enum fault_kind, or LOOP_FROM_ENV */

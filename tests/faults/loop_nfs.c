@@ -315,7 +315,7 @@ static void session_ssd(struct loop_run *run)
         session(run, OVERLAY_PROCESS, true);
 }
 
-#define KINDS (1u << FAULT_MALLOC | 1u << FAULT_CALL | 1u << LOOP_FROM_ENV)
+#define KINDS (1u << FAULT_MALLOC | 1u << FAULT_CALL | 1u << FAULT_SHORT | 1u << LOOP_FROM_ENV)
 
 int main(int argc, char **argv)
 {
