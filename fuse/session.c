@@ -135,10 +135,16 @@ static enum hif_err hear(struct fuse_server *server, int fd)
         struct pollfd kernel = {.fd = fd, .events = POLLIN};
         uint8_t *words = ledger_request(server->ledger, ledger_inbox(server->ledger));
         ssize_t size;
+        int ready;
 
-        if (poll(&kernel, 1, HELLO_TIMEOUT_MS) <= 0)
+        do
+                ready = poll(&kernel, 1, HELLO_TIMEOUT_MS);
+        while (ready < 0 && errno == EINTR);
+        if (ready <= 0)
                 return HIF_ETIMEDOUT;
-        size = read(fd, words, LEDGER_REQUEST_MAX);
+        do
+                size = read(fd, words, LEDGER_REQUEST_MAX);
+        while (size < 0 && errno == EINTR);
         if (size < 0)
                 return hif_err_from_errno(errno);
         if (size > (ssize_t)HANDSHAKE_WORDS_MAX)

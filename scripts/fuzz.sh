@@ -79,12 +79,13 @@ fuzz() { # program, corpus, executions
 	local name=${1##*/} work found log ran rate edges new
 	work=build-fuzz/work/$name found=build-fuzz/found/$name log=build-fuzz/work/$name.log
 	mkdir -p "$work" "$found"
+	touch "$work.began"
 	build-fuzz/tests/"$1" -runs="$3" -seed=1 -rss_limit_mb=2048 -timeout=30 -print_final_stats=1 \
 		-artifact_prefix="$found/" "$work" tests/"$2" >"$log" 2>&1 || true
 	ran=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
 	rate=$(sed -n 's/^stat::average_exec_per_sec: *//p' "$log")
 	edges=$(grep -o 'cov: [0-9]*' "$log" | tail -1 | cut -d' ' -f2)
-	new=$(find "$found" -type f | wc -l)
+	new=$(find "$found" -type f -newer "$work.began" | wc -l)
 	[ "${ran:-0}" -ge "$3" ] || [ "$new" -gt 0 ] || new='1, it ended early: '$log
 	printf '%-24s %12s %8s %9s %8s %s\n' "$name" "${ran:-0}" "${rate:-0}" "${edges:-0}" \
 		"$(find "$work" -type f | wc -l)" "$new" | tee -a "$rows"

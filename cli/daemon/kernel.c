@@ -44,8 +44,9 @@ static enum hif_err reap(pid_t pid, uint64_t timeout_ms)
                 return HIF_ETIMEDOUT;
         }
         close(poll_fd.fd);
-        if (waitpid(pid, &status, 0) != pid)
-                return HIF_EIO;
+        while (waitpid(pid, &status, 0) < 0)
+                if (errno != EINTR)
+                        return HIF_EIO;
         return WIFEXITED(status) ? hif_err_from_errno(WEXITSTATUS(status)) : HIF_EIO;
 }
 

@@ -109,12 +109,22 @@ enum hif_err server_start(struct supervisor *supervisor, struct server *server, 
         return HIF_OK;
 }
 
+static bool wait_for(const struct server *server, int *status)
+{
+        pid_t pid;
+
+        do
+                pid = server->child ? waitpid(server->pid, status, 0) : -1;
+        while (pid < 0 && server->child && errno == EINTR);
+        return pid == server->pid;
+}
+
 bool server_reap(struct server *server, char *text, size_t size)
 {
         bool fault = true;
         int status = 0;
 
-        if (!server->child || waitpid(server->pid, &status, 0) != server->pid) {
+        if (!wait_for(server, &status)) {
                 snprintf(text, size, "the server (process %d) has ended", (int)server->pid);
         } else if (WIFSIGNALED(status)) {
                 const char *name = sigabbrev_np(WTERMSIG(status));

@@ -191,38 +191,20 @@ int seccomp_load(void *filter)
         return error;
 }
 
-/* libgit2 1.5 dies of an allocation that fails while it compares: as a whole it can fail. */
-int git_patch_from_buffers(void **out, const void *old, size_t old_size, const char *old_path,
-                           const void *new, size_t new_size, const char *new_path,
-                           const void *options)
+/* libgit2 1.5 reads through NULL when an allocation fails while it is set up: as a whole it can fail. */
+int git_libgit2_init(void)
 {
-        static int (*real)(void **, const void *, size_t, const char *, const void *, size_t,
-                           const char *, const void *);
-        int error;
+        static int (*real)(void);
+        int count;
 
         if (real == NULL)
-                *(void **)&real = dlsym(RTLD_NEXT, "git_patch_from_buffers");
-        if (fault_point(FAULT_MALLOC, "git_patch_from_buffers", NULL))
+                *(void **)&real = dlsym(RTLD_NEXT, "git_libgit2_init");
+        if (fault_point(FAULT_MALLOC, "git_libgit2_init", NULL))
                 return -1;
         fault_pause();
-        error = real(out, old, old_size, old_path, new, new_size, new_path, options);
+        count = real();
         fault_resume();
-        return error;
-}
-
-int git_patch_to_buf(void *out, void *patch)
-{
-        static int (*real)(void *, void *);
-        int error;
-
-        if (real == NULL)
-                *(void **)&real = dlsym(RTLD_NEXT, "git_patch_to_buf");
-        if (fault_point(FAULT_MALLOC, "git_patch_to_buf", NULL))
-                return -1;
-        fault_pause();
-        error = real(out, patch);
-        fault_resume();
-        return error;
+        return count;
 }
 
 /* Processes and threads. */
