@@ -147,6 +147,17 @@ STAND_BEFORE(int, epoll_create1, (int flags), (flags), -1, NO_MORE)
 STAND_BEFORE(int, eventfd, (unsigned value, int flags), (value, flags), -1, NO_MORE)
 STAND_BEFORE(int, pipe2, (int ends[2], int flags), (ends, flags), -1, NO_MORE)
 
+STAND_BEFORE(int, socketpair, (int domain, int type, int protocol, int ends[2]),
+             (domain, type, protocol, ends), -1, NO_MORE)
+STAND_BEFORE(int, memfd_create, (const char *name, unsigned flags), (name, flags), -1, NO_MORE)
+
+/* Mounts. */
+STAND_BEFORE(int, mount,
+             (const char *source, const char *at, const char *type, unsigned long flags,
+              const void *data),
+             (source, at, type, flags, data), -1, ERRORS(ENOMEM, EBUSY, EPERM))
+STAND_BEFORE(int, umount2, (const char *at, int flags), (at, flags), -1, ERRORS(EBUSY, ENOMEM))
+
 /* What is watched already can be changed and forgotten: epoll_ctl(2) has no error for that. */
 int epoll_ctl(int epoll, int what, int fd, struct epoll_event *event)
 {
