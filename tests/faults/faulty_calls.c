@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <pwd.h>
+#include <spawn.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/epoll.h>
@@ -151,6 +152,8 @@ STAND_BEFORE(int, socketpair, (int domain, int type, int protocol, int ends[2]),
              (domain, type, protocol, ends), -1, NO_MORE)
 STAND_BEFORE(int, memfd_create, (const char *name, unsigned flags), (name, flags), -1, NO_MORE)
 
+STAND_BEFORE(int, dup3, (int from, int to, int flags), (from, to, flags), -1, ERRORS(EBUSY, EMFILE))
+
 /* Mounts. */
 STAND_BEFORE(int, mount,
              (const char *source, const char *at, const char *type, unsigned long flags,
@@ -232,6 +235,19 @@ pid_t fork(void)
         if (pid == 0)
                 fault_forked();
         return pid;
+}
+
+int posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_actions_t *actions,
+                 const posix_spawnattr_t *attributes, char *const argv[], char *const env[])
+{
+        static int (*real)(pid_t *, const char *, const posix_spawn_file_actions_t *,
+                           const posix_spawnattr_t *, char *const[], char *const[]);
+
+        if (real == NULL)
+                *(void **)&real = dlsym(RTLD_NEXT, "posix_spawnp");
+        if (call_fails("posix_spawnp", ERRORS(EAGAIN, ENOMEM)))
+                return errno;
+        return real(pid, file, actions, attributes, argv, env);
 }
 
 /* All but the report's. */
