@@ -180,16 +180,19 @@ static json_t *request(const char *path, bool force)
         return request;
 }
 
-/* One that runs; none is started for this. */
-static enum hif_err ask(struct cli *cli, const char *path, uint64_t timeout_ms, json_t **result,
-                        struct hif_why *why)
+/* One that runs; none is started for this. *stopped: nothing is to be expected of it. */
+static enum hif_err ask(struct cli *cli, const char *path, uint64_t timeout_ms, bool *stopped,
+                        json_t **result, struct hif_why *why)
 {
         int fd;
         enum hif_err err = control_connect(cli, false, &fd, why);
 
         if (err != HIF_OK)
                 return err;
-        err = control_call(cli, fd, request(path, true), timeout_ms, NULL, NULL, result, why);
+        *stopped = process_stopped(process_of_socket(fd));
+        err = *stopped
+                  ? HIF_EUNREACHABLE
+                  : control_call(cli, fd, request(path, true), timeout_ms, NULL, NULL, result, why);
         close(fd);
         return err;
 }
@@ -219,6 +222,7 @@ static enum hif_err ask_patiently(struct cli *cli, const char *path, json_t **re
         const struct timespec pause = {.tv_nsec = ASK_AGAIN_MS * 1000000l};
         uint64_t start = env_mono_ns(&cli->env);
         enum hif_err err = HIF_EUNREACHABLE;
+        bool stopped = false;
 
         for (int tries = 0; tries < ASK_AGAIN_MAX; tries++) {
                 uint64_t spent = (env_mono_ns(&cli->env) - start) / 1000000;
@@ -226,8 +230,8 @@ static enum hif_err ask_patiently(struct cli *cli, const char *path, json_t **re
                 if (spent >= FORCE_PATIENCE_MS)
                         break;
                 why->text[0] = '\0';
-                err = ask(cli, path, FORCE_PATIENCE_MS - spent, result, why);
-                if (err != HIF_EUNREACHABLE)
+                err = ask(cli, path, FORCE_PATIENCE_MS - spent, &stopped, result, why);
+                if (err != HIF_EUNREACHABLE || stopped)
                         return err;
                 /* One that died is started again at once, by its supervisor. */
                 if (!supervisor_there(cli))
@@ -236,7 +240,7 @@ static enum hif_err ask_patiently(struct cli *cli, const char *path, json_t **re
         }
         /* The server needs the supervisor for it. */
         return is_alive(cli) && supervisor_stopped(cli) == 0
-                   ? ask(cli, path, ALIVE_PATIENCE_MS, result, why)
+                   ? ask(cli, path, ALIVE_PATIENCE_MS, &stopped, result, why)
                    : err;
 }
 
