@@ -5,7 +5,6 @@
 # A machine that does much else beside it is slower, and a guest much slower still.
 rounds=${2:-2} limit=4000
 [ "$1" = fuse ] || limit=10000
-set -- "$1"
 . "$(dirname "$0")/../lib.sh"
 
 ms() { echo $(($(date +%s%N) / 1000000)); }

@@ -5,7 +5,6 @@
 #
 #	random.sh nfs|fuse [SEED [OPERATIONS-OF-EACH-WORKER [WORKERS]]]
 seed=${2:-1} operations=${3:-1500} workers=${4:-2}
-set -- "$1"
 . "$(dirname "$0")/../lib.sh"
 . "$here/random.sh"
 every=$((operations / 4 + 1))

@@ -4,7 +4,6 @@
 #
 #	random_replay.sh nfs|fuse FILE
 operations=$(realpath "${2:?usage: random_replay.sh nfs|fuse FILE}")
-set -- "$1"
 . "$(dirname "$0")/../lib.sh"
 . "$here/random.sh"
 

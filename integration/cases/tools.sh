@@ -3,7 +3,6 @@
 #
 #	tools.sh nfs|fuse [TOPIC...]     default: all; with TOOLS_SHORT=1 less of each
 topics=("${@:2}")
-set -- "$1"
 . "$(dirname "$0")/../lib.sh"
 m=$work/m short=${TOOLS_SHORT:-}
 if [ ${#topics[@]} = 0 ]; then
