@@ -465,6 +465,7 @@ static void *close_workspaces(void *arg)
 
         while (atomic_load(&closing->frame->requests) > 0)
                 usleep(REQUEST_POLL_US);
+        daemon_retry_stop(&closing->frame->daemon);
         daemon_close_all(&closing->frame->daemon, true);
         loop_post(closing->frame->loop, &closing->closed);
         return NULL;
@@ -515,6 +516,7 @@ enum hif_err daemon_serve(struct cli *cli, struct hif_why *why)
                 log_line(frame.log, LOG_INFO, "daemon", "version %s, process %d", HIF_VERSION,
                          (int)getpid());
                 tie_ready(frame.daemon.tie);
+                daemon_retry_start(&frame.daemon);
                 loop_run(frame.loop);
                 log_line(frame.log, LOG_INFO, "daemon", "stopping");
         } else if (err == HIF_ECANCELED) {

@@ -41,5 +41,11 @@ void daemon_close_all(struct daemon *daemon, bool suspend);
 void daemon_resume(struct daemon *daemon);
 /* Is the path in a mount that did not come back? Then *why says why. */
 bool daemon_unresumed(struct daemon *daemon, const char *path, struct hif_why *why);
+/* Is there any? */
+bool daemon_unresumed_any(struct daemon *daemon);
+/* Programs wait in what did not come back, and not all of them in reach of a command that asks for it:
+ * so it is tried again, more and more seldom, until nothing is left of it. */
+void daemon_retry_start(struct daemon *daemon);
+void daemon_retry_stop(struct daemon *daemon);
 
 #endif

@@ -363,9 +363,9 @@ void front_stop(struct workspace *workspace)
                 leave_ghost(workspace);
         if (workspace->peers >= 0)
                 close(workspace->peers);
-        /* What stays mounted is served there by the next daemon. */
-        if (workspace->entered && !workspace->mounted)
-                netns_leave(workspace->daemon);
+        /* What stays mounted is served there by the next daemon, or by this one if it could not now. */
+        if (workspace->entered)
+                netns_leave(workspace->daemon, workspace->mounted || mount_nfs_is_there(workspace));
         workspace->entered = false;
         workspace->peers = -1;
 }

@@ -1,6 +1,7 @@
 #include "cli/daemon/netns.h"
 
 #include "base/log.h"
+#include "cli/daemon/daemon.h"
 #include "cli/supervisor/helper.h"
 
 #include <unistd.h>
@@ -27,14 +28,17 @@ enum hif_err netns_enter(struct daemon *daemon, bool there, struct hif_why *why)
         return err;
 }
 
-void netns_leave(struct daemon *daemon)
+void netns_leave(struct daemon *daemon, bool needed)
 {
         const struct help_request request = {.op = HELP_NETNS_REMOVE};
         struct netns *netns = &daemon->netns;
+        bool others = daemon_unresumed_any(daemon);
         struct hif_why why = {0};
 
         pthread_mutex_lock(&netns->lock);
-        if (--netns->users == 0 && help_ask(daemon->hold, &request, NULL, &why) != HIF_OK)
+        netns->users--;
+        if (netns->users == 0 && !needed && !others &&
+            help_ask(daemon->hold, &request, NULL, &why) != HIF_OK)
                 log_line(daemon->cli->env.log, LOG_WARN, "daemon",
                          "the network namespace '%s/netns' could not be removed: %s",
                          daemon->cli->paths.state_dir, why.text);

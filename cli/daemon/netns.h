@@ -18,8 +18,9 @@
  * it already, so nobody has to be asked. HIF_ENOTSUP, HIF_EPERM and others, with a reason that goes
  * behind "because". */
 HIF_MUST_USE enum hif_err netns_enter(struct daemon *daemon, bool there, struct hif_why *why);
-/* The last user takes it away; mounts that are left in it keep what they need of it. */
-void netns_leave(struct daemon *daemon);
+/* The last user takes it away, unless it is needed still: a mount is left in it that is to be served
+ * there again, or one has not come back. Mounts that are left in it keep what they need of it. */
+void netns_leave(struct daemon *daemon, bool needed);
 
 /* HELP_LISTEN or HELP_PEERS: a descriptor that was opened inside. With a sentence. */
 HIF_MUST_USE enum hif_err netns_open(struct daemon *daemon, int what, uint16_t port, int *out,

@@ -1,5 +1,5 @@
-/* resume.c - workspaces that were mounted when the last daemon ended come back. One whose store is
- * away stays on a list, and is tried again whenever a command asks for it. */
+/* resume.c - workspaces that were mounted when the last daemon ended come back. One that cannot stays
+ * on a list, and is tried again whenever a command asks for it, and now and then without. */
 #include "cli/daemon/daemon.h"
 #include "cli/daemon/workspace_impl.h"
 
@@ -10,8 +10,12 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <time.h>
 
-#define THREADS_MAX 8 /* workspaces that come back at the same time */
+#define THREADS_MAX    8   /* workspaces that come back at the same time */
+#define RETRY_FIRST_MS 250 /* a supervisor that an upgrade replaces is there by then */
+#define RETRY_MAX_MS   60000
 
 struct scan {
         struct daemon *daemon;
@@ -30,6 +34,18 @@ struct coming {
         json_t *failed; /* mount point: why */
 };
 
+static bool is_known(struct daemon *daemon, const char *mount_point, const char *reason)
+{
+        const char *known;
+        bool same;
+
+        pthread_mutex_lock(&daemon->lock);
+        known = json_string_value(json_object_get(daemon->unresumed, mount_point));
+        same = known != NULL && strcmp(known, reason) == 0;
+        pthread_mutex_unlock(&daemon->lock);
+        return same;
+}
+
 static void resume(struct coming *coming, const char *dir)
 {
         struct daemon *daemon = coming->daemon;
@@ -39,8 +55,10 @@ static void resume(struct coming *coming, const char *dir)
         if (workspace_listed(daemon, dir) ||
             workspace_resume(daemon, dir, &mount_point, &why) == HIF_OK)
                 return;
-        log_line(daemon->cli->env.log, LOG_ERROR, "daemon",
-                 "'%s' was mounted and could not be brought back: %s", dir, why.text);
+        /* Known already: once in the log is enough. */
+        if (mount_point == NULL || !is_known(daemon, mount_point, why.text))
+                log_line(daemon->cli->env.log, LOG_ERROR, "daemon",
+                         "'%s' was mounted and could not be brought back: %s", dir, why.text);
         if (mount_point == NULL)
                 return;
         pthread_mutex_lock(&coming->lock);
@@ -161,4 +179,105 @@ bool daemon_unresumed(struct daemon *daemon, const char *path, struct hif_why *w
         }
         pthread_mutex_unlock(&daemon->lock);
         return found;
+}
+
+bool daemon_unresumed_any(struct daemon *daemon)
+{
+        bool any;
+
+        pthread_mutex_lock(&daemon->lock);
+        any = json_object_size(daemon->unresumed) > 0;
+        pthread_mutex_unlock(&daemon->lock);
+        return any;
+}
+
+/* --- without being asked --- */
+
+struct retry {
+        struct daemon *daemon;
+        pthread_t thread;
+        pthread_mutex_t lock;
+        pthread_cond_t wake;
+        bool stopping;
+};
+
+/* False: it is over. */
+static bool pause_for(struct retry *retry, uint64_t ms)
+{
+        struct timespec until;
+        bool stopping;
+
+        clock_gettime(CLOCK_MONOTONIC, &until);
+        until.tv_sec += (time_t)(ms / 1000);
+        until.tv_nsec += (long)(ms % 1000) * 1000000;
+        if (until.tv_nsec >= 1000000000) {
+                until.tv_nsec -= 1000000000;
+                until.tv_sec++;
+        }
+        pthread_mutex_lock(&retry->lock);
+        while (!retry->stopping && pthread_cond_timedwait(&retry->wake, &retry->lock, &until) == 0)
+                ;
+        stopping = retry->stopping;
+        pthread_mutex_unlock(&retry->lock);
+        return !stopping;
+}
+
+static void *try_again(void *arg)
+{
+        struct retry *retry = arg;
+        uint64_t pause_ms = RETRY_FIRST_MS;
+
+        while (daemon_unresumed_any(retry->daemon) && pause_for(retry, pause_ms)) {
+                daemon_resume(retry->daemon);
+                pause_ms = 2 * pause_ms < RETRY_MAX_MS ? 2 * pause_ms : RETRY_MAX_MS;
+        }
+        return NULL;
+}
+
+static void retry_free(struct retry *retry)
+{
+        pthread_cond_destroy(&retry->wake);
+        pthread_mutex_destroy(&retry->lock);
+        free(retry);
+}
+
+void daemon_retry_start(struct daemon *daemon)
+{
+        struct retry *retry;
+        pthread_condattr_t attr;
+
+        if (!daemon_unresumed_any(daemon))
+                return;
+        retry = calloc(1, sizeof(*retry));
+        if (retry != NULL) {
+                retry->daemon = daemon;
+                pthread_mutex_init(&retry->lock, NULL);
+                pthread_condattr_init(&attr);
+                pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+                pthread_cond_init(&retry->wake, &attr);
+                pthread_condattr_destroy(&attr);
+                if (pthread_create(&retry->thread, NULL, try_again, retry) == 0) {
+                        daemon->retry = retry;
+                        return;
+                }
+                retry_free(retry);
+        }
+        log_line(daemon->cli->env.log, LOG_WARN, "daemon",
+                 "what could not be brought back is tried again when a command asks for it only: "
+                 "there is no memory for a thread");
+}
+
+void daemon_retry_stop(struct daemon *daemon)
+{
+        struct retry *retry = daemon->retry;
+
+        if (retry == NULL)
+                return;
+        pthread_mutex_lock(&retry->lock);
+        retry->stopping = true;
+        pthread_cond_signal(&retry->wake);
+        pthread_mutex_unlock(&retry->lock);
+        pthread_join(retry->thread, NULL);
+        daemon->retry = NULL;
+        retry_free(retry);
 }

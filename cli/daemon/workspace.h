@@ -26,6 +26,7 @@
 struct workspace;
 struct hold;
 struct tie;
+struct retry;
 
 /* The network namespace of NFS mounts (netns.h); zeros are none yet. */
 struct netns {
@@ -52,6 +53,7 @@ struct daemon {
         struct netns netns;
         atomic_int ghosts;       /* ghost.h */
         json_t *unresumed;       /* mount points that did not come back: why */
+        struct retry *retry;     /* resume.c; NULL: none did not */
         sem_t uploads;           /* how many workspaces may still store ahead of landing */
         pthread_mutex_t landing; /* of: */
         struct landings *landings;
