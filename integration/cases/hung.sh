@@ -30,7 +30,7 @@ at_end() { # nothing stays stopped
 	[ -z "$holder$crowd" ] || kill $holder $crowd 2>/dev/null || true
 }
 
-trap 'status=$?; at_end; (exit $status); finish' EXIT
+trap 'status=$?; set +e; at_end; (exit $status); finish' EXIT
 
 stopped() { # stop the server, so that nobody starts another
 	server=$(daemon_pid) supervisor=$(hif daemon status --json | jq .supervisor_pid)
