@@ -6,6 +6,9 @@
 
 #define DB_VERSION 1
 
+#define CACHE_USUAL "PRAGMA cache_size=-16384;"
+#define CACHE_FEW   "PRAGMA cache_size=-256;"
+
 static const char schema[] =
     "CREATE TABLE IF NOT EXISTS nodes(id INTEGER PRIMARY KEY, row BLOB NOT NULL);"
     "CREATE TABLE IF NOT EXISTS dirents(dir INTEGER, hash60 INTEGER, name BLOB, row BLOB NOT NULL,"
@@ -132,8 +135,8 @@ enum hif_err db_open(struct db *db, const char *path)
         /* FULL syncs the WAL with each commit: folded log segments are removed after it. */
         if (err == HIF_OK)
                 err = db_exec(db, "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL;"
-                                  "PRAGMA synchronous=FULL; PRAGMA temp_store=MEMORY;"
-                                  "PRAGMA cache_size=-16384; PRAGMA wal_autocheckpoint=0;");
+                                  "PRAGMA synchronous=FULL; PRAGMA temp_store=MEMORY;" CACHE_USUAL
+                                  "PRAGMA wal_autocheckpoint=0;");
         if (err == HIF_OK)
                 err = db_exec(db, schema);
         for (size_t i = 0; i < DB_STATEMENT_COUNT && err == HIF_OK; i++)
@@ -143,6 +146,11 @@ enum hif_err db_open(struct db *db, const char *path)
         if (err == HIF_OK)
                 err = check_version(db);
         return err;
+}
+
+enum hif_err db_keep_few(struct db *db, bool few)
+{
+        return db_exec(db, few ? CACHE_FEW : CACHE_USUAL);
 }
 
 static enum hif_err ignore(void *arg, struct span blob)

@@ -41,6 +41,9 @@ HIF_MUST_USE enum hif_err db_open(struct db *db, const char *path);
 /* Open one that may be damaged, for db_state and db_each only; nothing is changed. */
 HIF_MUST_USE enum hif_err db_open_read(struct db *db, const char *path);
 void db_close(struct db *db);
+/* Keep few pages: for who reads each row once. Memory that was never used before costs more than reading
+ * again what the kernel has. */
+HIF_MUST_USE enum hif_err db_keep_few(struct db *db, bool few);
 /* Have SQLite do, in memory, what opening makes it do, so that all that takes is loaded. Whether it
  * could is seen when it matters. */
 void db_rehearse(void);

@@ -151,7 +151,11 @@ enum hif_err fold_load(struct overlay *overlay, struct fold_state *out, struct h
         if (err == HIF_OK)
                 err = load_state(fold);
         if (err == HIF_OK)
+                err = db_keep_few(&fold->db, true);
+        if (err == HIF_OK)
                 err = load_rows(fold, &overlay->rows);
+        if (err == HIF_OK)
+                err = db_keep_few(&fold->db, false);
         dbvfs_ahead(&fold->db.dbvfs, false);
         if (err != HIF_OK)
                 return why_set(why, err, "cannot read %s: %s (%s)", path, hif_strerror(err),

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 #define LOAD_BLOCK_MIN ((size_t)4 << 10)
-#define LOAD_BLOCK_MAX ((size_t)64 << 10)
+#define LOAD_BLOCK_MAX ((size_t)16 << 10)
 
 static bool note_name(void *arg, const char *name)
 {

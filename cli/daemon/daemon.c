@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -34,6 +35,9 @@
 #define CLOSE_TURN_NS      1000000000
 #define ACCEPT_PAUSE_US    10000 /* without a descriptor for one more connection */
 #define NICE               -15   /* of the main thread */
+#define HEAP_WARM_BLOCKS   64
+#define HEAP_WARM_BLOCK    (64 << 10)
+#define HEAP_PAGE          4096
 
 /* The main thread: signals and control connections. Requests run on threads of their own, because
  * they wait for stores and kernels. */
@@ -399,6 +403,23 @@ static void set_up_process(void)
         }
 }
 
+/* Memory that a process uses for the first time is slow to come by, where the kernel is a program itself
+ * above all. So what bringing a session's edits back takes is touched before, and stays with malloc. */
+static void warm_memory(void)
+{
+        void *blocks[HEAP_WARM_BLOCKS];
+
+        (void)mallopt(M_TRIM_THRESHOLD, 2 * HEAP_WARM_BLOCKS * HEAP_WARM_BLOCK);
+        (void)mallopt(M_MMAP_THRESHOLD, 2 << 20);
+        for (size_t i = 0; i < HEAP_WARM_BLOCKS; i++) {
+                blocks[i] = malloc(HEAP_WARM_BLOCK);
+                for (size_t at = 0; blocks[i] != NULL && at < HEAP_WARM_BLOCK; at += HEAP_PAGE)
+                        ((volatile char *)blocks[i])[at] = 1;
+        }
+        for (size_t i = 0; i < HEAP_WARM_BLOCKS; i++)
+                free(blocks[i]);
+}
+
 /* All that needs nothing of the last server's: a spare has it behind itself when that one dies. */
 static enum hif_err warm_up(struct frame *frame, struct hif_why *why)
 {
@@ -423,8 +444,10 @@ static enum hif_err warm_up(struct frame *frame, struct hif_why *why)
         if (err == HIF_OK)
                 err = tie_new(&frame->daemon, frame->loop, stop_frame, frame, &frame->daemon.tie,
                               why);
-        if (err == HIF_OK)
+        if (err == HIF_OK) {
                 overlay_rehearse();
+                warm_memory();
+        }
         return err;
 }
 

@@ -92,6 +92,8 @@ static void on_ready(struct supervisor *supervisor)
                          "the server (process %d, version %s) answers after %llu ms",
                          (int)server->pid, server->version,
                          (unsigned long long)(now - server->started_ms));
+        if (supervisor->life == LIFE_STARTING)
+                supervisor->spare_at_ms = now + SPARE_AFTER_MS;
         supervisor->life = LIFE_RUNNING;
         supervisor->ever_ready = true;
         clients_answer(supervisor, WIRE_RESTART, HIF_OK, "{}");

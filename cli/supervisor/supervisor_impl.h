@@ -21,6 +21,7 @@
 #define ABORT_WAIT_MS   1000  /* from SIGABRT to SIGKILL */
 #define UPGRADE_WAIT_MS 5000  /* for a new program's server to be warm, and then to answer */
 #define SPARE_AGAIN_MS  5000  /* one that died is not made anew at once */
+#define SPARE_AFTER_MS  50    /* programs that waited for the server are answered first */
 #define LEAVE_WAIT_MS   60000 /* for commands that run, and for the disk */
 #define ADOPT_WAIT_MS   10000
 #define VERSION_SIZE    64
