@@ -88,6 +88,9 @@ static void a_false_412_is_no_lost_race(void **state)
         tsession_put(&f->ts, "a", "1");
         assert_int_equal(tsession_land(&f->ts), HIF_OK);
         assert_int_equal(f->ts.result.attempts, 1);
+        assert_false(
+            f->ts.result.already_landed); /* found by its id in a second look at the slots */
+        assert_int_equal(f->ts.result.position, 1);
         without_faults(f, faulty);
         assert_int_equal(tproject_tail(&f->tp), 1);
 }
