@@ -2,6 +2,7 @@
 # daemon.sh [OPTION...] - a mount's whole life, while the n-th allocation, library call or SQLite
 # call of its server fails: mount, edit, status, land, unmount.
 #
+# The same for its supervisor (--only supervisor), whose server is killed and restarted meanwhile.
 # HIF: the program; HIF_FAULTY: the same, whose calls can fail. Through FUSE. The server never dies
 # of it, commands that fail say why and go through the next time, and all that was edited has landed
 # in the end.
@@ -71,6 +72,14 @@ edit() {
 	persist ls -lR "$mount"
 }
 
+# A server dies, and one is replaced: what was in the mount stays.
+interrupt() {
+	kill -9 "$("$HIF" daemon status --json | grep -o '"pid": *[0-9]*' | head -1 | grep -o '[0-9]*')" 2>/dev/null
+	persist cat "$mount/file1"
+	persist "$HIF" daemon restart
+	persist cat "$mount/file1"
+}
+
 check() {
 	"$HIF" fsck acme/app >"$work/out" 2>"$work/err" || fail "fsck says $?"
 	for file in file1=changed new/b=aaa dir/file3=three; do
@@ -99,13 +108,14 @@ await() { # pid
 	fail "the daemon does not start"
 }
 
-one() {
+one() { # serve, run: whose calls fail
 	rm -rf "$now" && cp -a "$work/template" "$now"
 	rm -f "$work/report" "$work/once" "$work/said"
-	HIF_FAULT_ROLE=serve HIF_FAULT_ONCE=$work/once faulty "$HIF_FAULTY" daemon run >"$work/daemon" 2>&1 &
+	HIF_FAULT_ROLE=$1 HIF_FAULT_ONCE=$work/once faulty "$HIF_FAULTY" daemon run >"$work/daemon" 2>&1 &
 	await $!
 	persist "$HIF" mount acme/app "$mount" --fuse
 	edit
+	[ "$1" = serve ] || interrupt
 	persist "$HIF" status -C "$mount"
 	persist "$HIF" diff -C "$mount"
 	persist "$HIF" session note -C "$mount" 'a note'
@@ -120,4 +130,5 @@ one() {
 }
 
 template
-loop daemon one
+loop daemon one serve
+loop supervisor one run

@@ -189,8 +189,8 @@ static bool is_first(const char *path)
         return first == pid;
 }
 
-/* This process runs the supervisor, whose first child is the server. */
-static bool is_parent;
+/* This process runs the supervisor, whose first child is the server: that one is armed, or it alone. */
+static bool is_parent, alone;
 
 /* glibc gives constructors what it gives main. */
 __attribute__((constructor)) static void start(int argc, char **argv)
@@ -200,6 +200,7 @@ __attribute__((constructor)) static void start(int argc, char **argv)
 
         is_parent =
             role != NULL && once != NULL && strcmp(role, "serve") == 0 && strcmp(verb, "run") == 0;
+        alone = role != NULL && strcmp(role, "run") == 0;
         if (role != NULL && strcmp(verb, role) != 0)
                 return;
         if (once == NULL || is_first(once))
@@ -208,6 +209,10 @@ __attribute__((constructor)) static void start(int argc, char **argv)
 
 void fault_forked(void)
 {
+        if (alone) {
+                fault_disarm();
+                report_fd = -1;
+        }
         if (!is_parent)
                 return;
         is_parent = false;

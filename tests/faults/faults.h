@@ -9,7 +9,8 @@
  * In a test: fault_arm, run, fault_disarm; between, fault_pause keeps the test's own code out of
  * it. In a process: HIF_FAULT=KIND:N[+BURST] arms at start, and HIF_FAULT_REPORT names a file to
  * which the exit appends "KIND POINTS WHAT". HIF_FAULT_ROLE: only where that is the second argument
- * ("hif daemon serve": serve, which may also be a copy of "hif daemon run"). HIF_FAULT_ONCE names a
+ * ("hif daemon serve": serve, which may also be a copy of "hif daemon run"; run: the supervisor, and none
+ * of its children). HIF_FAULT_ONCE names a
  * file that the first such process makes, and no later one is armed. HIF_FAULT_SITES chooses points
  * by where they are called from (sites.h). Counting is per process, over all threads. */
 #ifndef HIF_TESTS_FAULTS_FAULTS_H
