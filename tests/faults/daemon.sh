@@ -99,10 +99,12 @@ template() {
 	mv "$now" "$work/template"
 }
 
-# Until it can be asked, or has failed; else a command would start one that does not fail.
+# Until it can be asked, in the one place or the other, or has failed; else a command would start one that
+# does not fail.
 await() { # pid
 	for _ in {1..400}; do
-		[ ! -S "$XDG_RUNTIME_DIR/hif/control.sock" ] && kill -0 "$1" 2>/dev/null || return 0
+		[ ! -S "$XDG_RUNTIME_DIR/hif/control.sock" ] && [ ! -S "$HOME/.local/state/hif/run/control.sock" ] &&
+			kill -0 "$1" 2>/dev/null || return 0
 		sleep 0.05
 	done
 	fail "the daemon does not start"
