@@ -245,6 +245,17 @@ static enum hif_err ask_patience(struct control_patience *patience, int fd)
 }
 
 /* *ended: the daemon closed the connection without an answer. */
+static void tell_moved(const struct cli *cli, const json_t *result)
+{
+        const char *from = json_string_value(json_object_get(result, "moved_from"));
+
+        if (from != NULL)
+                cli_warn(cli,
+                         "this mount was at '%s'; a directory above it was renamed, and it is "
+                         "here now",
+                         from);
+}
+
 static enum hif_err call(struct cli *cli, int fd, json_t *request, uint64_t timeout_ms,
                          void (*progress)(void *arg, const json_t *progress), void *arg,
                          json_t **result, bool *ended, struct hif_why *why)
@@ -279,6 +290,7 @@ static enum hif_err call(struct cli *cli, int fd, json_t *request, uint64_t time
                 err = error_in(message, why);
                 explain_environment(err, why);
                 value = json_object_get(message, "result");
+                tell_moved(cli, value);
                 if (value != NULL)
                         *result = json_incref(value);
                 else if (err == HIF_OK)

@@ -24,22 +24,58 @@ static json_t *describe(const json_t *session)
         return item;
 }
 
+/* The session of a mount that is at its place. */
+static json_t *session_at(json_t *sessions, const char *path)
+{
+        json_t *session;
+        size_t index;
+
+        json_array_foreach(sessions, index, session)
+        {
+                if (json_is_true(json_object_get(session, "mounted")) &&
+                    strcmp(json_text(session, "mount_point"), path) == 0)
+                        return session;
+        }
+        return NULL;
+}
+
+/* That of one which has moved along with a directory: by its device, and over FUSE its project. */
+static json_t *session_of(json_t *sessions, const struct mount *mount)
+{
+        json_t *session;
+        size_t index;
+
+        json_array_foreach(sessions, index, session)
+        {
+                AUTO_BUF struct buf source = {0};
+                bool nfs = strcmp(json_text(session, "front_end"), "nfs") == 0;
+
+                if (!json_is_true(json_object_get(session, "mounted")) || mount->minor == 0 ||
+                    json_integer_value(json_object_get(session, "device")) != mount->minor)
+                        continue;
+                buf_printf(&source, "hif:%s", json_text(session, "project"));
+                if (nfs || (!buf_failed(&source) && span_eq(buf_span(&source), mount->source)))
+                        return session;
+        }
+        return NULL;
+}
+
 /* Other users' are in the kernel's list, too. */
 static bool add_mount(void *arg, const struct mount *mount)
 {
         struct listing *listing = arg;
-        json_t *session;
-        size_t index;
+        json_t *session = mount->ours ? session_at(listing->sessions, mount->path) : NULL, *item;
 
-        if (!mount->ours)
+        if (mount->ours && session == NULL)
+                session = session_of(listing->sessions, mount);
+        if (session == NULL)
                 return true;
-        json_array_foreach(listing->sessions, index, session)
-        {
-                if (json_is_true(json_object_get(session, "mounted")) &&
-                    strcmp(json_text(session, "mount_point"), mount->path) == 0)
-                        return json_array_append_new(listing->out, describe(session)) == 0;
+        item = describe(session);
+        if (strcmp(json_text(session, "mount_point"), mount->path) != 0) {
+                json_object_set(item, "moved_from", json_object_get(session, "mount_point"));
+                json_set_path(item, "mount_point", span_str(mount->path));
         }
-        return true;
+        return json_array_append_new(listing->out, item) == 0;
 }
 
 enum hif_err known_mounts(struct cli *cli, json_t **out)

@@ -82,6 +82,7 @@ static void *serve(void *arg)
                 request_serve(&request);
                 json_decref(request.args);
                 free(request.path);
+                free(request.moved_from);
         }
         close(request.fd);
         atomic_fetch_sub(&serving->frame->requests, 1);

@@ -19,6 +19,7 @@ struct request {
         int control_fd;          /* where connections come from */
         json_t *args;            /* the request's object */
         char *path;              /* its "path", once request_enter has read it; the frame's */
+        char *moved_from;        /* where the mount of "path" was, if it has moved; the frame's */
         bool gone;               /* the command does not read what it is sent */
         void (*stop)(void *arg); /* make daemon_serve return */
         void *stop_arg;

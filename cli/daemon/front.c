@@ -261,35 +261,29 @@ enum hif_err front_start(struct workspace *workspace, bool resume, char **note, 
                                                     : front_fuse_start(workspace, resume, why);
         if (err != HIF_OK)
                 return err;
+        /* One that a server before this had mounted may have moved since. Unknown at worst: what has
+         * moved is not found then. */
+        if (!resume || workspace->front == FRONT_NFS || workspace->device == 0)
+                if (mounts_device(&workspace->daemon->cli->env, workspace->mount_point,
+                                  &workspace->device) != HIF_OK)
+                        workspace->device = 0;
         workspace->mounted = true;
-        /* Unknown at worst: what has moved is not found then. */
-        if (mounts_device(&workspace->daemon->cli->env, workspace->mount_point,
-                          &workspace->device) != HIF_OK)
-                workspace->device = 0;
         return HIF_OK;
 }
 
 /* A directory above the mount point was renamed: to call it unmounted would leave a dead mount. */
-static enum hif_err look_moved(const struct workspace *workspace, struct hif_why *why)
+static enum hif_err look_moved(struct workspace *workspace, struct hif_why *why)
 {
-        bool nfs = workspace->front == FRONT_NFS;
-        char source[NFS_SOURCE_MAX];
         AUTO_FREE char *now = NULL;
-        enum hif_err err;
+        enum hif_err err = workspace_moved(workspace, &now);
 
-        if (!nfs && (!workspace->mounted || workspace->device == 0))
-                return HIF_OK; /* that number may be another mount's now */
-        nfs_source_of(workspace, source);
-        err = mounts_moved(&workspace->daemon->cli->env, nfs ? source : NULL, workspace->device,
-                           workspace->mount_point, &now);
         if (err != HIF_OK)
                 return why_set(why, err, "the kernel's list of mounts could not be read: %s",
                                hif_strerror(err));
         return now == NULL ? HIF_OK
                            : why_set(why, HIF_EBUSY,
                                      "what was mounted at '%s' is at '%s' now, because a directory "
-                                     "was renamed; rename it back, or first take the mount away "
-                                     "with `umount %s`",
+                                     "was renamed; `hif unmount %s` takes it away",
                                      workspace->mount_point, now, now);
 }
 

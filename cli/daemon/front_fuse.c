@@ -143,6 +143,7 @@ enum hif_err front_fuse_start(struct workspace *workspace, bool resume, struct h
 
         if (resume && follow(workspace))
                 return HIF_OK;
+        workspace->device = 0; /* of the mount that is gone */
         if (resume)
                 err = unmount(workspace->daemon, workspace->mount_point, HELP_UNMOUNT_FORCE, why);
         if (err != HIF_OK)

@@ -21,12 +21,14 @@ static enum hif_err mount_through(void *arg, const struct fuse_server_config *co
         return help_mount(workspace->daemon->hold, &request, fd, &workspace->mount_end, why);
 }
 
+/* It may have moved since it was mounted there. */
 static bool unmount_through(void *arg, const char *mount_point, bool detach)
 {
         const struct workspace *workspace = arg;
         struct hif_why ignored;
 
-        return unmount(workspace->daemon, mount_point, detach ? HELP_DETACH : HELP_UNMOUNT,
+        (void)mount_point;
+        return unmount(workspace->daemon, workspace->mount_point, detach ? HELP_DETACH : HELP_UNMOUNT,
                        &ignored) == HIF_OK;
 }
 

@@ -42,13 +42,15 @@ void nfs_source_of(const struct workspace *workspace, char out[NFS_SOURCE_MAX])
 
 bool mount_nfs_is_there(const struct workspace *workspace)
 {
+        struct env *env = &workspace->daemon->cli->env;
         char source[NFS_SOURCE_MAX];
+        AUTO_FREE char *moved = NULL;
         bool there;
 
         nfs_source_of(workspace, source);
-        return mounts_hold(&workspace->daemon->cli->env, source, workspace->mount_point, &there) !=
-                   HIF_OK ||
-               there;
+        return mounts_hold(env, source, workspace->mount_point, &there) != HIF_OK || there ||
+               mounts_moved(env, source, 0, workspace->mount_point, &moved) != HIF_OK ||
+               moved != NULL;
 }
 
 enum hif_err mount_nfs(struct workspace *workspace, struct hif_why *why)

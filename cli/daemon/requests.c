@@ -32,6 +32,17 @@ enum hif_err request_warn(json_t *result, const char *warning)
                                                                                  : HIF_ENOMEM;
 }
 
+/* The answer says so. */
+static struct workspace *enter_moved(struct request *request)
+{
+        const char *from = NULL;
+        struct workspace *workspace = workspace_enter_moved(request->daemon, request->path, &from);
+
+        if (workspace != NULL && request->moved_from == NULL)
+                request->moved_from = strdup(from);
+        return workspace;
+}
+
 enum hif_err request_enter(struct request *request, struct workspace **out, struct hif_why *why)
 {
         AUTO_BUF struct buf bytes = {0};
@@ -54,6 +65,8 @@ enum hif_err request_enter(struct request *request, struct workspace **out, stru
                 if (*out == NULL && daemon_unresumed(request->daemon, path, why))
                         return HIF_ENOENT;
         }
+        if (*out == NULL)
+                *out = enter_moved(request);
         if (*out == NULL)
                 return why_set(
                     why, HIF_ENOENT,
@@ -93,6 +106,7 @@ static void leave_if_mounted(struct daemon *daemon, struct workspace *workspace)
 {
         struct hif_why why = {0};
 
+        (void)workspace_follow(workspace);
         if (!workspace_is_mounted(workspace) &&
             workspace_unmount(workspace, false, NULL, &why) != HIF_OK)
                 log_line(daemon->cli->env.log, LOG_WARN, "daemon", "%s", why.text);
@@ -418,6 +432,8 @@ void request_serve(struct request *request)
                         err = operations[i].run(request, &result, &why);
         if (err != HIF_OK && why.text[0] == '\0')
                 why_set(&why, err, "'%s' failed: %s", name != NULL ? name : "?", hif_strerror(err));
+        if (json_is_object(result) && request->moved_from != NULL)
+                json_object_set_new(result, "moved_from", json_string(request->moved_from));
         message = json_object();
         if (err != HIF_OK)
                 put_error(message, err, why.text);

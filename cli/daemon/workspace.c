@@ -20,6 +20,8 @@
 
 void workspace_free(struct workspace *workspace)
 {
+        struct place_before *before;
+
         if (workspace == NULL)
                 return;
         pthread_mutex_destroy(&workspace->lock);
@@ -27,6 +29,11 @@ void workspace_free(struct workspace *workspace)
         free(workspace->session_name);
         free(workspace->dir);
         free(workspace->mount_point);
+        while ((before = workspace->before) != NULL) {
+                workspace->before = before->next;
+                free(before->mount_point);
+                free(before);
+        }
         free(workspace->store_url);
         free(workspace);
 }

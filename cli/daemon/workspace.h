@@ -103,8 +103,13 @@ void workspace_suspend(struct workspace *workspace);
 struct workspace *workspace_enter_path(struct daemon *daemon, const char *path);
 struct workspace *workspace_enter_name(struct daemon *daemon, const char *project,
                                        const char *session);
+/* By a path in its mount, which has moved along with a directory above it: it follows, and *from is
+ * where it was (good while it is entered). */
+struct workspace *workspace_enter_moved(struct daemon *daemon, const char *path, const char **from);
 struct workspace *workspace_enter_any(struct daemon *daemon);
 void workspace_leave(struct workspace *workspace);
+/* Has its mount moved along with a directory above it? Then that is its place from now on. Entered. */
+bool workspace_follow(struct workspace *workspace);
 bool workspace_is_at(const struct workspace *workspace, const char *mount_point);
 /* Is the mount there still? umount(8) tells no one. */
 bool workspace_is_mounted(struct workspace *workspace);

@@ -24,12 +24,19 @@
 #define VALUE_STORE     "store"
 #define VALUE_FORMAT    "project.format" /* the project's, so that a restart needs no store */
 #define VALUE_MOUNT     "mount.point"
-#define VALUE_FRONT     "mount.front" /* "nfs" or "fuse" */
-#define VALUE_FLAGS     "mount.flags" /* u8: 1 read-only, 2 power, 4 allow_other, 8 isolated */
-#define VALUE_PORT      "mount.port"  /* u16 */
-#define VALUE_KEY       "mount.key"   /* 16 bytes: of handles; 8: workspace number; 16: export */
+#define VALUE_FRONT     "mount.front"  /* "nfs" or "fuse" */
+#define VALUE_FLAGS     "mount.flags"  /* u8: 1 read-only, 2 power, 4 allow_other, 8 isolated */
+#define VALUE_PORT      "mount.port"   /* u16 */
+#define VALUE_DEVICE    "mount.device" /* u32: the number of a FUSE mount, 0: not known */
+#define VALUE_KEY       "mount.key"    /* 16 bytes: of handles; 8: workspace number; 16: export */
 #define VALUE_INTENT                                                                               \
         "land.intent" /* landing id [16], tag, session [16], position, frozen seq, slot */
+
+/* Where a workspace was before its mount moved. */
+struct place_before {
+        struct place_before *next;
+        char *mount_point;
+};
 
 struct workspace {
         struct daemon *daemon;
@@ -38,7 +45,10 @@ struct workspace {
         int users;              /* requests that are in, or wait to be; daemon->lock */
         bool closed;            /* the last to leave frees it */
 
-        char *project_name, *session_name, *dir, *mount_point, *store_url;
+        char *project_name, *session_name, *dir, *store_url;
+        /* Changes when the mount moves, under lock and daemon->lock; the old one stays readable. */
+        char *_Atomic mount_point;
+        struct place_before *before;
         bool read_only, power, allow_other;
         bool isolated; /* wanted, or so: its port is in the daemon's network namespace */
         bool damaged;  /* the overlay: then it is read-only */
@@ -95,6 +105,15 @@ void workspace_close_parts(struct workspace *workspace);
  * HIF_EBUSY when the session, or the mount point, is taken. */
 HIF_MUST_USE enum hif_err workspace_enlist(struct workspace *workspace, struct hif_why *why);
 void workspace_delist(struct workspace *workspace);
+/* The first that matches, entered; NULL: none does. match is called under the daemon's lock. */
+struct workspace *workspace_enter(struct daemon *daemon,
+                                  bool (*match)(const struct workspace *workspace, const void *arg),
+                                  const void *arg);
+
+/* --- workspace_moved.c: a directory above the mount point was renamed --- */
+
+/* Where its mount is; *now: the caller's to free, NULL: still at its place, or nowhere. */
+HIF_MUST_USE enum hif_err workspace_moved(struct workspace *workspace, char **now);
 
 /* --- workspace_records.c --- */
 
@@ -146,7 +165,7 @@ void export_path_of(const struct workspace *workspace, char out[NFS_EXPORT_MAX])
 /* What the kernel's list of mounts calls it: no other mount is called so. */
 #define NFS_SOURCE_MAX (NFS_EXPORT_MAX + 16)
 void nfs_source_of(const struct workspace *workspace, char out[NFS_SOURCE_MAX]);
-/* Does the kernel have this workspace's mount? True where that cannot be told. */
+/* Does the kernel have this workspace's mount, wherever? True where that cannot be told. */
 bool mount_nfs_is_there(const struct workspace *workspace);
 
 /* --- mount_fuse.c --- */

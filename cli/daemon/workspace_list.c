@@ -79,9 +79,9 @@ static struct workspace *try_enter(struct daemon *daemon,
 }
 
 /* One that was unmounted while we waited may have made room for another. */
-static struct workspace *enter(struct daemon *daemon,
-                               bool (*match)(const struct workspace *workspace, const void *arg),
-                               const void *arg)
+struct workspace *workspace_enter(struct daemon *daemon,
+                                  bool (*match)(const struct workspace *workspace, const void *arg),
+                                  const void *arg)
 {
         struct workspace *found;
         bool closed;
@@ -100,7 +100,7 @@ static bool matches_path(const struct workspace *workspace, const void *arg)
 
 struct workspace *workspace_enter_path(struct daemon *daemon, const char *path)
 {
-        return enter(daemon, matches_path, path);
+        return workspace_enter(daemon, matches_path, path);
 }
 
 struct names {
@@ -120,7 +120,7 @@ struct workspace *workspace_enter_name(struct daemon *daemon, const char *projec
 {
         struct names names = {.project = project, .session = session};
 
-        return enter(daemon, matches_names, &names);
+        return workspace_enter(daemon, matches_names, &names);
 }
 
 static bool matches_any(const struct workspace *workspace, const void *arg)
@@ -132,7 +132,7 @@ static bool matches_any(const struct workspace *workspace, const void *arg)
 
 struct workspace *workspace_enter_any(struct daemon *daemon)
 {
-        return enter(daemon, matches_any, NULL);
+        return workspace_enter(daemon, matches_any, NULL);
 }
 
 struct workspace *workspace_after(const struct workspace *workspace)

@@ -75,10 +75,13 @@ static void compare(void *arg)
         struct comparing *comparing = arg;
         const struct workspace *workspace = comparing->workspace;
         const struct overlay *overlay = workspace->overlay;
-        uint8_t flags = flags_of(workspace), port[2];
+        uint8_t flags = flags_of(workspace), port[2], device[4];
 
         be16_put(port, workspace->port);
+        be32_put(device, workspace->device);
         comparing->moved =
+            !span_eq(overlay_value(overlay, VALUE_DEVICE), span_of(device, sizeof(device))) ||
+            !span_eq(overlay_value(overlay, VALUE_MOUNT), span_str(workspace->mount_point)) ||
             !span_eq(overlay_value(overlay, VALUE_PORT), span_of(port, sizeof(port))) ||
             !span_eq(overlay_value(overlay, VALUE_FLAGS), span_of(&flags, 1)) ||
             overlay_value(overlay, VALUE_FORMAT).size == 0;
@@ -96,13 +99,14 @@ bool records_moved(struct workspace *workspace)
 enum hif_err records_store(struct workspace *workspace, bool first, const char *goal)
 {
         AUTO_BUF struct buf format = {0};
-        uint8_t origin[8], created[8], port[2];
+        uint8_t origin[8], created[8], port[2], device[4];
         uint8_t flags = flags_of(workspace);
         struct vfs_value values[] = {
             {VALUE_MOUNT, span_str(workspace->mount_point)},
             {VALUE_FRONT, span_str(workspace->front == FRONT_NFS ? "nfs" : "fuse")},
             {VALUE_FLAGS, span_of(&flags, 1)},
             {VALUE_PORT, span_of(port, sizeof(port))},
+            {VALUE_DEVICE, span_of(device, sizeof(device))},
             {VALUE_STORE, span_str(workspace->store_url)},
             {VALUE_FORMAT, (struct span){0}},
             {VALUE_SESSION_ID, span_of(workspace->session.bytes, SESSION_ID_SIZE)},
@@ -120,11 +124,12 @@ enum hif_err records_store(struct workspace *workspace, bool first, const char *
         format_put(&format, &workspace->project.format);
         if (buf_failed(&format))
                 return HIF_ENOMEM;
-        values[5].value = buf_span(&format);
+        values[6].value = buf_span(&format);
         be16_put(port, workspace->port);
+        be32_put(device, workspace->device);
         be64_put(origin, workspace->origin_position);
         be64_put(created, hlc_next(0, env_wall_ns(env) / 1000000));
-        return workspace_set(workspace, values, first ? sizeof(values) / sizeof(values[0]) : 6);
+        return workspace_set(workspace, values, first ? sizeof(values) / sizeof(values[0]) : 7);
 }
 
 /* --- opening --- */
@@ -146,11 +151,13 @@ enum hif_err records_resume(struct workspace *workspace, struct hif_why *why)
 {
         struct span port = overlay_value(workspace->overlay, VALUE_PORT);
         struct span front = overlay_value(workspace->overlay, VALUE_FRONT);
+        struct span device = overlay_value(workspace->overlay, VALUE_DEVICE);
 
         if (port.size != 2)
                 return why_set(why, HIF_ECORRUPT, "'%s' was mounted, but its records are damaged",
                                workspace->dir);
         workspace->port = be16_get(port.data);
+        workspace->device = device.size == 4 ? be32_get(device.data) : 0;
         workspace->front = span_eq(front, span_str("nfs")) ? FRONT_NFS : FRONT_FUSE;
         return HIF_OK;
 }
@@ -229,11 +236,22 @@ enum hif_err workspace_describe(struct workspace *workspace, json_t **out)
 
 enum hif_err workspace_describe_locked(struct workspace *workspace, json_t **out)
 {
-        *out = json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:b}", "project", workspace->project_name,
-                         "session", workspace->session_name, "mount_point", workspace->mount_point,
-                         "front_end", workspace->front == FRONT_NFS ? "nfs" : "fuse", "store",
-                         workspace->store_url, "isolated", (int)workspace->entered, "mounted",
-                         (int)front_is_mounted(workspace));
+        AUTO_FREE char *moved = NULL;
+        const char *mount_point = workspace->mount_point;
+        bool mounted = front_is_mounted(workspace);
+        json_t *now;
+
+        if (workspace_moved(workspace, &moved) != HIF_OK)
+                moved = NULL;
+        now = json_string(moved); /* NULL also for what is no UTF-8 */
+        if (now != NULL)
+                mount_point = moved;
+        json_decref(now);
+        *out =
+            json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:b}", "project", workspace->project_name,
+                      "session", workspace->session_name, "mount_point", mount_point, "front_end",
+                      workspace->front == FRONT_NFS ? "nfs" : "fuse", "store", workspace->store_url,
+                      "isolated", (int)workspace->entered, "mounted", (int)mounted);
         return *out != NULL ? HIF_OK : HIF_ENOMEM;
 }
 
@@ -262,6 +280,7 @@ enum hif_err workspace_summary(struct workspace *workspace, const char *state)
         if (err != HIF_OK)
                 return err;
         if (json_object_set_new(summary, "state", json_string(state)) != 0 ||
+            json_object_set_new(summary, "device", json_integer(workspace->device)) != 0 ||
             json_object_set_new(
                 summary, "updated",
                 json_integer(

@@ -44,8 +44,31 @@ hif mount "--$front" acme/app "$work/above/at" --session moves >/dev/null
 mv "$work/above" "$work/below"
 fails_with 1 "is at '$work/below/at' now, because a directory was renamed" hif unmount "$work/above/at"
 expect "$(cat "$work/below/at/one")" one
+step 'it is found where it is, and works there'
+expect_match "$(hif mount)" "acme/app at $work/below/at, session moves"
+echo moved >"$work/below/at/moved"
+expect_match "$(cd "$work/below/at" && hif status 2>&1)" "was at '$work/above/at'.*A moved"
+expect "$(cd "$work/below/at" && changes 2>&1)" 'A moved'
+(cd "$work/below/at" && hif land 'from elsewhere' >/dev/null)
+expect_match "$(cd / && hif -C "$work/below/at" ls)" moved
+# Also by the next server, and by one that was not there when it moved.
+kill -9 "$(daemon_pid)"
+expect "$(cat "$work/below/at/moved")" moved
 mv "$work/below" "$work/above"
-hif unmount "$work/above/at" >/dev/null
+kill -9 "$(daemon_pid)"
+expect "$(cat "$work/above/at/moved")" moved
+expect_match "$(changes "$work/above/at" 2>&1)" 'no changes'
+mv "$work/above" "$work/below"
+fails_with 1 "is at '$work/below/at'" hif unmount "$work/above/at"
+# And where nobody serves it.
+supervisor=$(supervisor_pid) server=$(daemon_pid)
+kill -STOP "$supervisor" "$server"
+fails_with 7 "session 'moves' of acme/app, base @[0-9]*, at '$work/below/at'" hif -C "$work/below/at" status
+kill -CONT "$supervisor" "$server"
+fails_with 1 "is mounted at '$work/below/at' already" hif mount "--$front" acme/app "$work/above2" --session moves
+hif unmount "$work/below/at" >/dev/null
+hif mount "--$front" acme/app "$work/below/at" --session moves >/dev/null
+hif unmount "$work/below/at" >/dev/null
 hif unmount "$work/link2" >/dev/null
 hif mount "--$front" acme/app "$at" >/dev/null
 
@@ -136,4 +159,4 @@ hif -C "$at" land three
 hif unmount "$at"
 
 step 'a session that stands elsewhere is not shown as the position that was asked for'
-fails_with 1 "stands at @3 already" hif --store "$work/moved" mount "--$front" acme/app "$at" --at @1 --read-only
+fails_with 1 "stands at @4 already" hif --store "$work/moved" mount "--$front" acme/app "$at" --at @1 --read-only
