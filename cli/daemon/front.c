@@ -210,6 +210,8 @@ static enum hif_err start_nfs(struct workspace *workspace, bool resume, char **n
         bool there = resume && mount_nfs_is_there(workspace);
         enum hif_err err = enter_netns(workspace, there, note, why);
 
+        if (!there)
+                workspace->device = 0; /* of the mount that is gone */
         if (err == HIF_OK)
                 err = find_peers(workspace, there, why);
         if (err == HIF_OK && resume && !there)
@@ -263,7 +265,7 @@ enum hif_err front_start(struct workspace *workspace, bool resume, char **note, 
                 return err;
         /* One that a server before this had mounted may have moved since. Unknown at worst: what has
          * moved is not found then. */
-        if (!resume || workspace->front == FRONT_NFS || workspace->device == 0)
+        if (!resume || workspace->device == 0)
                 if (mounts_device(&workspace->daemon->cli->env, workspace->mount_point,
                                   &workspace->device) != HIF_OK)
                         workspace->device = 0;
@@ -272,7 +274,7 @@ enum hif_err front_start(struct workspace *workspace, bool resume, char **note, 
 }
 
 /* A directory above the mount point was renamed: to call it unmounted would leave a dead mount. */
-static enum hif_err look_moved(struct workspace *workspace, struct hif_why *why)
+enum hif_err front_not_moved(struct workspace *workspace, struct hif_why *why)
 {
         AUTO_FREE char *now = NULL;
         enum hif_err err = workspace_moved(workspace, &now);
@@ -306,10 +308,8 @@ static enum hif_err unmount_here(struct workspace *workspace, bool force, bool *
 enum hif_err front_unmount(struct workspace *workspace, bool force, struct hif_why *why)
 {
         bool was_mounted = workspace->mounted, busy = false;
-        enum hif_err err = look_moved(workspace, why);
+        enum hif_err err = unmount_here(workspace, force, &busy, why);
 
-        if (err == HIF_OK)
-                err = unmount_here(workspace, force, &busy, why);
         if (err == HIF_OK)
                 workspace->mounted = false;
         if (err == HIF_OK && workspace->front == FRONT_NFS && was_mounted && busy &&

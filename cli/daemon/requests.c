@@ -456,6 +456,7 @@ void daemon_close_all(struct daemon *daemon, bool suspend)
 
                 if (workspace == NULL)
                         return;
+                (void)workspace_follow(workspace);
                 if (suspend)
                         workspace_suspend(workspace);
                 else if (workspace_unmount(workspace, false, NULL, &why) != HIF_OK) {

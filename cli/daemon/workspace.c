@@ -431,8 +431,13 @@ enum hif_err workspace_resume(struct daemon *daemon, const char *dir, char **mou
         err = open_parts(workspace, &options, &first, why);
         if (err == HIF_OK)
                 err = records_resume(workspace, why);
+        /* No other mount has the source of one over NFS: where that is, it is served. */
+        if (err == HIF_OK && workspace->front == FRONT_NFS)
+                (void)workspace_follow(workspace);
         if (err == HIF_OK)
                 err = front_start(workspace, true, NULL, why);
+        if (err == HIF_OK && workspace->front == FRONT_FUSE)
+                (void)workspace_follow(workspace);
         if (err == HIF_OK) /* the mark is there */
                 err = mount_keep(workspace);
         if (err == HIF_OK)
@@ -459,8 +464,10 @@ enum hif_err workspace_unmount(struct workspace *workspace, bool force, char **w
                                struct hif_why *why)
 {
         AUTO_FREE char *unheard = NULL;
-        enum hif_err err = HIF_OK;
+        enum hif_err err = front_not_moved(workspace, why);
 
+        if (err != HIF_OK)
+                return err;
         if (front_is_mounted(workspace) && workspace->front == FRONT_NFS && !workspace->read_only) {
                 err = kernel_sync(workspace->mount_point, SYNC_TIMEOUT_MS);
                 if (err != HIF_OK && !force)
@@ -477,6 +484,7 @@ enum hif_err workspace_unmount(struct workspace *workspace, bool force, char **w
                 workspace_publish_unmounted(workspace, warning != NULL ? warning : &unheard);
         if (err == HIF_OK)
                 err = workspace_summary(workspace, workspace->conflicted ? "conflicted" : "open");
+        store_cancel(workspace->store); /* nothing is needed of it any more: it may say nothing */
         close_workspace(workspace);
         if (err != HIF_OK)
                 return why_set(why, err, "unmounted, but '%s' could not be updated: %s",

@@ -144,6 +144,8 @@ HIF_MUST_USE enum hif_err front_start(struct workspace *workspace, bool resume, 
                                       struct hif_why *why);
 HIF_MUST_USE enum hif_err front_unmount(struct workspace *workspace, bool force,
                                         struct hif_why *why);
+/* HIF_EBUSY, and the sentence: its mount is elsewhere now. */
+HIF_MUST_USE enum hif_err front_not_moved(struct workspace *workspace, struct hif_why *why);
 void front_stop(struct workspace *workspace);
 /* Is it there still? umount(8) asks no one. */
 bool front_is_mounted(struct workspace *workspace);

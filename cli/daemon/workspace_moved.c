@@ -70,6 +70,10 @@ bool workspace_follow(struct workspace *workspace)
                  "what was mounted at '%s' is at '%s' now, because a directory was renamed", old,
                  now);
         (void)STEAL(now);
+        if (workspace->device == 0 &&
+            mounts_device(&workspace->daemon->cli->env, workspace->mount_point,
+                          &workspace->device) != HIF_OK)
+                workspace->device = 0;
         err = records_store(workspace, false, NULL);
         if (err == HIF_OK)
                 err = workspace_summary(workspace, workspace->conflicted ? "conflicted" : "open");
