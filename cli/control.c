@@ -227,9 +227,13 @@ static bool is_quick(const json_t *request)
         return false;
 }
 
+#define SLOW_AFTER 3 /* looks at how the daemon does: some 6 s */
+
 struct caller {
         struct control_patience patience;
         struct cli *cli;
+        unsigned asked;
+        bool silent;          /* nobody is to be told that it takes long */
         bool quick, hopeless; /* hopeless: no answer is to be expected, and why says so */
         struct hif_why *why;
 };
@@ -241,6 +245,11 @@ static enum hif_err ask_patience(struct control_patience *patience, int fd)
 
         patience->ask_ms = PATIENCE_NEXT_MS;
         caller->hopeless = err != HIF_OK;
+        if (err == HIF_OK && !caller->silent && ++caller->asked == SLOW_AFTER) {
+                (void)fprintf(stderr, "hif: the daemon still works on it: a store that is slow to "
+                                      "answer, or much to do (Ctrl-C ends the wait)\n");
+                caller->silent = true;
+        }
         return err;
 }
 
@@ -263,6 +272,7 @@ static enum hif_err call(struct cli *cli, int fd, json_t *request, uint64_t time
         struct caller caller = {
             .patience = control_until(timeout_ms),
             .cli = cli,
+            .silent = !cli->progress || progress != NULL,
             .quick = is_quick(request),
             .why = why,
         };

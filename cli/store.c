@@ -8,6 +8,7 @@
 #include "store/probe/probe.h"
 #include "store/s3/url.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static enum hif_err no_memory(struct hif_why *why)
@@ -254,8 +255,9 @@ enum hif_err cli_store_unprobed(struct cli *cli, bool check, struct store **out,
         return err == HIF_OK ? store_open(&cli->env, url, check && s3, out, why) : err;
 }
 
-enum hif_err cli_store_open(struct cli *cli, const char *url, bool create, struct store **out,
-                            struct hif_why *why)
+/* NULL: nobody looks at the terminal. */
+static enum hif_err open_trusted(struct cli *cli, const char *url, bool create,
+                                 void (*slow)(void *arg), struct store **out, struct hif_why *why)
 {
         struct store *store;
         enum hif_err err;
@@ -265,6 +267,8 @@ enum hif_err cli_store_open(struct cli *cli, const char *url, bool create, struc
         err = store_open(&cli->env, url, create, &store, why);
         if (err != HIF_OK)
                 return err;
+        if (slow != NULL)
+                store_tell_slow(store, slow, store);
         err = cli_store_trusted(cli, store, why);
         if (!create && (err == HIF_EDENIED || err == HIF_EROFS))
                 err = HIF_OK; /* reading loses nothing */
@@ -273,6 +277,22 @@ enum hif_err cli_store_open(struct cli *cli, const char *url, bool create, struc
         else
                 *out = store;
         return err;
+}
+
+enum hif_err cli_store_open(struct cli *cli, const char *url, bool create, struct store **out,
+                            struct hif_why *why)
+{
+        return open_trusted(cli, url, create, NULL, out, why);
+}
+
+static void tell_slow(void *arg)
+{
+        struct store *store = arg;
+
+        (void)fprintf(stderr,
+                      "hif: the store %s has not answered for %d s; it is asked again for a while "
+                      "(Ctrl-C ends this)\n",
+                      store_url(store), STORE_SLOW_MS / 1000);
 }
 
 enum hif_err cli_store(struct cli *cli, bool create, struct store **out, struct hif_why *why)
@@ -289,5 +309,7 @@ enum hif_err cli_store(struct cli *cli, bool create, struct store **out, struct 
                 else if (strcmp(url, by_default) == 0)
                         err = cli_mkdir(cli, cli->paths.data_dir, why);
         }
-        return err == HIF_OK ? cli_store_open(cli, url, create, out, why) : err;
+        return err == HIF_OK
+                   ? open_trusted(cli, url, create, cli->progress ? tell_slow : NULL, out, why)
+                   : err;
 }

@@ -28,12 +28,47 @@ fresh() { # nothing is cached any more, and nothing was counted
 	say reset >/dev/null
 }
 
+# What commands make of a store that takes connections and says nothing. They have all of the case's
+# time for it, in a home of their own.
+silent=$work/silent
+ask_silent() { # ask_silent NAME COMMAND...
+	local name=$1 status=0 start=$SECONDS
+	shift
+	HOME=$silent XDG_RUNTIME_DIR=$silent/run AWS_ENDPOINT_URL=http://127.0.0.1:$silent_port \
+		timeout -s KILL 100 "$hif" "$@" >"$silent/$name.said" 2>&1 || status=$?
+	echo "$status $((SECONDS - start))" >"$silent/$name.ended"
+}
+silent_commands() {
+	ask_silent log log acme/app &
+	ask_silent ls ls acme/app &
+	ask_silent cat cat acme/app:file &
+	ask_silent fsck fsck acme/app &
+	ask_silent maintain maintain acme/app &
+	ask_silent import import acme/app "$silent/tree" -m import &
+	ask_silent projects project list &
+	ask_silent create project create acme/app &
+	ask_silent probe store probe &
+	ask_silent mount mount acme/app "$silent/at" &
+	ask_silent claim session claim acme/app 00112233445566778899aabbccddeeff "$silent/other" &
+	ask_silent doctor doctor &
+	wait
+	HOME=$silent XDG_RUNTIME_DIR=$silent/run hif daemon stop >/dev/null 2>&1 || true
+}
+
 step 'set up'
+mkdir -p "$silent/run" "$silent/tree"
+"${S3FAULT:?set S3FAULT to the proxy}" 0 "${S3_ENDPOINT#http://}" 0 >"$silent/proxy" &
+silent_proxy=$!
+until grep -q listen "$silent/proxy"; do sleep 0.1; done
+read -r _ silent_port _ control <"$silent/proxy"
+rule add '*' '*' 0 -1 hang >/dev/null
+silent_commands &
+silent_pid=$!
 mkdir -p "$HOME/.config/hif"
 printf '[uploads]\nafter = 1\n' >"$HOME/.config/hif/config"
-"${S3FAULT:?set S3FAULT to the proxy}" 0 "${S3_ENDPOINT#http://}" 0 >"$work/proxy" &
+"$S3FAULT" 0 "${S3_ENDPOINT#http://}" 0 >"$work/proxy" &
 proxy=$!
-at_end() { kill $proxy 2>/dev/null; }
+at_end() { kill $proxy $silent_proxy 2>/dev/null; }
 until grep -q listen "$work/proxy"; do sleep 0.1; done
 read -r _ port _ control <"$work/proxy"
 export AWS_ENDPOINT_URL=http://127.0.0.1:$port
@@ -129,3 +164,37 @@ say del "$down" >/dev/null
 for _ in $(seq 50); do ! cat "$work/one/many/d7/f7" >/dev/null 2>&1 || break; sleep 0.2; done
 expect "$(cat "$work/one/many/d7/f7")" '7 7'
 hif -C "$work/one" land 'with it again'
+
+step 'while it takes requests and says nothing: what is here works, and no command waits for it'
+fresh
+cat "$work/one/n7" "$work/one/small/f1" >/dev/null && ls "$work/one" >/dev/null
+hang=$(rule add '*' '*' 0 -1 hang)
+began=$SECONDS
+cat "$work/one/n7" "$work/one/small/f1" >/dev/null && ls "$work/one" >/dev/null
+echo silent >"$work/one/n7"
+expect "$(cat "$work/one/n7")" silent
+expect_match "$(hif -C "$work/one" status)" 'M n7'
+expect_match "$(hif mount)" "$work/one"
+(! timeout 60 cat "$work/one/many/d3/f3" 2>/dev/null) &
+reader=$!
+fails_with 8 'did not answer within' hif doctor
+[ $((SECONDS - began)) -le 20 ] || fail "that took $((SECONDS - began)) s"
+expect_match "$(hif -C "$work/one" status)" 'M n7' # beside one that reads
+wait $reader || fail 'read from a store that says nothing'
+left=$SECONDS
+expect_match "$(hif unmount "$work/one" 2>&1)" 'was not published, so that only this machine'
+[ $((SECONDS - left)) -le 45 ] || fail "unmounting took $((SECONDS - left)) s"
+[ $((SECONDS - began)) -le 90 ] || fail "that took $((SECONDS - began)) s"
+say del "$hang" >/dev/null
+
+step 'commands with a store that says nothing from the start'
+wait $silent_pid
+for name in log ls cat fsck maintain import projects create probe mount claim; do
+	read -r status took <"$silent/$name.ended"
+	[ "$status" = 7 ] || fail "$name ended with $status: $(cat "$silent/$name.said")"
+	[ "$took" -le 60 ] || fail "$name took $took s"
+	expect_match "$(cat "$silent/$name.said")" 'does not answer|gave no whole answer'
+done
+read -r status took <"$silent/doctor.ended"
+expect "$status" 8
+[ "$took" -le 20 ] || fail "doctor took $took s"

@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 void store_list_free(struct store_list *list)
 {
@@ -272,9 +273,35 @@ void store_done(struct store *store, struct store_req *req, enum hif_err result)
                 req->done(req);
 }
 
-static void batch_wait(struct store_batch *batch)
+void store_tell_slow(struct store *store, void (*slow)(void *arg), void *arg)
+{
+        store->slow_arg = arg;
+        __atomic_store_n(&store->slow, slow, __ATOMIC_RELEASE);
+}
+
+/* With the batch's mutex held. */
+static void wait_and_tell(struct store *store, struct store_batch *batch)
+{
+        void (*slow)(void *arg) = NULL;
+        struct timespec until;
+        int error = 0;
+
+        clock_gettime(CLOCK_MONOTONIC, &until);
+        until.tv_sec += STORE_SLOW_MS / 1000;
+        while (batch->left > 0 && error == 0)
+                error =
+                    pthread_cond_clockwait(&batch->done, &batch->mutex, CLOCK_MONOTONIC, &until);
+        if (batch->left > 0)
+                slow = __atomic_exchange_n(&store->slow, NULL, __ATOMIC_ACQ_REL);
+        if (slow != NULL)
+                slow(store->slow_arg);
+}
+
+static void batch_wait(struct store *store, struct store_batch *batch)
 {
         pthread_mutex_lock(&batch->mutex);
+        if (__atomic_load_n(&store->slow, __ATOMIC_ACQUIRE) != NULL)
+                wait_and_tell(store, batch);
         while (batch->left > 0)
                 pthread_cond_wait(&batch->done, &batch->mutex);
         pthread_mutex_unlock(&batch->mutex);
@@ -326,7 +353,7 @@ void store_batch_wait(struct store *store, struct store_batch *batch, struct sto
         if (store->ops->wait)
                 store->ops->wait(store, reqs, count);
         else
-                batch_wait(batch);
+                batch_wait(store, batch);
         assert(batch->left == 0);
         pthread_cond_destroy(&batch->done);
         pthread_mutex_destroy(&batch->mutex);

@@ -144,6 +144,8 @@ struct store {
         bool local; /* objects are as near as a cache would be: none is kept on the SSD tier */
         struct store_stats stats; /* updated atomically; read with store_stats_get */
         uint64_t in_flight;
+        void (*slow)(void *arg); /* store_tell_slow */
+        void *slow_arg;
 };
 
 void store_init(struct store *store, const struct store_ops *ops, struct env *env);
@@ -160,6 +162,11 @@ HIF_MUST_USE enum hif_err store_range(const struct store_req *req, uint64_t size
                                       size_t *count);
 /* For back ends: append a copy of key to a list. */
 HIF_MUST_USE enum hif_err store_list_add(struct store_list *list, const char *key, uint64_t size);
+
+/* Whoever waits for a batch longer than STORE_SLOW_MS calls this, once a store: a person may wonder
+ * what happens. Set before the first request. */
+#define STORE_SLOW_MS 5000
+void store_tell_slow(struct store *store, void (*slow)(void *arg), void *arg);
 
 void store_submit(struct store *store, struct store_req *req);
 /* Submit a batch and wait for all of it; results are in the requests. */

@@ -303,7 +303,8 @@ static void unreachable_is_not_approved(void **state)
 
         fault(f, -1, NULL, 0, 1000, STORE_FAULT_FAIL, HIF_EUNREACHABLE);
         assert_int_equal(probe(f, f->faults), HIF_EUNREACHABLE);
-        assert_non_null(strstr(f->why.text, "cannot be told whether"));
+        assert_non_null(strstr(f->why.text, "does not answer"));
+        assert_int_equal(f->report.requests, 1); /* one that says nothing is not asked to write */
         store_fault_clear(f->faults);
         fault(f, STORE_PUT_MATCH, NULL, 0, 1000, STORE_FAULT_FAIL, HIF_EUNREACHABLE);
         assert_int_equal(probe(f, f->faults), HIF_EUNREACHABLE);

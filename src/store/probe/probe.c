@@ -122,6 +122,11 @@ static enum hif_err cannot_tell(const struct probe *probe, const struct probe_fi
                                "the store %.200s does not let these credentials write, so it "
                                "cannot be told whether landing there is safe: %.700s",
                                url, said.text);
+        if (failed->err == HIF_EUNREACHABLE)
+                return why_set(why, failed->err,
+                               "the store %.200s does not answer: %.600s. Is the network up, and "
+                               "the endpoint right? `hif doctor` looks at it",
+                               url, said.text);
         return why_set(why, failed->err,
                        "it cannot be told whether the store %.200s is safe to land in: %.700s", url,
                        said.text);

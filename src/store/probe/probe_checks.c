@@ -305,8 +305,22 @@ static bool cannot_write(const struct probe *probe)
                 first->err == HIF_EUNREACHABLE);
 }
 
+/* Of one that says nothing, a write would leave open whether it had an effect. */
+static bool answers(struct probe *probe)
+{
+        struct store_req req = {.op = STORE_GET, .key = PROBE_PREFIX "answers"};
+        enum hif_err err = probe_run_one(probe, &req, &(struct probe_times){0});
+
+        store_req_free(&req);
+        if (err == HIF_EUNREACHABLE)
+                probe_bad(probe, PROBE_READ, PROBE_FAILED, err, "%s", hif_strerror(err));
+        return err != HIF_EUNREACHABLE;
+}
+
 void probe_check_all(struct probe *probe)
 {
+        if (!answers(probe))
+                return;
         check_reading(probe);
         if (cannot_write(probe))
                 return;
