@@ -2,7 +2,7 @@
  *
  * The command line is taken apart as a shell would, but no shell runs it: nothing in it is
  * expanded. The program gets no standard input, and what it says on standard error is not ours to
- * show: it may hold secrets. */
+ * show: it may hold secrets. In the daemon it is confined as the server is (docs/security.md). */
 #include "aws/answer.h"
 
 #include "aws/wipe.h"
@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -165,6 +166,35 @@ static int reap(struct aws_chain *chain, const struct child *child, bool kill_it
         }
 }
 
+/* What runs under a filter of system calls passes that on. */
+static bool is_confined(void)
+{
+        return prctl(PR_GET_SECCOMP, 0, 0, 0, 0) == 2;
+}
+
+/* By hand, or for a command, it runs as the user's other programs do. */
+static enum hif_err tell_end(const char *source, const char *program, int status,
+                             struct hif_why *why)
+{
+        static const char confined[] =
+            ". In the daemon it can gain no privileges, use no keyring of the kernel, and look "
+            "into "
+            "no other process (docs/security.md): if it works by hand, have it write "
+            "~/.aws/credentials instead";
+
+        if (WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS)
+                return why_set(why, HIF_EDENIED,
+                               "%s: \"%.100s\" made a system call that the sandbox of the daemon's "
+                               "server refuses (docs/security.md); `strace -f` by hand shows its "
+                               "calls. Have it write ~/.aws/credentials instead",
+                               source, program);
+        return why_set(why, HIF_EDENIED,
+                       "%s: \"%.100s\" ended with %s %d; run it by hand to see what it says%s",
+                       source, program, WIFSIGNALED(status) ? "signal" : "exit code",
+                       WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status),
+                       is_confined() ? confined : "");
+}
+
 static enum hif_err run(struct aws_chain *chain, char **argv, struct buf *out, const char *source,
                         struct hif_why *why)
 {
@@ -179,16 +209,7 @@ static enum hif_err run(struct aws_chain *chain, char **argv, struct buf *out, c
         status = reap(chain, &child, err != HIF_OK);
         if (err != HIF_OK || status == 0)
                 return err;
-        if (WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS)
-                return why_set(why, HIF_EDENIED,
-                               "%s: \"%.100s\" made a system call that the sandbox of the daemon's "
-                               "server refuses (docs/security.md); leave what it prints in "
-                               "~/.aws/credentials instead",
-                               source, argv[0]);
-        return why_set(why, HIF_EDENIED,
-                       "%s: \"%.100s\" ended with %s %d; run it by hand to see what it says",
-                       source, argv[0], WIFSIGNALED(status) ? "signal" : "exit code",
-                       WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+        return tell_end(source, argv[0], status, why);
 }
 
 enum hif_err aws_from_process(struct aws_chain *chain, const char *profile, const char *command,

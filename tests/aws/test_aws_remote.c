@@ -4,10 +4,16 @@
 
 #include "aws/creds.h"
 
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -491,6 +497,43 @@ static void process_failures_are_told(void **state)
         refuses(r, "printed more than");
 }
 
+/* As the daemon's server is, but for one call only. */
+static void confine(void)
+{
+        struct sock_filter code[] = {
+            BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+            BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_unshare, 0, 1),
+            BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRAP),
+            BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+        };
+        struct sock_fprog program = {sizeof(code) / sizeof(code[0]), code};
+
+        assert_int_equal(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+        assert_int_equal(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), 0);
+}
+
+/* In the daemon a program may fail that works by hand: that is said. */
+static void confined_process_failures_say_so(void **state)
+{
+        struct remote *r = *state;
+        pid_t pid;
+        int status;
+
+        set_process(r, "sh -c 'exit 3'");
+        refuses(r, "run it by hand to see what it says");
+        pid = fork();
+        assert_true(pid >= 0);
+        if (pid == 0) {
+                confine();
+                refuses(r, "In the daemon it can gain no privileges");
+                set_process(r, "unshare --uts true");
+                refuses(r, "made a system call that the sandbox");
+                _exit(0);
+        }
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_int_equal(status, 0);
+}
+
 /* One that hangs does not keep the store from closing, and is not left behind. */
 static void hanging_process_is_killed_at_the_end(void **state)
 {
@@ -646,6 +689,7 @@ int main(void)
             TEST(role_failures_are_told),
             TEST(process_output_is_a_key),
             TEST(process_failures_are_told),
+            TEST(confined_process_failures_say_so),
             TEST(hanging_process_is_killed_at_the_end),
             TEST(key_is_renewed_ahead),
             TEST(failing_renewal_is_told_at_the_end),
