@@ -128,6 +128,11 @@ static enum hif_err find_path(struct log *log, struct hif_why *why)
         const char *text = log->args->path;
         enum hif_err err;
 
+        if (!text && log->view.arg.path != NULL)
+                return why_set(why, HIF_EINVAL,
+                               "which landings changed a path is asked with --path: hif log %.*s "
+                               "--path PATH",
+                               (int)strcspn(log->args->project, ":"), log->args->project);
         if (!text)
                 return HIF_OK;
         if (log->args->project)

@@ -95,6 +95,8 @@ static error_t parse_mount(int key, char *arg, struct argp_state *state)
         case ARGP_KEY_END:
                 if (args->project != NULL && args->dir == NULL)
                         argp_error(state, "where? Name an empty directory to mount on");
+                if (args->dir != NULL && args->dir[0] == '\0') /* a variable that is not set */
+                        argp_error(state, "where? The directory's name is empty");
                 return 0;
         default:
                 return ARGP_ERR_UNKNOWN;

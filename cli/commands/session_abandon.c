@@ -134,6 +134,9 @@ static enum hif_err abandon_remote(struct cli *cli, const struct abandon_args *a
                         "%s has no open session '%s', here or in the store; `hif session list -a` "
                         "shows what there is",
                         args->project, args->session);
+        if (err == HIF_OK && read.record.state == SESSION_ABANDONED)
+                err = why_set(why, HIF_ENOENT, "session %s of %s is abandoned already",
+                              args->session, args->project);
         if (err == HIF_OK && read.record.held && !args->force) {
                 session_when(read.record.held_ns, since);
                 err = why_set(why, HIF_EBUSY,

@@ -84,13 +84,41 @@ static const char *mode_of(enum entry_kind kind)
         return "000000";
 }
 
+/* As git and libgit2 write names that would not be read back as they are. */
+static void put_name(struct buf *out, const char *start, struct span path)
+{
+        bool quoted = false;
+
+        for (size_t i = 0; i < path.size; i++)
+                quoted = quoted || path.data[i] < 0x20 || path.data[i] >= 0x7f ||
+                         path.data[i] == '"' || path.data[i] == '\\';
+        buf_printf(out, "%s%s", quoted ? "\"" : "", start);
+        for (size_t i = 0; i < path.size; i++) {
+                static const char special[] = "\a\b\t\n\v\f\r\"\\", letters[] = "abtnvfr\"\\";
+                uint8_t c = path.data[i];
+                const char *at = c != 0 ? strchr(special, c) : NULL;
+
+                if (at != NULL)
+                        buf_printf(out, "\\%c", letters[at - special]);
+                else if (c < 0x20 || c >= 0x7f)
+                        buf_printf(out, "\\%03o", c);
+                else
+                        buf_put_u8(out, c);
+        }
+        if (quoted)
+                buf_put_u8(out, '"');
+}
+
 /* The extended header, as git's. */
 static void put_header(struct buf *out, const struct vfs_change *change)
 {
         struct span from = change->path_from.size > 0 ? change->path_from : change->path;
 
-        buf_printf(out, "diff --git a/%.*s b/%.*s\n", (int)from.size, (const char *)from.data,
-                   (int)change->path.size, (const char *)change->path.data);
+        buf_printf(out, "diff --git ");
+        put_name(out, "a/", from);
+        buf_put_u8(out, ' ');
+        put_name(out, "b/", change->path);
+        buf_put_u8(out, '\n');
         if (change->kind == VFS_ADDED)
                 buf_printf(out, "new file mode %s\n", mode_of(change->entry_kind));
         else if (change->kind == VFS_DELETED)
@@ -98,10 +126,13 @@ static void put_header(struct buf *out, const struct vfs_change *change)
         else if (change->entry_kind != change->base.kind)
                 buf_printf(out, "old mode %s\nnew mode %s\n", mode_of(change->base.kind),
                            mode_of(change->entry_kind));
-        if (change->kind == VFS_RENAMED)
-                buf_printf(out, "rename from %.*s\nrename to %.*s\n", (int)from.size,
-                           (const char *)from.data, (int)change->path.size,
-                           (const char *)change->path.data);
+        if (change->kind == VFS_RENAMED) {
+                buf_printf(out, "rename from ");
+                put_name(out, "", from);
+                buf_printf(out, "\nrename to ");
+                put_name(out, "", change->path);
+                buf_put_u8(out, '\n');
+        }
 }
 
 static const void *text_in(const struct buf *content)

@@ -31,12 +31,21 @@ mkdir "$at/$odd"
 echo odd >"$at/$odd/file"
 expect "$(cd "$at/$odd" && changes)" 'A n\xff/file'
 expect "$(changes "$work/link2/$odd")" "$(changes "$at")"
+# git reads what diff says of such names.
+lines=new$'\n'line
+mkdir "$at/$lines" && echo 1 >"$at/$lines/a \"b\""
+git init -q "$work/applied"
+(cd "$at" && hif diff) | git -C "$work/applied" apply
+diff -r "$at/$odd" "$work/applied/$odd" && diff -r "$at/$lines" "$work/applied/$lines"
+rm -r "$at/$lines"
 echo edit >"$at/other"
 expect "$(cd "$at" && hif diff --json "$odd" | jq .files) $(cd "$at" && hif diff --json | jq .files)" '1 2'
 rm -r "$at/$odd" "$at/other"
 fails_with 1 'is no UTF-8' hif mount "--$front" acme/app "$work/$odd" --session odd
 test ! -e "$work/$odd"
 (cd "$at" && fails_with 2 'which mount' hif unmount --force '')
+fails_with 2 'name is empty' hif mount acme/app ''
+fails_with 2 'is asked with --path' hif log acme/app:one
 
 step 'a mount that moved with a directory above it is not called unmounted'
 mkdir "$work/above"
