@@ -28,8 +28,8 @@ static bool unmount_through(void *arg, const char *mount_point, bool detach)
         struct hif_why ignored;
 
         (void)mount_point;
-        return unmount(workspace->daemon, workspace->mount_point, detach ? HELP_DETACH : HELP_UNMOUNT,
-                       &ignored) == HIF_OK;
+        return unmount(workspace->daemon, workspace->mount_point,
+                       detach ? HELP_DETACH : HELP_UNMOUNT, &ignored) == HIF_OK;
 }
 
 void mounter_init(struct workspace *workspace)
