@@ -42,10 +42,11 @@ void oplog_marks(struct found_list *found, uint64_t after, struct oplog_scan *ou
 /* A segment file. It was allocated at once: most of it may be zeros, which are given as memory that
  * was never touched. */
 struct seg_bytes {
-        uint8_t *data; /* by calloc */
-        size_t size;
-        size_t used;   /* zeros from there on, as far as it was read */
-        size_t loaded; /* up to here */
+        uint8_t *data;
+        size_t size, room; /* of the file; of data */
+        size_t used;       /* zeros from there on, as far as it was read */
+        size_t loaded;     /* up to here */
+        bool whole;        /* data is all of the file */
 };
 /* All of it; or, where not `whole`, up to the first block that is all zeros: usually the end, and what
  * comes after it need not be read. seg_is_open tells. */
@@ -57,7 +58,7 @@ bool seg_is_open(const struct seg_bytes *bytes, size_t end);
 void seg_bytes_free(struct seg_bytes *bytes);
 static inline struct span seg_bytes_span(const struct seg_bytes *bytes)
 {
-        return span_of(bytes->data, bytes->size);
+        return span_of(bytes->data, bytes->whole ? bytes->size : bytes->loaded);
 }
 
 /* The first bytes of a segment file, up to max. */

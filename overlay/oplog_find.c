@@ -7,6 +7,7 @@
 
 #define LOAD_BLOCK_MIN ((size_t)4 << 10)
 #define LOAD_BLOCK_MAX ((size_t)16 << 10)
+#define LOAD_ROOM      ((size_t)256 << 10)
 
 static bool note_name(void *arg, const char *name)
 {
@@ -104,8 +105,26 @@ static bool is_zero(const uint8_t *bytes, size_t size)
         return size == 0 || (bytes[0] == 0 && memcmp(bytes, bytes + 1, size - 1) == 0);
 }
 
+/* Usually a segment is short: then memory that was used before does. */
+static enum hif_err make_room(struct seg_bytes *bytes, size_t need)
+{
+        size_t room = bytes->room > 0 ? 2 * bytes->room : LOAD_ROOM;
+        uint8_t *data;
+
+        if (need <= bytes->room)
+                return HIF_OK;
+        if (room < need)
+                room = need;
+        data = realloc(bytes->data, room);
+        if (data == NULL)
+                return HIF_ENOMEM;
+        bytes->data = data;
+        bytes->room = room;
+        return HIF_OK;
+}
+
 /* Only what is there costs memory. */
-static enum hif_err load_blocks(struct oplog *log, int fd, bool whole, struct seg_bytes *bytes)
+static enum hif_err load_blocks(struct oplog *log, int fd, struct seg_bytes *bytes)
 {
         uint8_t block[LOAD_BLOCK_MAX];
         size_t most = (size_t)log->segment_bytes / 64;
@@ -121,13 +140,16 @@ static enum hif_err load_blocks(struct oplog *log, int fd, bool whole, struct se
                 if (size > most)
                         size = most;
                 err = env_read_all(log->env, fd, block, size, at);
+                if (err == HIF_OK)
+                        err = make_room(bytes, at + size);
                 if (err != HIF_OK)
                         return err;
                 bytes->loaded = at + size;
                 if (!is_zero(block, size)) {
                         memcpy(bytes->data + at, block, size);
                         bytes->used = at + size;
-                } else if (!whole) {
+                } else if (!bytes->whole) {
+                        memset(bytes->data + at, 0, size);
                         return HIF_OK;
                 }
         }
@@ -161,8 +183,12 @@ enum hif_err oplog_seg_load(struct oplog *log, uint32_t generation, uint64_t num
                 out->size = st.st_size < 0                            ? 0
                             : (uint64_t)st.st_size > SEGMENT_FILE_MAX ? SEGMENT_FILE_MAX
                                                                       : (size_t)st.st_size;
-                out->data = calloc(1, out->size + 1);
-                err = out->data != NULL ? load_blocks(log, fd, whole, out) : HIF_ENOMEM;
+                out->whole = whole;
+                if (whole) {
+                        out->data = calloc(1, out->size + 1);
+                        out->room = out->size + 1;
+                }
+                err = whole && out->data == NULL ? HIF_ENOMEM : load_blocks(log, fd, out);
         }
         log->env->ops->close(log->env, fd);
         if (err != HIF_OK)

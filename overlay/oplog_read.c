@@ -60,8 +60,9 @@ static enum hif_err list_segment(struct oplog *log, const struct found *seg, uin
  * synced, what follows was not read.) */
 static bool is_damaged(const struct found *seg, const struct seg_bytes *bytes, uint64_t next)
 {
-        return seg->same_boot && oplog_seek(seg_bytes_span(bytes), seg->end, bytes->used, seg->salt,
-                                            next) < bytes->size;
+        struct span all = seg_bytes_span(bytes);
+
+        return seg->same_boot && oplog_seek(all, seg->end, bytes->used, seg->salt, next) < all.size;
 }
 
 /* The record that is known to be in segment i, if all is well. */

@@ -471,6 +471,7 @@ bool model_matches(const struct model *model, struct overlay *overlay, uint64_t 
 {
         const struct mstate *state = &model->states[find(model, seq)];
         size_t count = 0;
+        const uint64_t *ops;
 
         for (size_t i = 0; i < MODEL_FILES; i++) {
                 if (state->files[i] == NULL)
@@ -492,8 +493,8 @@ bool model_matches(const struct model *model, struct overlay *overlay, uint64_t 
                         return false;
                 }
         }
-        return ops_match(&model->op_seqs[state->op_first], state->op_end - state->op_first, overlay,
-                         what, what_size) &&
+        ops = model->op_seqs != NULL ? &model->op_seqs[state->op_first] : NULL;
+        return ops_match(ops, state->op_end - state->op_first, overlay, what, what_size) &&
                notes_match(model, state, overlay, what, what_size) &&
                entries_match(state, overlay, what, what_size);
 }
