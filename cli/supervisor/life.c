@@ -95,6 +95,7 @@ static void on_ready(struct supervisor *supervisor)
         if (supervisor->life == LIFE_STARTING)
                 supervisor->spare_at_ms = now + SPARE_AFTER_MS;
         supervisor->life = LIFE_RUNNING;
+        supervisor->adopting = false;
         supervisor->ever_ready = true;
         clients_answer(supervisor, WIRE_RESTART, HIF_OK, "{}");
         if (supervisor->old_program_fd >= 0)

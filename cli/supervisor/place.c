@@ -217,6 +217,7 @@ enum hif_err supervisor_adopt(struct supervisor *supervisor, bool *asked, struct
                 supervisor->adopt_fd = -1;
                 return HIF_OK;
         }
+        supervisor->adopting = true;
         dir = strdup(supervisor->control.sun_path);
         request = json_pack("{s:s}", "op", "adopt");
         err = dir != NULL && request != NULL

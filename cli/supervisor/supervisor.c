@@ -325,7 +325,8 @@ static void stop(struct supervisor *supervisor, enum hif_err err)
 {
         /* No server of ours may be there without us when we end in order. */
         if (supervisor->listen_fd >= 0) {
-                unlink(supervisor->control.sun_path);
+                if (!supervisor->adopting)
+                        unlink(supervisor->control.sun_path);
                 unlink(supervisor->own.sun_path);
                 close(supervisor->listen_fd);
         }

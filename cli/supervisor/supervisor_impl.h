@@ -88,6 +88,8 @@ struct supervisor {
         char last_death[128]; /* for people */
         bool ever_ready, done;
         int adopt_fd; /* the request to come, while it waits */
+        /* The control socket is of a server that has not come: not ours to remove. */
+        bool adopting;
 
         /* An upgrade: what to go back to. */
         int old_program_fd; /* -1: no upgrade under way */
