@@ -169,3 +169,22 @@ hif unmount "$at"
 
 step 'a session that stands elsewhere is not shown as the position that was asked for'
 fails_with 1 "stands at @4 already" hif --store "$work/moved" mount "--$front" acme/app "$at" --at @1 --read-only
+
+step 'a session of an older version, whose machine stopped while it was mounted'
+hif daemon stop >/dev/null
+export HOME=$work/ada # old/: its home directory, from before content went into the log
+mkdir "$HOME"
+tar -C "$HOME" -xf "$here/old/session-2026-11.tar.gz"
+hif mount "--$front" acme/app "$at"
+expect "$(changes "$at")" "$(printf '%s\n' 'M base' 'A big' 'A d/e/' 'D gone' 'A hard' 'A link' 'A new' 'A n\xffme' 'M src/large' 'R moved -> src/moved-here')"
+expect_match "$(hif -C "$at" session show)" 'an old goal.*a thought of then'
+expect "$(cat "$at/base")" 'base
+more'
+expect "$(md5sum <"$at/src/large")" "$({ seq 400 | head -c 700; printf x; seq 400 | tail -c +702; } | md5sum)"
+expect "$(md5sum <"$at/big")" "$(head -c 60000 /dev/zero | tr '\0' z | md5sum)"
+expect "$(TZ=UTC stat -c '%h %a %s %y' "$at/new" "$at/hard" | uniq)" '2 644 4 2020-02-03 04:05:06.789000000 +0000'
+expect "$(readlink "$at/link") $(stat -c %a "$at/base") $(cat "$at/src/moved-here")" 'new 755 m'
+echo now >"$at/now"
+hif -C "$at" land 'what was begun then' >/dev/null
+expect "$(hif cat acme/app:now)" now
+hif unmount "$at"
