@@ -331,6 +331,27 @@ static int cmd_stop(struct cli *cli, int argc, char **argv)
         return cli_finish(cli, EXIT_DONE);
 }
 
+/* Have the supervisor do it. A daemon of a version before there were supervisors takes none. */
+static enum hif_err ask_supervisor(struct cli *cli, uint16_t kind, const char *name,
+                                   json_t **result, struct hif_why *why)
+{
+        struct hif_why unseen = {0};
+        json_t *pong = NULL;
+        enum hif_err err;
+
+        control_supervise(cli);
+        err = supervisor_ask(cli, kind, name, result, why);
+        if (err == HIF_ENOENT && control_ping(cli, 0, &pong, &unseen) == HIF_OK)
+                err = why_set(why, HIF_ENOTSUP,
+                              "the daemon (process %lld, version %s) has no supervisor, and no "
+                              "other could be started for it: it may be of a version that had "
+                              "none; `hif daemon stop` unmounts and ends it, `hif mount` starts "
+                              "this version, and sessions keep their edits",
+                              count_of(pong, "pid"), text_of(pong, "version"));
+        json_decref(pong);
+        return err;
+}
+
 /* --- restart --- */
 
 static const struct argp restart_argp = {
@@ -344,8 +365,7 @@ static int cmd_restart(struct cli *cli, int argc, char **argv)
         enum hif_err err;
 
         cli_parse(cli, &restart_argp, argc, argv, NULL);
-        control_supervise(cli);
-        err = supervisor_ask(cli, WIRE_RESTART, "", &result, &why);
+        err = ask_supervisor(cli, WIRE_RESTART, "", &result, &why);
         json_decref(result);
         if (err != HIF_OK)
                 return cli_fail(cli, err, &why);
@@ -408,9 +428,7 @@ static int cmd_upgrade(struct cli *cli, int argc, char **argv)
         cli_parse(cli, &upgrade_argp, argc, argv, &program);
         err = path_of_program(cli, program, &path, &why);
         if (err == HIF_OK)
-                control_supervise(cli);
-        if (err == HIF_OK)
-                err = supervisor_ask(cli, WIRE_UPGRADE, path, &result, &why);
+                err = ask_supervisor(cli, WIRE_UPGRADE, path, &result, &why);
         if (err != HIF_OK)
                 return cli_fail(cli, err, &why);
         if (cli->json)
