@@ -162,6 +162,9 @@ int cli_fail(const struct cli *cli, enum hif_err err, const struct hif_why *why)
 /* The same, and with --json what is known all the same (taken over), under that name. */
 int cli_fail_with(const struct cli *cli, enum hif_err err, const struct hif_why *why,
                   const char *name, json_t *more);
+/* As cli_fail, and, if it means that the daemon does not answer, with what is known all the same of
+ * the workspace in which we stand. place.c */
+int cli_fail_here(struct cli *cli, enum hif_err err, const struct hif_why *why);
 /* The same for a command line that is wrong in a way that argp cannot see. */
 int cli_usage(const struct cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void cli_warn(const struct cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -187,6 +190,8 @@ void json_get_path(const json_t *object, const char *key, struct buf *out);
  * memory. And the exact bytes of such an item. */
 json_t *json_path_item(struct span path);
 void json_get_path_item(const json_t *item, struct buf *out);
+/* The string of a field, or "". */
+const char *json_text(const json_t *object, const char *name);
 /* Seconds since 1970 with nanoseconds, as "2026-01-31T12:00:00.123456789Z". */
 #define TIME_TEXT_SIZE 40
 void time_text(int64_t sec, uint32_t nsec, char out[TIME_TEXT_SIZE]);

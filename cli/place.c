@@ -1,9 +1,8 @@
 /* place.c - paths as the user means them, told without asking a file system that may hang. */
 #include "base/cleanup.h"
 #include "cli/bounded.h"
-#include "cli/commands/commands.h"
-#include "cli/commands/known.h"
 #include "cli/control.h"
+#include "cli/known.h"
 #include "cli/mounts.h"
 #include "core/key.h"
 
@@ -310,4 +309,41 @@ void json_get_path_item(const json_t *item, struct buf *out)
                 json_get_path(item, "path", out);
         else
                 buf_put(out, json_string_value(item), json_string_length(item));
+}
+
+const char *json_text(const json_t *object, const char *name)
+{
+        const char *text = json_string_value(json_object_get(object, name));
+
+        return text != NULL ? text : "";
+}
+
+int cli_fail_here(struct cli *cli, enum hif_err err, const struct hif_why *why)
+{
+        AUTO_FREE char *here = NULL;
+        AUTO_BUF struct buf text = {0};
+        struct hif_why ignored;
+        json_t *known = NULL;
+        int code;
+
+        if (err == HIF_EUNREACHABLE && cli_absolute(cli, ".", &here, &ignored) == HIF_OK)
+                known = known_mount_of(cli, here);
+        if (json_text(known, "session")[0] != '\0')
+                buf_printf(&text,
+                           "without it is known: this is session '%s' of %s, base @%lld, at '%s'; "
+                           "its edits are kept in '%s', and what they are is told when a server "
+                           "answers again",
+                           json_text(known, "session"), json_text(known, "project"),
+                           (long long)json_integer_value(json_object_get(known, "base")),
+                           json_text(known, "mount_point"), json_text(known, "directory"));
+        code = cli_fail_with(cli, err, why, "known", known);
+        if (!cli->json && !buf_failed(&text) && text.size > 0) {
+                AUTO_BUF struct buf clean = {0};
+
+                text_escape(&clean, buf_span(&text));
+                if (!buf_failed(&clean))
+                        (void)fprintf(stderr, "hif: %.*s\n", (int)clean.size,
+                                      (const char *)clean.data);
+        }
+        return code;
 }

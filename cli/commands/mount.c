@@ -2,9 +2,9 @@
 #include "base/cleanup.h"
 #include "cli/bounded.h"
 #include "cli/commands/commands.h"
-#include "cli/commands/known.h"
 #include "cli/commands/session.h"
 #include "cli/control.h"
+#include "cli/known.h"
 #include "cli/mounts.h"
 #include "cli/store.h"
 #include "cli/supervisor/supervisor.h"
@@ -109,15 +109,6 @@ static const struct argp mount_argp = {
     .args_doc = "[ORG/NAME DIR]",
     .doc = "Mount a project as a writable directory. Edits are kept in a session, which survives "
            "unmounting and can be landed. Without arguments: list what is mounted."};
-
-bool session_name_valid(const char *name)
-{
-        size_t size =
-            strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-");
-
-        return size > 0 && size <= SESSION_NAME_MAX && name[size] == '\0' && name[0] != '.' &&
-               name[0] != '-';
-}
 
 static enum hif_err check_empty(const char *path, struct hif_why *why)
 {

@@ -16,11 +16,6 @@ command_fn cmd_session_export;
 
 /* --- session.c --- */
 
-/* The summaries of this machine's sessions, each with "mounted" and "directory" added; the caller's
- * to decref, also on errors. */
-HIF_MUST_USE enum hif_err sessions_here(struct cli *cli, json_t **out);
-/* The string of a field, or "". */
-const char *json_text(const json_t *object, const char *name);
 /* Send a request (taken over) about the workspace in which we stand, or -C DIR. */
 HIF_MUST_USE enum hif_err session_ask(struct cli *cli, json_t *request, json_t **result,
                                       struct hif_why *why);
@@ -33,7 +28,5 @@ HIF_MUST_USE enum hif_err mount_session(struct cli *cli, const char *project, co
                                         struct hif_why *why);
 /* Print the warning that the daemon gave with a result, if it did. */
 void warn_of(const struct cli *cli, const json_t *result);
-#define SESSION_NAME_MAX 64
-bool session_name_valid(const char *name);
 
 #endif

@@ -2,6 +2,7 @@
 #include "cli/session/session_claim.h"
 #include "base/cleanup.h"
 #include "cli/commands/session.h"
+#include "cli/known.h"
 #include "cli/view.h"
 #include "core/layout.h"
 

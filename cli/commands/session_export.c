@@ -2,6 +2,7 @@
 #include "base/cleanup.h"
 #include "cli/commands/session.h"
 #include "cli/control.h"
+#include "cli/known.h"
 #include "cli/session/session_find.h"
 #include "core/layout.h"
 

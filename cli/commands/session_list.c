@@ -1,6 +1,7 @@
 /* hif session list: here, and open in the store. */
 #include "base/cleanup.h"
 #include "cli/commands/session.h"
+#include "cli/known.h"
 #include "cli/session/session_open.h"
 
 #include <stdlib.h>

@@ -2,7 +2,6 @@
 #include "base/cleanup.h"
 #include "cli/base64.h"
 #include "cli/commands/commands.h"
-#include "cli/commands/known.h"
 #include "cli/control.h"
 
 #include <stdlib.h>
@@ -104,7 +103,7 @@ int cmd_status(struct cli *cli, int argc, char **argv)
         cli_parse(cli, &status_argp, argc, argv, NULL);
         err = ask(cli, json_pack("{s:s}", "op", "status"), &result, &why);
         if (err != HIF_OK)
-                return known_fail(cli, err, &why);
+                return cli_fail_here(cli, err, &why);
         if (cli->json)
                 return cli_print_json(cli, result);
         warn_damaged(cli, result);

@@ -5,6 +5,7 @@
 #include "cli/commands/commands.h"
 #include "cli/commands/session.h"
 #include "cli/control.h"
+#include "cli/known.h"
 #include "cli/mounts.h"
 #include "cli/process.h"
 #include "cli/supervisor/helper.h"

@@ -1,9 +1,9 @@
 /* mounts.c - mounts of ours: does each answer, and does the daemon know of it? */
 #include "cli/mounts.h"
 #include "cli/bounded.h"
-#include "cli/commands/session.h"
 #include "cli/commands/unmount.h"
 #include "cli/doctor/doctor.h"
+#include "cli/known.h"
 
 #include <errno.h>
 #include <fcntl.h>

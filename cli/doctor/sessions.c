@@ -1,8 +1,8 @@
 /* sessions.c - sessions on this machine that need someone's attention. */
 #include "base/cleanup.h"
 #include "cli/bounded.h"
-#include "cli/commands/session.h"
 #include "cli/doctor/doctor.h"
+#include "cli/known.h"
 #include "cli/mounts.h"
 
 #include <errno.h>

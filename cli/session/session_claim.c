@@ -1,9 +1,9 @@
 #include "cli/session/session_claim.h"
 
 #include "base/cleanup.h"
-#include "cli/commands/session.h"
 #include "cli/daemon/workspace_holder.h"
 #include "cli/daemon/workspace_impl.h"
+#include "cli/known.h"
 #include "vfs/claim.h"
 
 #include <errno.h>

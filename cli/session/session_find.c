@@ -2,9 +2,9 @@
 
 #include "base/cleanup.h"
 #include "cli/base64.h"
-#include "cli/commands/session.h"
 #include "cli/control.h"
 #include "cli/daemon/workspace_session.h"
+#include "cli/known.h"
 #include "cli/session/session_open.h"
 #include "cli/view.h"
 

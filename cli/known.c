@@ -1,13 +1,83 @@
-#include "cli/commands/known.h"
+#include "cli/known.h"
 
 #include "base/cleanup.h"
-#include "cli/commands/session.h"
 #include "cli/mounts.h"
 #include "core/key.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+bool session_name_valid(const char *name)
+{
+        size_t size =
+            strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-");
+
+        return size > 0 && size <= SESSION_NAME_MAX && name[size] == '\0' && name[0] != '.' &&
+               name[0] != '-';
+}
+
+/* --- the sessions that this machine holds, by their summaries --- */
+
+struct finding {
+        struct cli *cli;
+        const char *dir;
+        int depth;
+        json_t *sessions;
+};
+
+static bool list_one(void *arg, const char *name)
+{
+        struct finding *finding = arg;
+        struct finding deeper = *finding;
+        struct env *env = &finding->cli->env;
+        AUTO_FREE char *path = NULL, *file = NULL;
+        json_t *summary;
+
+        if (asprintf(&path, "%s/%s", finding->dir, name) < 0) {
+                path = NULL;
+                return false;
+        }
+        deeper.dir = path;
+        deeper.depth++;
+        if (finding->depth < 2) {
+                (void)!env->ops->list(env, path, list_one, &deeper);
+                return true;
+        }
+        if (asprintf(&file, "%s/session.json", path) < 0) {
+                file = NULL;
+                return false;
+        }
+        summary = json_load_file(file, JSON_REJECT_DUPLICATES, NULL);
+        if (summary == NULL)
+                return true; /* a session that was never mounted to the end */
+        free(file);
+        if (asprintf(&file, "%s/mounted", path) < 0)
+                file = NULL;
+        json_object_set_new(summary, "mounted", json_boolean(file && access(file, F_OK) == 0));
+        json_object_set_new(summary, "directory", json_string(path));
+        json_array_append_new(finding->sessions, summary);
+        return true;
+}
+
+enum hif_err sessions_here(struct cli *cli, json_t **out)
+{
+        AUTO_FREE char *root = NULL;
+        struct finding finding = {.cli = cli, .sessions = json_array()};
+        enum hif_err err;
+
+        if (asprintf(&root, "%s/workspaces", cli->paths.state_dir) < 0) {
+                root = NULL;
+                return HIF_ENOMEM;
+        }
+        finding.dir = root;
+        err = cli->env.ops->list(&cli->env, root, list_one, &finding);
+        *out = finding.sessions;
+        return err == HIF_ENOENT ? HIF_OK : err;
+}
+
+/* --- those that are mounted, by the kernel's list --- */
 
 struct listing {
         json_t *sessions, *out;
@@ -112,34 +182,4 @@ json_t *known_mount_of(struct cli *cli, const char *path)
                 found = holder_of(mounts, path);
         json_decref(mounts);
         return found;
-}
-
-int known_fail(struct cli *cli, enum hif_err err, const struct hif_why *why)
-{
-        AUTO_FREE char *here = NULL;
-        AUTO_BUF struct buf text = {0};
-        struct hif_why ignored;
-        json_t *known = NULL;
-        int code;
-
-        if (err == HIF_EUNREACHABLE && cli_absolute(cli, ".", &here, &ignored) == HIF_OK)
-                known = known_mount_of(cli, here);
-        if (json_text(known, "session")[0] != '\0')
-                buf_printf(&text,
-                           "without it is known: this is session '%s' of %s, base @%lld, at '%s'; "
-                           "its edits are kept in '%s', and what they are is told when a server "
-                           "answers again",
-                           json_text(known, "session"), json_text(known, "project"),
-                           (long long)json_integer_value(json_object_get(known, "base")),
-                           json_text(known, "mount_point"), json_text(known, "directory"));
-        code = cli_fail_with(cli, err, why, "known", known);
-        if (!cli->json && !buf_failed(&text) && text.size > 0) {
-                AUTO_BUF struct buf clean = {0};
-
-                text_escape(&clean, buf_span(&text));
-                if (!buf_failed(&clean))
-                        (void)fprintf(stderr, "hif: %.*s\n", (int)clean.size,
-                                      (const char *)clean.data);
-        }
-        return code;
 }
