@@ -7,14 +7,14 @@ set -eu
 cd "$(dirname "$0")/.."
 scripts/install.sh test
 dir=build-coverage
-rooms='src/base src/core src/store src/land src/check src/vfs fetch overlay nfs fuse cli'
+rooms='src/base src/core src/aws src/store src/land src/check src/vfs fetch overlay nfs fuse cli'
 
 echo 'building ...'
 scripts/build.sh $dir -DHIF_TESTS=ON -DHIF_WERROR=OFF -DCMAKE_BUILD_TYPE=Debug \
 	-DCMAKE_C_FLAGS='--coverage -fprofile-update=atomic -fprofile-abs-path'
 find $dir -name '*.gcda' -delete
 failed=
-ctest --test-dir $dir --output-on-failure --no-tests=error "$@" >$dir/coverage.log 2>&1 || failed=yes
+ctest --test-dir $dir --output-on-failure --no-tests=error -j "$(($(nproc) + 2))" "$@" >$dir/coverage.log 2>&1 || failed=yes
 tail -n 20 $dir/coverage.log | sed -n '/tests passed/p; /The following tests FAILED/,/^$/p'
 
 # The builds of the landing machine with mistakes in it are not the product.
