@@ -123,4 +123,4 @@ refused --store "$lies" project list
 
 kill "$rver"
 wait "$rver" 2>/dev/null
-fails 7 'it cannot be told whether the store' --store "$lies" project list
+fails 7 'does not answer' --store "$lies" project list
