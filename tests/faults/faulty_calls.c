@@ -11,8 +11,10 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <pwd.h>
+#include <sched.h>
 #include <spawn.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -268,6 +270,37 @@ STAND_BEFORE(int, chdir, (const char *path), (path), -1, ERRORS(EACCES, EIO))
 __attribute__((weak)) int __interceptor_pthread_create(pthread_t *out, const pthread_attr_t *attr,
                                                        void *(*run)(void *), void *arg);
 
+struct beginning {
+        void *(*run)(void *);
+        void *arg;
+        atomic_bool began;
+};
+
+static void *begin(void *arg)
+{
+        struct beginning *beginning = arg;
+        void *(*run)(void *) = beginning->run;
+        void *run_arg = beginning->arg;
+
+        atomic_store(&beginning->began, true); /* it is gone from here on */
+        return run(run_arg);
+}
+
+/* What a sanitizer allocates for a new thread may not fail. */
+static int create_sanitized(pthread_t *out, const pthread_attr_t *attr, void *(*run)(void *),
+                            void *arg)
+{
+        struct beginning beginning = {.run = run, .arg = arg};
+        int error;
+
+        fault_pause();
+        error = __interceptor_pthread_create(out, attr, begin, &beginning);
+        while (error == 0 && !atomic_load(&beginning.began))
+                sched_yield();
+        fault_resume();
+        return error;
+}
+
 int pthread_create(pthread_t *out, const pthread_attr_t *attr, void *(*run)(void *), void *arg)
 {
         static int (*real)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
@@ -275,7 +308,7 @@ int pthread_create(pthread_t *out, const pthread_attr_t *attr, void *(*run)(void
         if (call_fails("pthread_create", ERRORS(EAGAIN)))
                 return EAGAIN;
         if (__interceptor_pthread_create != NULL)
-                return __interceptor_pthread_create(out, attr, run, arg);
+                return create_sanitized(out, attr, run, arg);
         if (real == NULL)
                 *(void **)&real = dlsym(RTLD_NEXT, "pthread_create");
         return real(out, attr, run, arg);
