@@ -272,3 +272,10 @@ const char *cli_color(const struct cli *cli, enum cli_color color)
 
         return cli->color ? codes[color] : "";
 }
+
+const char *json_text(const json_t *object, const char *name)
+{
+        const char *text = json_string_value(json_object_get(object, name));
+
+        return text != NULL ? text : "";
+}

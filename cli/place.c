@@ -311,13 +311,6 @@ void json_get_path_item(const json_t *item, struct buf *out)
                 buf_put(out, json_string_value(item), json_string_length(item));
 }
 
-const char *json_text(const json_t *object, const char *name)
-{
-        const char *text = json_string_value(json_object_get(object, name));
-
-        return text != NULL ? text : "";
-}
-
 int cli_fail_here(struct cli *cli, enum hif_err err, const struct hif_why *why)
 {
         AUTO_FREE char *here = NULL;

@@ -96,6 +96,7 @@ enum fault_kind fault_kind_of(const char *text, size_t size)
 /* --- processes --- */
 
 static long report_fd = -1;
+static pid_t reporter; /* children of it have nothing to say */
 
 static void report(void)
 {
@@ -111,6 +112,15 @@ static void report(void)
         if (syscall(SYS_write, report_fd, line, (size_t)size) != size)
                 _exit(125);
         sites_report((int)report_fd);
+}
+
+/* A child that gives up before it has become a server says what it met, too. */
+void _exit(int status)
+{
+        if (report_fd >= 0 && getpid() == reporter)
+                report();
+        syscall(SYS_exit_group, status);
+        __builtin_unreachable();
 }
 
 /* Past our own open, and early: a server in its sandbox opens nothing here any more. */
@@ -162,6 +172,7 @@ static void arm(void)
         if (kind == FAULT_NONE || *end != '\0' || atexit(report) != 0)
                 _exit(125);
         open_report();
+        reporter = getpid();
         signal(SIGSEGV, tell_death);
         signal(SIGABRT, tell_death);
         if (sites != NULL)
