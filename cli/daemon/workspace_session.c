@@ -68,10 +68,11 @@ static enum hif_err load_op(void *arg, uint64_t seq, const struct session_op *op
 {
         struct loading_ops *loading = arg;
         struct session_op copied = *op;
-        enum hif_err err = copy(loading->arena, op->path, &copied.path);
+        enum hif_err err;
 
         if (seq > loading->through)
                 return HIF_OK;
+        err = copy(loading->arena, op->path, &copied.path);
         if (err == HIF_OK)
                 err = copy(loading->arena, op->path2, &copied.path2);
         buf_put(&loading->list, &copied, sizeof(copied));

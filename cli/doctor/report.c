@@ -4,6 +4,9 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
+
+#define FIXED "fixed" /* what is printed where others have a severity */
 
 static const char *name_of(enum doctor_severity severity)
 {
@@ -41,6 +44,26 @@ static void add(struct doctor *doctor, const char *name, const char *severity, c
         (void)json_array_append_new(doctor->findings, finding);
 }
 
+/* A finding counts even where there is no memory for its sentence. */
+static char *sentence(const char *format, va_list args)
+{
+        char *text = NULL;
+
+        return vasprintf(&text, format, args) >= 0 ? text : NULL;
+}
+
+static void report(struct doctor *doctor, const char *name, const char *state, enum cli_color color,
+                   const char *text, const char *todo)
+{
+        bool fixed = strcmp(state, FIXED) == 0;
+
+        if (text == NULL)
+                text = "found, but there is no memory to say what";
+        add(doctor, name, fixed ? name_of(DOCTOR_OK) : state, text, todo, fixed);
+        if (!doctor->cli->json)
+                print(doctor->cli, state, color, text, todo);
+}
+
 void doctor_say(struct doctor *doctor, const char *name, enum doctor_severity severity,
                 const char *todo, const char *format, ...)
 {
@@ -50,36 +73,22 @@ void doctor_say(struct doctor *doctor, const char *name, enum doctor_severity se
                                                 [DOCTOR_ERROR] = COLOR_RED};
         AUTO_FREE char *text = NULL;
         va_list args;
-        int size;
 
         va_start(args, format);
-        size = vasprintf(&text, format, args);
+        text = sentence(format, args);
         va_end(args);
-        if (size < 0) {
-                text = NULL;
-                return;
-        }
         doctor->warnings += severity == DOCTOR_WARNING;
         doctor->errors += severity == DOCTOR_ERROR;
-        add(doctor, name, name_of(severity), text, todo, false);
-        if (!doctor->cli->json)
-                print(doctor->cli, name_of(severity), colors[severity], text, todo);
+        report(doctor, name, name_of(severity), colors[severity], text, todo);
 }
 
 void doctor_fixed(struct doctor *doctor, const char *name, const char *format, ...)
 {
         AUTO_FREE char *text = NULL;
         va_list args;
-        int size;
 
         va_start(args, format);
-        size = vasprintf(&text, format, args);
+        text = sentence(format, args);
         va_end(args);
-        if (size < 0) {
-                text = NULL;
-                return;
-        }
-        add(doctor, name, "ok", text, NULL, true);
-        if (!doctor->cli->json)
-                print(doctor->cli, "fixed", COLOR_GREEN, text, NULL);
+        report(doctor, name, FIXED, COLOR_GREEN, text, NULL);
 }
