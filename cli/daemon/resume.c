@@ -107,6 +107,21 @@ static bool add(struct coming *coming, char *dir)
         return true;
 }
 
+static bool find_one(void *arg, const char *name);
+
+/* What cannot be listed now may hold mounts: it counts as not brought back, and is tried again. */
+static void find_in(struct scan *scan)
+{
+        struct env *env = &scan->daemon->cli->env;
+        enum hif_err err = env->ops->list(env, scan->dir, find_one, scan);
+
+        if (err == HIF_OK || err == HIF_ENOENT || err == HIF_ENOTDIR)
+                return;
+        log_line(env->log, LOG_WARN, "daemon", "the sessions in '%s' could not be listed: %s",
+                 scan->dir, hif_strerror(err));
+        (void)json_object_set_new(scan->coming->failed, scan->dir, json_string(hif_strerror(err)));
+}
+
 /* workspaces/{org}/{name}/{session} */
 static bool find_one(void *arg, const char *name)
 {
@@ -123,7 +138,7 @@ static bool find_one(void *arg, const char *name)
         deeper.dir = path;
         deeper.depth++;
         if (scan->depth < 2) {
-                (void)!env->ops->list(env, path, find_one, &deeper);
+                find_in(&deeper);
                 return true;
         }
         if (asprintf(&mark, "%s/mounted", path) < 0) {
@@ -135,7 +150,6 @@ static bool find_one(void *arg, const char *name)
 
 void daemon_resume(struct daemon *daemon)
 {
-        struct env *env = &daemon->cli->env;
         AUTO_FREE char *root = NULL;
         struct coming coming = {.daemon = daemon, .lock = PTHREAD_MUTEX_INITIALIZER};
         struct scan scan = {.daemon = daemon, .coming = &coming};
@@ -148,7 +162,7 @@ void daemon_resume(struct daemon *daemon)
         scan.dir = root;
         coming.failed = json_object();
         pthread_mutex_lock(&daemon->resuming);
-        (void)!env->ops->list(env, root, find_one, &scan);
+        find_in(&scan);
         resume_all(&coming);
         pthread_mutex_lock(&daemon->lock);
         old = daemon->unresumed;
