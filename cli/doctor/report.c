@@ -45,7 +45,7 @@ static void add(struct doctor *doctor, const char *name, const char *severity, c
 }
 
 /* A finding counts even where there is no memory for its sentence. */
-static char *sentence(const char *format, va_list args)
+__attribute__((format(printf, 1, 0))) static char *sentence(const char *format, va_list args)
 {
         char *text = NULL;
 
