@@ -8,9 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define UNMOUNT_CONTENT_MAX (64u << 20)          /* unmounting does not upload more than this */
-#define WORDS_PAUSE_NS      (15ull * 1000000000) /* between notes that are published */
-#define FAILURE_PAUSE_NS    (60ull * 1000000000) /* after one that could not be */
+#define UNMOUNT_CONTENT_MAX   (64u << 20) /* unmounting does not upload more than this */
+#define PUBLISH_SILENT_MAX_MS 2000 /* nor does it wait longer for a store that says nothing */
+#define WORDS_PAUSE_NS        (15ull * 1000000000) /* between notes that are published */
+#define FAILURE_PAUSE_NS      (60ull * 1000000000) /* after one that could not be */
 
 bool workspace_publishes(const struct workspace *workspace)
 {
@@ -64,6 +65,13 @@ static int not_published(const struct workspace *workspace, enum hif_err err,
                                 UNMOUNT_CONTENT_MAX >> 20, workspace->session_name);
         if (err == HIF_EBUSY || err == HIF_EEXIST)
                 return asprintf(warning, "%s", why->text);
+        if (err == HIF_ECANCELED)
+                return asprintf(warning,
+                                "session %s was not published, so that only this machine can go on "
+                                "with it: the store %s has said nothing for %d s. To publish it, "
+                                "mount it again and run `hif session publish`",
+                                workspace->session_name, workspace->store_url,
+                                PUBLISH_SILENT_MAX_MS / 1000);
         return asprintf(warning,
                         "session %s was not published, so that only this machine can go on with "
                         "it: %s",
@@ -81,6 +89,8 @@ void workspace_publish_unmounted(struct workspace *workspace, char **warning)
                 return;
         if (workspace->conflicted)
                 publish.state = SESSION_CONFLICTED;
+        /* The mount is gone: nobody waits for a store that says nothing. */
+        store_cancel_silent(workspace->store, PUBLISH_SILENT_MAX_MS);
         err = workspace_publish(workspace, &publish, NULL, &why);
         if (err == HIF_OK || err == HIF_ENOTHING)
                 return;

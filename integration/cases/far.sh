@@ -183,7 +183,7 @@ expect_match "$(hif -C "$work/one" status)" 'M n7' # beside one that reads
 wait $reader || fail 'read from a store that says nothing'
 left=$SECONDS
 expect_match "$(hif unmount "$work/one" 2>&1)" 'was not published, so that only this machine'
-[ $((SECONDS - left)) -le 45 ] || fail "unmounting took $((SECONDS - left)) s"
+[ $((SECONDS - left)) -le 10 ] || fail "unmounting took $((SECONDS - left)) s"
 [ $((SECONDS - began)) -le 90 ] || fail "that took $((SECONDS - began)) s"
 say del "$hang" >/dev/null
 

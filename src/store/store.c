@@ -373,6 +373,12 @@ void store_cancel(struct store *store)
                 store->ops->cancel(store);
 }
 
+void store_cancel_silent(struct store *store, uint64_t silent_ms)
+{
+        if (store->ops->cancel_silent)
+                store->ops->cancel_silent(store, silent_ms);
+}
+
 void store_close(struct store *store)
 {
         if (!store)

@@ -130,8 +130,9 @@ struct store_ops {
         void (*close)(struct store *store); /* frees it */
         /* "file:///srv/hif" */
         const char *(*url)(struct store *store);
-        /* Optional, see store_cancel, store_date and store_why. */
+        /* Optional, see store_cancel, store_cancel_silent, store_date and store_why. */
         void (*cancel)(struct store *store);
+        void (*cancel_silent)(struct store *store, uint64_t silent_ms);
         bool (*date)(struct store *store, uint64_t *wall_ns);
         bool (*why)(struct store *store, enum hif_err result, struct hif_why *out);
 };
@@ -187,6 +188,9 @@ void store_batch_wait(struct store *store, struct store_batch *batch, struct sto
  * (a write may all the same take effect), and so is all that is submitted from now on. For stores
  * whose answers may be long in coming; others do nothing. Thread-safe; NULL is fine. */
 void store_cancel(struct store *store);
+/* The same, but only once the store has said nothing for so long while something is in flight: as
+ * long as it answers, everything goes on. */
+void store_cancel_silent(struct store *store, uint64_t silent_ms);
 void store_close(struct store *store); /* NULL is fine */
 const char *store_url(struct store *store);
 struct store_stats store_stats_get(struct store *store);

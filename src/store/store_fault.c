@@ -267,6 +267,11 @@ static void fault_cancel(struct store *store)
         store_cancel(faults_of(store)->inner);
 }
 
+static void fault_cancel_silent(struct store *store, uint64_t silent_ms)
+{
+        store_cancel_silent(faults_of(store)->inner, silent_ms);
+}
+
 static bool fault_date(struct store *store, uint64_t *wall_ns)
 {
         return store_date(faults_of(store)->inner, wall_ns);
@@ -283,6 +288,7 @@ enum hif_err store_fault_new(struct env *env, struct store *inner, struct store 
                                              .close = fault_close,
                                              .url = fault_url,
                                              .cancel = fault_cancel,
+                                             .cancel_silent = fault_cancel_silent,
                                              .date = fault_date,
                                              .why = fault_why};
         struct faulty_store *faults = calloc(1, sizeof(*faults));

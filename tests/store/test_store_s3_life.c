@@ -499,6 +499,49 @@ static void cancelling_answers_all(void **state)
         free(reqs);
 }
 
+/* Who waits no longer than the server says something goes on while it does, and then ends soon: also
+ * what was in flight before, and what waits for its next try. */
+static void silence_cancels(void **state)
+{
+        struct ts3 *s3 = *state;
+        struct store_req req = {.op = STORE_GET, .key = "k", .done = count_canceled};
+        struct tserver_reply late = TS3_OBJECT("x");
+        unsigned canceled = 0;
+
+        s3->config.limits = (struct http_limits){60000, 60000, 60};
+        s3->config.patience_ms = 60000;
+        late.late_ms = 300;
+        for (int i = 0; i < 4; i++)
+                tserver_script(s3->server, &late, 1);
+        tserver_always(s3->server, (struct tserver_reply){.act = TSERVER_HANG});
+        ts3_open(s3);
+        store_cancel_silent(s3->store, 1000);
+        for (int i = 0; i < 4; i++)
+                assert_int_equal(ts3_run(s3, STORE_GET, "k", NULL), HIF_OK);
+        sleep_ms(900); /* nothing is asked: that is no silence */
+        sleep_ms(900);
+        req.arg = &canceled;
+        store_submit(s3->store, &req);
+        sleep_ms(500);
+        assert_int_equal(__atomic_load_n(&canceled, __ATOMIC_SEQ_CST), 0);
+        for (int i = 0; i < 5000 && __atomic_load_n(&canceled, __ATOMIC_SEQ_CST) == 0; i++)
+                sleep_ms(1);
+        assert_int_equal(canceled, 1);
+        assert_int_equal(ts3_run(s3, STORE_GET, "k", NULL), HIF_ECANCELED);
+}
+
+/* Connections that are reset say nothing. */
+static void resets_are_silence(void **state)
+{
+        struct ts3 *s3 = *state;
+
+        s3->config.patience_ms = 60000;
+        tserver_always(s3->server, (struct tserver_reply){.act = TSERVER_CLOSE});
+        ts3_open(s3);
+        store_cancel_silent(s3->store, 300);
+        assert_int_equal(ts3_run(s3, STORE_GET, "k", NULL), HIF_ECANCELED);
+}
+
 static void ignore(struct store_req *req)
 {
         (void)req;
@@ -592,6 +635,8 @@ int main(void)
             EACH(doubtful_completion_is_settled_by_tags),
             EACH(patience_begins_with_the_first_failure),
             EACH(cancelling_answers_all),
+            EACH(silence_cancels),
+            EACH(resets_are_silence),
             EACH(uploads_leave_room_for_reads),
             EACH(connections_are_bounded_and_kept),
         };

@@ -199,6 +199,14 @@ static void count_cancel(struct store *store)
         cancelled++;
 }
 
+static uint64_t silence;
+
+static void note_silence(struct store *store, uint64_t silent_ms)
+{
+        (void)store;
+        silence = silent_ms;
+}
+
 static bool tell_date(struct store *store, uint64_t *wall_ns)
 {
         (void)store;
@@ -223,6 +231,7 @@ static void optional_parts_are_optional(void **state)
                                              .close = scripted_close,
                                              .url = scripted_url,
                                              .cancel = count_cancel,
+                                             .cancel_silent = note_silence,
                                              .date = tell_date,
                                              .why = tell_denied};
         struct env env = env_system(NULL);
@@ -237,12 +246,15 @@ static void optional_parts_are_optional(void **state)
         assert_int_equal(store_fault_new(&env, &with.store, &faults), HIF_OK);
         store_cancel(faults);
         assert_int_equal(cancelled, 1);
+        store_cancel_silent(faults, 7);
+        assert_int_equal(silence, 7);
         assert_true(store_date(faults, &date));
         assert_int_equal(date, 7);
         assert_string_equal(store_reason(faults, HIF_EDENIED, &why), "not you");
         assert_string_equal(store_reason(faults, HIF_EIO, &why), hif_strerror(HIF_EIO));
         store_close(faults);
         store_cancel(&without.store);
+        store_cancel_silent(&without.store, 7);
         store_cancel(NULL);
         assert_false(store_date(&without.store, &date));
         assert_false(store_why(&without.store, HIF_EDENIED, &why));

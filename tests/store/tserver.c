@@ -152,6 +152,7 @@ static bool answer(struct connection *connection, const struct tserver_reply *re
                 (void)wait_readable(connection);
                 return false;
         }
+        usleep(reply->late_ms * 1000);
         buf_printf(&out, "HTTP/1.1 %d Scripted\r\n%s", reply->status,
                    reply->headers ? reply->headers : "");
         if (reply->length)

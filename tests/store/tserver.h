@@ -23,6 +23,7 @@ struct tserver_reply {
         const char *body;    /* NULL: none */
         const char *length;  /* Content-Length, where it is not the body's (HEAD) */
         enum tserver_act act;
+        unsigned late_ms; /* an answer waits for so long */
 };
 
 struct tserver *tserver_start(void);

@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define POLL_MAX_MS 1000
+#define POLL_MAX_MS    1000
+#define SILENT_POLL_MS 100 /* where silence ends it */
 /* Our clocks may be so far apart; else the machine slept, or somebody has set the time. */
 #define CLOCK_APART_NS UINT64_C(10000000000)
 
@@ -112,6 +113,14 @@ void http_stop(struct http *http)
 {
         pthread_mutex_lock(&http->mutex);
         http->stop = true;
+        pthread_mutex_unlock(&http->mutex);
+        curl_multi_wakeup(http->multi);
+}
+
+void http_stop_silent(struct http *http, uint64_t silent_ms)
+{
+        pthread_mutex_lock(&http->mutex);
+        http->silent_max_ns = silent_ms * 1000000;
         pthread_mutex_unlock(&http->mutex);
         curl_multi_wakeup(http->multi);
 }
@@ -223,11 +232,25 @@ static void take_delayed(struct http *http)
         }
 }
 
+/* Has the server said nothing for silent_max_ns? Silence begins with what is asked. */
+static bool is_silent(struct http *http, uint64_t silent_max_ns)
+{
+        uint64_t now = env_mono_ns(http->env);
+        bool busy = http->running > 0 || http->delayed || http->parked.first || http->small.first ||
+                    http->bulk.first;
+
+        if (!busy || !http->busy)
+                http->heard_ns = now;
+        http->busy = busy;
+        return silent_max_ns > 0 && now - http->heard_ns >= silent_max_ns;
+}
+
 /* Take over what other threads have left; false: it is time to end. */
 static bool take_incoming(struct http *http)
 {
         struct http_queue taken;
         struct http_req *req;
+        uint64_t silent_max_ns;
         bool wake, stop;
 
         queue_init(&taken);
@@ -236,6 +259,7 @@ static bool take_incoming(struct http *http)
         wake = http->wake_parked;
         http->wake_parked = false;
         stop = http->stop;
+        silent_max_ns = http->silent_max_ns;
         pthread_mutex_unlock(&http->mutex);
         while ((req = queue_pop(&taken)) != NULL) {
                 if (req->due_ns > 0)
@@ -247,7 +271,7 @@ static bool take_incoming(struct http *http)
                 while ((req = queue_pop(&http->parked)) != NULL)
                         make_ready(http, req);
         }
-        return !stop;
+        return !stop && !is_silent(http, silent_max_ns);
 }
 
 static void take_finished(struct http *http)
@@ -275,14 +299,18 @@ static void take_finished(struct http *http)
 static int poll_ms(struct http *http)
 {
         uint64_t now, left_ms;
+        int max_ms;
 
+        pthread_mutex_lock(&http->mutex);
+        max_ms = http->silent_max_ns > 0 ? SILENT_POLL_MS : POLL_MAX_MS;
+        pthread_mutex_unlock(&http->mutex);
         if (!http->delayed)
-                return POLL_MAX_MS;
+                return max_ms;
         now = env_mono_ns(http->env);
         if (http->delayed->due_ns <= now)
                 return 0;
         left_ms = (http->delayed->due_ns - now) / 1000000 + 1;
-        return left_ms < POLL_MAX_MS ? (int)left_ms : POLL_MAX_MS;
+        return left_ms < (uint64_t)max_ms ? (int)left_ms : max_ms;
 }
 
 static bool has_startable(const struct http *http)

@@ -100,6 +100,9 @@ void http_submit_after(struct http *http, struct http_req *req, uint64_t delay_n
 void http_wake(struct http *http);
 /* Cancel all that is under way, and all that is submitted from now on. Any thread. */
 void http_stop(struct http *http);
+/* The same once nothing was heard for so long while something is under way: no answer, and nothing
+ * more was taken of a large body. Any thread. */
+void http_stop_silent(struct http *http, uint64_t silent_ms);
 
 /* The last Date of an answer, moved on by the time since then; false: none yet, or none since the
  * machine has slept or its clock was set. */

@@ -35,6 +35,7 @@ struct http {
         pthread_mutex_t mutex; /* of what follows */
         struct http_queue incoming;
         bool wake_parked, stop;
+        uint64_t silent_max_ns;              /* then it stops; 0: never */
         bool ended;                          /* the thread takes nothing more */
         uint64_t date_ns;                    /* of the last answer; 0: none */
         uint64_t date_mono_ns, date_wall_ns; /* when that was, by our clocks */
@@ -45,6 +46,8 @@ struct http {
         struct http_slot slots[HTTP_CONNECTIONS];
         struct http_slot *free_slots;
         size_t running, running_bulk;
+        bool busy;            /* something is under way */
+        uint64_t heard_ns;    /* the last sign of life since it is */
         uint64_t connections; /* atomic */
 };
 

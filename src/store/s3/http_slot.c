@@ -59,6 +59,11 @@ static void note_length(struct http_req *req, const char *value)
         req->length = req->has_length ? length : 0;
 }
 
+static void note_heard(struct http *http)
+{
+        http->heard_ns = env_mono_ns(http->env);
+}
+
 /* A new answer: the final one, or one before it (1xx, or a connection that died). */
 static void start_answer(struct http_req *req, const char *line)
 {
@@ -66,6 +71,7 @@ static void start_answer(struct http_req *req, const char *line)
 
         if (sscanf(line, "HTTP/%*u.%*u %3u", &status) != 1)
                 status = 0;
+        note_heard(req->http);
         req->status = status;
         req->has_length = false;
         req->length = 0;
@@ -148,6 +154,7 @@ static size_t on_body(char *bytes, size_t one, size_t size, void *arg)
         struct http_req *req = slot->req;
 
         assert(one == 1);
+        note_heard(req->http);
         if (!is_2xx(req) || !req->data)
                 return on_error_body(slot, bytes, size);
         if (size > req->data_max - req->data->size) {
@@ -166,6 +173,8 @@ static size_t on_read(char *out, size_t one, size_t count, void *arg)
         struct span body = slot->req->body;
         size_t size = body.size - slot->sent;
 
+        if (slot->sent > UNSENT_MAX) /* so most of that was taken, and not by our kernel alone */
+                note_heard(slot->req->http);
         if (size > one * count)
                 size = one * count;
         if (size > 0)

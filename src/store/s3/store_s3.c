@@ -145,6 +145,11 @@ static void s3_cancel(struct store *store)
         http_stop(s3_of(store)->http);
 }
 
+static void s3_cancel_silent(struct store *store, uint64_t silent_ms)
+{
+        http_stop_silent(s3_of(store)->http, silent_ms);
+}
+
 static bool s3_date(struct store *store, uint64_t *wall_ns)
 {
         return http_date(s3_of(store)->http, wall_ns);
@@ -257,6 +262,7 @@ enum hif_err store_s3_new(struct env *env, const struct s3_config *config, struc
                                              .close = s3_close,
                                              .url = s3_url,
                                              .cancel = s3_cancel,
+                                             .cancel_silent = s3_cancel_silent,
                                              .date = s3_date,
                                              .why = s3_why};
         struct http_limits limits = config->limits;
