@@ -43,8 +43,7 @@ static const struct argp argp = {
         "start of its id. It need not be mounted, and the store need not be reachable; a session "
         "that is damaged is saved as far as it can be read, and is not changed."};
 
-/* The directory as the daemon sees it: its parent without symbolic links, which could lead into a
- * mount. */
+/* The directory as the daemon sees it: without symbolic links, which could lead into a mount. */
 static enum hif_err directory_of(struct cli *cli, const char *dir, char **out, struct hif_why *why)
 {
         AUTO_FREE char *path = NULL, *parent = NULL;
@@ -53,6 +52,9 @@ static enum hif_err directory_of(struct cli *cli, const char *dir, char **out, s
 
         if (err != HIF_OK)
                 return err;
+        *out = realpath(path, NULL);
+        if (*out != NULL)
+                return HIF_OK;
         slash = strrchr(path, '/');
         *slash = '\0';
         parent = realpath(slash == path ? "/" : path, NULL);

@@ -88,8 +88,6 @@ HIF_MUST_USE enum hif_err workspace_resume(struct daemon *daemon, const char *di
                                            char **mount_point, struct hif_why *why);
 /* Is the workspace with this directory there? */
 bool workspace_listed(struct daemon *daemon, const char *dir);
-/* Is the path at or below one's mount point? Whoever opened it here would wait for itself. */
-bool workspace_covers(struct daemon *daemon, const char *path);
 /* Flush the client's pages, unmount, publish, close. Entered; leave it afterwards. force: also when
  * it is busy, and nothing is published. *warning (may be NULL): a sentence, the caller's to free,
  * on what was not published; untouched where there is nothing to say. */

@@ -5,6 +5,7 @@
 #include "cli/daemon/export_files.h"
 #include "cli/daemon/workspace_impl.h"
 #include "cli/daemon/workspace_work.h"
+#include "cli/mounts.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -22,17 +23,33 @@ static bool any_name(void *arg, const char *name)
         return false;
 }
 
+/* By what the kernel's list of mounts says, whoever has moved one: who wrote into a mount of this very
+ * server would wait for himself. */
+static enum hif_err check_outside(struct env *env, const char *dir, struct hif_why *why)
+{
+        AUTO_FREE char *mount_point = NULL;
+        bool found = false;
+        enum hif_err err = mounts_find(env, dir, &found, &mount_point);
+
+        if (err != HIF_OK)
+                return why_set(why, err, "the list of mounts could not be read: %s",
+                               hif_strerror(err));
+        return !found ? HIF_OK
+                      : why_set(why, HIF_EINVAL,
+                                "'%s' is inside the mount at '%s'; name a directory outside of it",
+                                dir, mount_point);
+}
+
 static enum hif_err make_dir(struct daemon *daemon, const char *dir, int *files_fd,
                              struct hif_why *why)
 {
         struct env *env = &daemon->cli->env;
         AUTO_FREE char *files = NULL;
         bool full = false;
-        enum hif_err err;
+        enum hif_err err = check_outside(env, dir, why);
 
-        if (workspace_covers(daemon, dir))
-                return why_set(why, HIF_EINVAL,
-                               "'%s' is inside a mount; name a directory outside of it", dir);
+        if (err != HIF_OK)
+                return err;
         err = env->ops->mkdir(env, dir, 0777);
         if (err == HIF_EEXIST) {
                 err = env->ops->list(env, dir, any_name, &full);

@@ -178,14 +178,3 @@ bool workspace_listed(struct daemon *daemon, const char *dir)
         pthread_mutex_unlock(&daemon->lock);
         return found;
 }
-
-bool workspace_covers(struct daemon *daemon, const char *path)
-{
-        bool found = false;
-
-        pthread_mutex_lock(&daemon->lock);
-        for (struct workspace *at = daemon->first; at != NULL && !found; at = at->next)
-                found = path_is_below(path, at->mount_point);
-        pthread_mutex_unlock(&daemon->lock);
-        return found;
-}

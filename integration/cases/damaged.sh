@@ -60,7 +60,10 @@ expect "$(sed -n '/^Removed/,$p' "$work/whole/report.txt")" 'Removed by the sess
 src/f2.c
 src/f3.c'
 fails_with 1 'is not empty; name a new directory' hif -C "$at" session export "$work/whole"
-fails_with 1 'is inside a mount; name a directory outside' hif -C "$at" session export "$at/out"
+fails_with 1 'is inside the mount at .*; name a directory outside' hif -C "$at" session export "$at/out"
+mkdir "$at/hollow" && ln -s "$at/hollow" "$work/into"
+fails_with 1 'is inside the mount at .*; name a directory outside' hif -C "$at" session export "$work/into"
+rmdir "$at/hollow" && rm "$work/into"
 hif unmount "$at" >/dev/null
 rm -rf "$work/out" && hif session export acme/app default "$work/out" >/dev/null
 diff -r --no-dereference "$work/whole" "$work/out" || fail 'it is another when it is not mounted'

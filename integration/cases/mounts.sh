@@ -51,6 +51,7 @@ step 'a mount that moved with a directory above it is not called unmounted'
 mkdir "$work/above"
 hif mount "--$front" acme/app "$work/above/at" --session moves >/dev/null
 mv "$work/above" "$work/below"
+fails_with 1 "is inside the mount at '$work/below/at'" hif session export moves "$work/below/at/out"
 fails_with 1 "is at '$work/below/at' now, because a directory was renamed" hif unmount "$work/above/at"
 expect "$(cat "$work/below/at/one")" one
 step 'it is found where it is, and works there'
