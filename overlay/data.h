@@ -114,7 +114,9 @@ bool data_is_dirty(struct data *data);
  * is included; sync it; afterwards unlink what died at or before `durable`. */
 struct dfile *data_capture(struct data *data, const _Atomic uint64_t *seq, uint64_t *captured);
 HIF_MUST_USE enum hif_err data_sync(struct data *data, struct dfile *list);
-/* After a failed sync: write what may be lost once more, and sync it. */
+/* After a failed sync: what is dirty is taken and not synced, but left to data_rewrite, which writes
+ * what may be lost once more, and syncs it. */
+void data_release(struct data *data, struct dfile *list);
 HIF_MUST_USE enum hif_err data_rewrite(struct data *data);
 void data_reap(struct data *data, uint64_t durable);
 

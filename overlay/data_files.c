@@ -339,6 +339,14 @@ enum hif_err data_sync(struct data *data, struct dfile *list)
         return result;
 }
 
+void data_release(struct data *data, struct dfile *list)
+{
+        pthread_mutex_lock(&data->lock);
+        for (; list != NULL; list = list->capture_next)
+                list->pins--;
+        pthread_mutex_unlock(&data->lock);
+}
+
 /* What failed to reach the disk is still in memory, but counts as clean there: written again, it is
  * dirty again, and a new sync tells the truth. Blocks. */
 static enum hif_err rewrite_range(struct data *data, struct dfile *file, uint8_t *chunk)

@@ -88,6 +88,7 @@ static void failed(struct overlay *overlay, enum hif_err err)
         /* A client that saw the old verifier writes again what it was told is unstable. */
         overlay->verifier = env_random_u64(overlay->env);
         overlay->sync_state = SYNC_FAILED;
+        witness_failed(&overlay->witness, true);
         pthread_mutex_lock(&overlay->lock);
         overlay->healed_ns = env_mono_ns(overlay->env);
         ready = take_waiters(overlay, HIF_EIO);
@@ -140,6 +141,7 @@ static enum hif_err try_heal(struct overlay *overlay)
         if (err == HIF_OK) {
                 log_line(overlay->env->log, LOG_WARN, "overlay", "%s is writable again",
                          overlay->dir);
+                witness_failed(&overlay->witness, false);
                 overlay->sync_state = SYNC_OK;
         }
         return err;

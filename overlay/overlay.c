@@ -199,6 +199,14 @@ static enum hif_err settle(struct overlay *overlay, struct hif_why *why)
                 overlay->sync_state = SYNC_SEEN;
                 return HIF_OK;
         }
+        if (err == HIF_OK && overlay->witness.failed) {
+                log_line(overlay->env->log, LOG_WARN, "overlay",
+                         "a sync failed before %s was opened: everything is written once more",
+                         overlay->dir);
+                overlay->sync_state = SYNC_SEEN;
+                (void)!flusher_round(overlay); /* what fails is tried again, and it is read-only */
+                return HIF_OK;
+        }
         if (err == HIF_OK && overlay->config.serial)
                 err = flusher_round(overlay);
         if (err != HIF_OK)

@@ -6,6 +6,7 @@
 
 #define WITNESS_SIZE 40u
 #define FLAG_NAMED   1u
+#define FLAG_FAILED  2u
 
 void witness_init(struct witness *witness, struct env *env)
 {
@@ -30,6 +31,7 @@ enum hif_err witness_open(struct witness *witness, int fd)
             be64_get(bytes + 32) != sum64(0, bytes, 32))
                 return err;
         witness->named = (be32_get(bytes + 8) & FLAG_NAMED) != 0;
+        witness->failed = (be32_get(bytes + 8) & FLAG_FAILED) != 0;
         witness->generation = be32_get(bytes + 12);
         witness->number = be64_get(bytes + 16);
         witness->folded = be64_get(bytes + 24);
@@ -42,7 +44,8 @@ static enum hif_err store(struct witness *witness)
         uint8_t bytes[WITNESS_SIZE];
 
         memcpy(bytes, "HIFOLOK1", 8);
-        be32_put(bytes + 8, witness->named ? FLAG_NAMED : 0);
+        be32_put(bytes + 8,
+                 (witness->named ? FLAG_NAMED : 0) | (witness->failed ? FLAG_FAILED : 0));
         be32_put(bytes + 12, witness->generation);
         be64_put(bytes + 16, witness->number);
         be64_put(bytes + 24, witness->folded);
@@ -60,6 +63,15 @@ void witness_segment(struct witness *witness, uint32_t generation, uint64_t numb
                 /* What is not written down is only not missed. */
                 (void)!store(witness);
         }
+        pthread_mutex_unlock(&witness->lock);
+}
+
+void witness_failed(struct witness *witness, bool failed)
+{
+        pthread_mutex_lock(&witness->lock);
+        witness->failed = failed;
+        /* It takes no room and waits for nothing; where it fails all the same, more is wrong. */
+        (void)!store(witness);
         pthread_mutex_unlock(&witness->lock);
 }
 

@@ -163,6 +163,65 @@ enum hif_err content_truncate(struct sim_content *content, uint64_t size)
         return HIF_OK;
 }
 
+/* --- syncs --- */
+
+/* Let the page be there, or none where it is NULL. */
+static enum hif_err page_set(struct sim_content *content, uint64_t index, struct sim_page *page)
+{
+        struct sim_page *before = map_get(&content->pages, index);
+        enum hif_err err = HIF_OK;
+
+        if (page)
+                err = map_put(&content->pages, index, page);
+        else
+                map_del(&content->pages, index);
+        if (err)
+                return err;
+        if (page)
+                page->refs++;
+        page_unref(before);
+        return HIF_OK;
+}
+
+enum hif_err content_lose(const struct sim_content *current, const struct sim_content *synced,
+                          struct sim_content *lost, struct sim_rng *rng)
+{
+        bool all = sim_rng_next(rng) % 2 == 0;
+        enum hif_err err = HIF_OK;
+        uint64_t index;
+        void *page;
+
+        for (size_t i = 0; !err && map_next(&current->pages, &i, &index, &page);) {
+                if (page != map_get(&synced->pages, index) && (all || sim_rng_next(rng) % 2 == 0))
+                        err = page_set(lost, index, page);
+        }
+        return err;
+}
+
+enum hif_err content_sync(const struct sim_content *current, struct sim_content *synced,
+                          struct sim_content *lost)
+{
+        struct sim_content now = {0}, still = {0};
+        enum hif_err err = content_share(&now, current);
+        uint64_t index;
+        void *page;
+
+        for (size_t i = 0; !err && map_next(&lost->pages, &i, &index, &page);) {
+                if (page != map_get(&current->pages, index))
+                        continue; /* written again, or gone */
+                err = page_set(&still, index, page);
+                if (!err)
+                        err = page_set(&now, index, map_get(&synced->pages, index));
+        }
+        content_clear(err ? &now : synced);
+        content_clear(err ? &still : lost);
+        if (err)
+                return err;
+        *synced = now;
+        *lost = still;
+        return HIF_OK;
+}
+
 /* --- a power cut --- */
 
 static bool chance(struct sim_rng *rng, unsigned quarters)

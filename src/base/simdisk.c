@@ -55,6 +55,7 @@ void inode_unref(struct sim_disk *disk, struct sim_inode *inode)
         disk->used -= inode->current.pages.count * SIM_PAGE_SIZE;
         content_clear(&inode->current);
         content_clear(&inode->synced);
+        content_clear(&inode->lost);
         names_clear(disk, &inode->names);
         names_clear(disk, &inode->synced_names);
         free(inode);
@@ -380,6 +381,7 @@ void disk_power_cut(struct sim_disk *disk, struct sim_rng *rng)
         disk->used = 0;
         for (inode = disk->inodes.next; inode != &disk->inodes; inode = inode->next) {
                 must(content_settle(&inode->current, &inode->synced, rng, keep));
+                content_clear(&inode->lost);
                 disk->used += inode->current.pages.count * SIM_PAGE_SIZE;
         }
         count_links(disk);

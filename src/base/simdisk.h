@@ -44,6 +44,13 @@ void content_read(const struct sim_content *content, uint64_t offset, void *out,
 HIF_MUST_USE enum hif_err content_punch(struct sim_content *content, uint64_t offset,
                                         uint64_t size);
 HIF_MUST_USE enum hif_err content_truncate(struct sim_content *content, uint64_t size);
+/* Pages of `current` that are not `synced` join `lost`, some or all. */
+HIF_MUST_USE enum hif_err content_lose(const struct sim_content *current,
+                                       const struct sim_content *synced, struct sim_content *lost,
+                                       struct sim_rng *rng);
+/* synced becomes current, but for what is lost; what is not lost any more leaves there. */
+HIF_MUST_USE enum hif_err content_sync(const struct sim_content *current,
+                                       struct sim_content *synced, struct sim_content *lost);
 /* What a power cut leaves of unsynced changes: both contents become that. keep is in 0..4, the
  * quarters of a page's chance to be kept. */
 HIF_MUST_USE enum hif_err content_settle(struct sim_content *current, struct sim_content *synced,
@@ -62,6 +69,7 @@ struct sim_inode {
         struct sim_inode *prev, *next;
 
         struct sim_content current, synced; /* of a file */
+        struct sim_content lost;            /* pages that no sync writes unless they change again */
         uint8_t *region;                    /* while mapped, the current bytes are here */
         uint64_t map_count;
 
@@ -129,6 +137,8 @@ HIF_MUST_USE enum hif_err file_truncate(struct sim_disk *disk, struct sim_inode 
 HIF_MUST_USE enum hif_err file_map(struct sim_inode *file, uint64_t offset, uint64_t size,
                                    void **out);
 HIF_MUST_USE enum hif_err file_sync(struct sim_inode *file);
+/* A sync failed: some of what it had to write counts as written from now on. */
+void file_sync_fails(struct sim_inode *file, struct sim_rng *rng);
 /* False when no mapping is there. */
 bool disk_unmap(struct sim_disk *disk, void *address);
 

@@ -35,7 +35,8 @@ uint64_t simenv_rand(struct simenv *sim); /* the test's own stream, apart from e
 
 /* File calls so far: all of env_ops but the clocks, random, close and unmap. */
 uint64_t simenv_calls(struct simenv *sim);
-/* The n-th file call from now fails, and does nothing; 1 = the next, 0 = off. */
+/* The n-th file call from now fails, and does nothing; 1 = the next, 0 = off. Of what a failed sync should
+ * have written, later syncs leave out some or all, unless it is written once more. */
 void simenv_fail_at(struct simenv *sim, uint64_t nth, enum hif_err err);
 /* Every file call from the n-th on fails with HIF_ECANCELED, as if the process had died there (in a
  * pwrite: after some of its pages); what is stored into mappings from then on reaches no file. The

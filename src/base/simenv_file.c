@@ -153,6 +153,15 @@ static enum hif_err op_pwrite(struct env *env, int fd, const void *data, size_t 
         return err;
 }
 
+/* Linux counts pages as clean once it has failed to write them, and the next sync says that all is well. */
+static void sync_fails(struct simenv *sim, int fd)
+{
+        const struct sim_open *file = map_get(&sim->files, (uint64_t)fd);
+
+        if (file && !inode_is_dir(file->inode) && !sim->crashed)
+                file_sync_fails(file->inode, &sim->fate);
+}
+
 static enum hif_err op_sync(struct env *env, int fd)
 {
         SIM(env);
@@ -160,7 +169,10 @@ static enum hif_err op_sync(struct env *env, int fd)
         enum hif_err err = begin(sim, fd, ANY, &inode);
 
         sim->syncs++;
-        return err ? err : disk_sync(&sim->disk, inode);
+        if (!err)
+                return disk_sync(&sim->disk, inode);
+        sync_fails(sim, fd);
+        return err;
 }
 
 static enum hif_err op_ftruncate(struct env *env, int fd, uint64_t size)

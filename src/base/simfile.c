@@ -274,5 +274,12 @@ enum hif_err file_sync(struct sim_inode *file)
 {
         if (file->region)
                 region_pull(file);
-        return content_share(&file->synced, &file->current);
+        return content_sync(&file->current, &file->synced, &file->lost);
+}
+
+void file_sync_fails(struct sim_inode *file, struct sim_rng *rng)
+{
+        if (file->region)
+                region_pull(file);
+        must(content_lose(&file->current, &file->synced, &file->lost, rng));
 }

@@ -480,6 +480,38 @@ static void failed_sync_syncs_nothing(void **state)
         expect_both(whole);
 }
 
+/* What a failed sync should have written counts as written: the next one may succeed without it. Only
+ * what is written once more is. */
+static void failed_sync_lets_go_of_pages(void **state)
+{
+        struct outcomes kept = {0};
+
+        (void)state;
+        EACH_SEED(t)
+        {
+                bool again = seed % 2 == 0;
+                int fd;
+
+                put(&t, "/f", "old old", true);
+                assert_ok(env_sync_dir(t.env, "/"));
+                fd = open_at(&t, "/f");
+                assert_ok(env_write_all(t.env, fd, "new new", 7, 0));
+                simenv_fail_at(t.sim, 1, HIF_EIO);
+                assert_err(t.env->ops->fdatasync(t.env, fd), HIF_EIO);
+                assert_string_equal(content(&t, "/f"), "new new");
+                if (again)
+                        assert_ok(env_write_all(t.env, fd, "new new", 7, 0));
+                assert_ok(t.env->ops->fdatasync(t.env, fd));
+                t.env->ops->close(t.env, fd);
+                simenv_power_cut(t.sim);
+                if (again)
+                        assert_string_equal(content(&t, "/f"), "new new");
+                else
+                        count(&kept, strcmp(content(&t, "/f"), "new new") == 0);
+        }
+        expect_both(kept);
+}
+
 /* An append that was not synced leaves a size between the synced and the current one, and what is
  * within is new bytes or zeros; what lies beyond it is forgotten. */
 static void unsynced_size_is_in_between(void **state)
@@ -728,6 +760,7 @@ int main(int argc, char **argv)
             TEST(unsynced_bytes_are_kept_dropped_or_torn),
             TEST(synced_bytes_survive),
             TEST(failed_sync_syncs_nothing),
+            TEST(failed_sync_lets_go_of_pages),
             TEST(unsynced_size_is_in_between),
             TEST(unsynced_truncation_may_be_undone),
             TEST(mapping_is_durable_when_synced),

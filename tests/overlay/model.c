@@ -348,6 +348,10 @@ static bool file_matches(const struct model *model, struct overlay *overlay, uin
                          (unsigned)node->mode, (unsigned)file->mode);
                 return false;
         }
+        if (overlay_reply(overlay, file->id) == NULL) {
+                snprintf(what, what_size, "the answer to making %llu is forgotten", (ull)file->id);
+                return false;
+        }
         bytes = must(malloc(file->size + 1));
         if (read_content(overlay, node, bytes)) {
                 for (size_t i = 0; i < file->size && same; i++) {
