@@ -377,6 +377,31 @@ static void claimed_sizes_are_not_believed(void **state)
                 texpect_content(t, &wants[i], i, 3000);
 }
 
+/* Nor are they one for others: whoever wants something else while the store is slow with one such gets
+ * it. */
+static void claimed_sizes_keep_nobody_out(void **state)
+{
+        struct tfetch *t = *state;
+        struct fetch_want claims = tput_blob(t, 1, 3000), honest = tput_blob(t, 2, 3000);
+        struct twait waits[2];
+
+        t->config.ram_max = 64 << 20;
+        tfetch_restart(t);
+        claims.size = UINT64_MAX / 2;
+        tfault(t, NULL, 0, 1, STORE_FAULT_HOLD, HIF_OK);
+        twant(t, &waits[0], &claims, 1);
+        twant(t, &waits[1], &honest, 1);
+        pool_drain(t->pool);
+        assert_int_equal(waits[0].done, 0);
+        assert_int_equal(waits[1].done, 1);
+        assert_int_equal(waits[1].err, HIF_OK);
+        store_fault_deliver(t->store);
+        fetch_quiesce(t->fetch);
+        assert_int_equal(waits[0].err, HIF_OK);
+        for (size_t i = 0; i < 2; i++)
+                fetch_waiter_release(&waits[i].waiter);
+}
+
 /* At most requests_max are at the store at a time; the others follow. */
 static void requests_in_flight_are_bounded(void **state)
 {
@@ -507,6 +532,7 @@ int main(void)
             TEST(big_requests_go_one_after_the_other),
             TEST(holders_that_want_more_are_let_through),
             TEST(claimed_sizes_are_not_believed),
+            TEST(claimed_sizes_keep_nobody_out),
             TEST(requests_in_flight_are_bounded),
             TEST(freeing_an_origin_cancels),
             TEST(tree_is_read_through_faults),

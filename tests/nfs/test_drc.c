@@ -2,6 +2,8 @@
 
 #include "nfs/drc.h"
 
+#include <stdio.h>
+
 /* --- the cache --- */
 
 static struct rpc_call call_of(uint32_t xid, uint32_t proc, uint32_t uid, const char *args)
@@ -398,6 +400,52 @@ static void running_request_outlives_the_other_connection(void **state)
         }
 }
 
+/* With so many waiting that there is no place to note two that are the same, they are run once all the
+ * same: what the first has done is known when the second one's turn comes. */
+static void requests_beyond_the_ring_are_run_once(void **state)
+{
+        enum { FILLERS = DRC_ENTRIES / 128, PLENTY = 128 };
+        struct tnfs *t = *state;
+        AUTO_BUF struct buf record = {0};
+        struct tclient fillers[FILLERS], old;
+
+        hold_nodes(t);
+        for (size_t i = 0; i < FILLERS; i++) {
+                tclient_open(&fillers[i], t->m);
+                fillers[i].xid = 100000 * (uint32_t)(i + 1);
+                for (size_t j = 0; j < PLENTY; j++) {
+                        AUTO_BUF struct buf filler = {0};
+                        char name[32];
+
+                        snprintf(name, sizeof(name), "filler-%zu-%zu", i, j);
+                        tclient_header(&fillers[i], &filler, NFS_PROGRAM, NFS_MKDIR);
+                        put_place(&filler, NODEID_ROOT, name);
+                        put_sattr(&filler, 0700, -1);
+                        tclient_send(&fillers[i], buf_span(&filler));
+                }
+                tmount_settle(t->m);
+        }
+        assert_int_equal(vfs_stats(t->m->vfs).parked, DRC_ENTRIES);
+        record_of(t, NFS_MKDIR, "once", &record);
+        tclient_send(&t->c, buf_span(&record));
+        tmount_settle(t->m);
+        old = t->c;
+        tclient_open(&t->c, t->m);
+        tclient_send(&t->c, buf_span(&record));
+        tmount_settle(t->m);
+        assert_int_equal(vfs_stats(t->m->vfs).parked, DRC_ENTRIES + 2);
+        let_nodes_go(t);
+        for (size_t i = 0; i < 2; i++) {
+                treply_free(&t->reply);
+                tclient_receive(i == 0 ? &t->c : &old, &t->reply);
+                assert_false(t->reply.none || t->reply.closed);
+                assert_int_equal(rd_u32(&t->reply.rd), NFS3_OK);
+        }
+        for (size_t i = 0; i < FILLERS; i++)
+                tclient_close(&fillers[i]);
+        tclient_close(&old);
+}
+
 static void write_record(struct tnfs *t, const char *text, struct buf *out)
 {
         tclient_header(&t->c, out, NFS_PROGRAM, NFS_WRITE);
@@ -473,6 +521,7 @@ int main(void)
             TNFS_TEST(running_request_is_not_run_twice),
             TNFS_TEST(running_request_is_answered_on_both_connections),
             TNFS_TEST(running_request_outlives_the_other_connection),
+            TNFS_TEST(requests_beyond_the_ring_are_run_once),
             TNFS_TEST(late_write_undoes_nothing),
             cmocka_unit_test_setup_teardown(failed_sync_is_remembered_as_failure, tnfs_setup_power,
                                             tnfs_teardown),

@@ -312,14 +312,17 @@ static void only_directories_are_listed(void **state)
 static void cold_listing_needs_no_content(void **state)
 {
         struct tnfs *t = *state;
-        uint64_t blobs;
+        uint64_t blobs, hints;
 
         tmount_cool(t->m);
         tnfs_reconnect(t);
         blobs = fetch_stats(t->m->fetch).store_blobs;
+        hints = fetch_stats(t->m->fetch).hints;
         list(t, true, NODEID_ROOT, 0, 0, 65536, 65536);
         assert_int_equal(page.count, 7);
+        tmount_settle(t->m);
         assert_int_equal(fetch_stats(t->m->fetch).store_blobs, blobs);
+        assert_int_equal(fetch_stats(t->m->fetch).hints, hints);
         assert_true(fetch_stats(t->m->fetch).store_nodes > 0);
 }
 

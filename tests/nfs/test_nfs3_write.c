@@ -264,6 +264,8 @@ static void expect_new(struct tnfs *t, const struct tattr *dir_before, uint64_t 
 /* UNCHECKED takes what is there, GUARDED does not, EXCLUSIVE knows its own. */
 static void create_has_three_ways(void **state)
 {
+        /* wholly another verifier, and others in one half */
+        static const uint64_t others[] = {1, 0x1122334455667789, 0x1122334555667788};
         struct tnfs *t = *state;
         uint64_t dir = tmount_id(t->m, "dir");
         AUTO_BUF struct buf unchecked = {0}, guarded = {0}, exclusive = {0}, other = {0},
@@ -288,10 +290,35 @@ static void create_has_three_ways(void **state)
         tnfs_call(t, NFS_CREATE, &exclusive, NFS3_OK);
         rd_u32(&t->reply.rd);
         assert_int_equal(get_handle(&t->reply.rd), tmount_id(t->m, "dir/e"));
-        put_create(&other, dir, "e", 2, 1);
-        tnfs_call(t, NFS_CREATE, &other, NFS3ERR_EXIST);
+        for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+                buf_reset(&other);
+                put_create(&other, dir, "e", 2, others[i]);
+                tnfs_call(t, NFS_CREATE, &other, NFS3ERR_EXIST);
+        }
         put_create(&base, dir, "a", 1, 0);
         tnfs_call(t, NFS_CREATE, &base, NFS3ERR_EXIST);
+}
+
+/* NFSv3 has no open: who made a file that may not be written writes it all the same, and reads what
+ * may not be read. git makes its objects so. */
+static void who_made_a_read_only_file_fills_it(void **state)
+{
+        struct tnfs *t = *state;
+        AUTO_BUF struct buf create = {0}, read = {0};
+        uint64_t id;
+
+        put_place(&create, NODEID_ROOT, "object");
+        buf_put_u32(&create, 1);
+        put_sattr(&create, 0400, -1);
+        tnfs_call(t, NFS_CREATE, &create, NFS3_OK);
+        id = tmount_id(t->m, "object");
+        assert_int_equal(tnfs_write(t, id, 0, "content", NFS_UNSTABLE), NFS3_OK);
+        setattr(t, id, 0, -1, NULL, NFS3_OK);
+        put_handle(&read, id);
+        buf_put_u64(&read, 0);
+        buf_put_u32(&read, 100);
+        tnfs_call(t, NFS_READ, &read, NFS3_OK);
+        assert_true(tmount_holds(t->m, "object", "content"));
 }
 
 /* What a client is told in FSINFO holds for writing, cutting and creating: no size is accepted that
@@ -487,6 +514,63 @@ static void read_only_mount_refuses_changes(void **state)
         assert_int_equal(tnfs_getattr(t, id).size, 8);
 }
 
+/* A call of each procedure that names something in the root; RENAME names two. */
+static void put_named(struct tnfs *t, enum nfs_proc proc, struct span name, bool second,
+                      struct buf *out)
+{
+        if (proc == NFS_LINK)
+                put_handle(out, tmount_id(t->m, "file"));
+        if (proc == NFS_RENAME && second)
+                put_place(out, NODEID_ROOT, "run.sh");
+        put_handle(out, NODEID_ROOT);
+        put_opaque(out, name);
+        if (proc == NFS_CREATE)
+                buf_put_u32(out, 1);
+        if (proc == NFS_MKNOD)
+                buf_put_u32(out, NF3FIFO);
+        if (proc == NFS_CREATE || proc == NFS_MKDIR || proc == NFS_SYMLINK || proc == NFS_MKNOD)
+                put_sattr(out, -1, -1);
+        if (proc == NFS_SYMLINK)
+                put_string(out, "target");
+        if (proc == NFS_RENAME && !second)
+                put_place(out, NODEID_ROOT, "free");
+}
+
+/* Names that lead elsewhere, or that no directory can hold, are none, whatever is to be done with
+ * them. Only "." and ".." can be looked up. */
+static void names_lead_nowhere_else(void **state)
+{
+        static const struct {
+                const char *text;
+                size_t size;
+        } names[] = {{"", 0},     {".", 1},    {"..", 2}, {"/", 1},    {"../x", 4},  {"a/b", 3},
+                     {"/etc", 4}, {"a\0b", 3}, {"\0", 1}, {"..\0", 3}, {"file\0", 5}};
+        static const enum nfs_proc procs[] = {NFS_LOOKUP, NFS_CREATE, NFS_MKDIR, NFS_SYMLINK,
+                                              NFS_MKNOD,  NFS_REMOVE, NFS_RMDIR, NFS_RENAME,
+                                              NFS_RENAME, NFS_LINK};
+        struct tnfs *t = *state;
+        uint64_t seq;
+
+        assert_int_not_equal(tmount_id(t->m, "file"), NODEID_NONE);
+        seq = overlay_seq(t->m->overlay);
+        for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+                for (size_t j = 0; j < sizeof(procs) / sizeof(procs[0]); j++) {
+                        struct span name = span_of(names[i].text, names[i].size);
+                        bool second = j > 0 && procs[j] == procs[j - 1];
+                        AUTO_BUF struct buf args = {0};
+
+                        put_named(t, procs[j], name, second, &args);
+                        tclient_nfs(&t->c, procs[j], &args, &t->reply);
+                        assert_int_equal(t->reply.stat, RPC_SUCCESS);
+                        if (procs[j] == NFS_LOOKUP &&
+                            (span_eq(name, span_str(".")) || span_eq(name, span_str(".."))))
+                                assert_int_equal(t->reply.status, NFS3_OK);
+                        else if (t->reply.status != NFS3ERR_EXIST)
+                                assert_int_equal(t->reply.status, NFS3ERR_INVAL);
+                        assert_int_equal(overlay_seq(t->m->overlay), seq);
+                }
+}
+
 /* With durability "power" a reply to CREATE means that it is on disk. */
 static void power_durability_holds_replies(void **state)
 {
@@ -535,12 +619,14 @@ int main(void)
             TNFS_TEST(write_refuses_the_impossible),
             TNFS_TEST(largest_write_arrives_whole),
             TNFS_TEST(create_has_three_ways),
+            TNFS_TEST(who_made_a_read_only_file_fills_it),
             TNFS_TEST(sizes_have_a_limit),
             TNFS_TEST(mkdir_and_symlink_make_their_kind),
             TNFS_TEST(mknod_makes_special_files),
             TNFS_TEST(remove_and_rmdir_take_names_away),
             TNFS_TEST(rename_moves_and_replaces),
             TNFS_TEST(link_gives_a_second_name),
+            TNFS_TEST(names_lead_nowhere_else),
             cmocka_unit_test_setup_teardown(read_only_mount_refuses_changes, tnfs_setup_read_only,
                                             tnfs_teardown),
             cmocka_unit_test_setup_teardown(power_durability_holds_replies, tnfs_setup_power,

@@ -160,6 +160,87 @@ static void full_disk_refuses_writes_and_changes_nothing(void **state)
         free(bytes);
 }
 
+/* --- which pages have room --- */
+
+#define FILES_MAX 8
+#define PAGES_MAX 1024
+
+struct watched {
+        const struct env_ops *real;
+        struct env_ops ops;
+        int fds[FILES_MAX];
+        size_t file_count, written;
+        bool taken[FILES_MAX][PAGES_MAX];
+};
+
+static struct watched watched;
+
+static enum hif_err watch_open(struct env *env, const char *path, int flags, mode_t mode, int *fd)
+{
+        enum hif_err err = watched.real->open(env, path, flags, mode, fd);
+
+        if (err == HIF_OK && strstr(path, "/data/") != NULL) {
+                assert_true(watched.file_count < FILES_MAX);
+                watched.fds[watched.file_count++] = *fd;
+        }
+        return err;
+}
+
+static bool *pages_of(int fd)
+{
+        for (size_t i = 0; i < watched.file_count; i++)
+                if (watched.fds[i] == fd)
+                        return watched.taken[i];
+        return NULL;
+}
+
+static enum hif_err watch_fallocate(struct env *env, int fd, uint64_t offset, uint64_t size)
+{
+        enum hif_err err = watched.real->fallocate(env, fd, offset, size);
+        bool *pages = pages_of(fd);
+
+        assert_true((offset + size) / 4096 <= PAGES_MAX);
+        for (uint64_t i = offset / 4096; err == HIF_OK && pages != NULL && i * 4096 < offset + size;
+             i++)
+                pages[i] = true;
+        return err;
+}
+
+static enum hif_err watch_pwrite(struct env *env, int fd, const void *data, size_t size,
+                                 uint64_t offset, size_t *count)
+{
+        const bool *pages = pages_of(fd);
+
+        for (uint64_t i = offset / 4096; pages != NULL && i * 4096 < offset + size; i++)
+                assert_true(pages[i]);
+        watched.written += pages != NULL;
+        return watched.real->pwrite(env, fd, data, size, offset, count);
+}
+
+/* A file system may find out that it is full when it writes back what was written: room is taken before
+ * that, in small files and large ones, at their ends and in their holes. */
+static void room_is_taken_before_anything_is_written(void **state)
+{
+        static const uint64_t offsets[] = {0, 5000, 60000, 900000, 300000, 299000};
+        struct toverlay *t = *state;
+
+        watched = (struct watched){.real = t->env->ops, .ops = *t->env->ops};
+        watched.ops.open = watch_open;
+        watched.ops.fallocate = watch_fallocate;
+        watched.ops.pwrite = watch_pwrite;
+        t->env->ops = &watched.ops;
+        for (unsigned file = 0; file < 3; file++) {
+                uint64_t id = t_create(t, NODEID_ROOT, "f");
+
+                for (size_t i = 0; i < sizeof(offsets) / sizeof(offsets[0]); i++)
+                        t_fill(t, id, offsets[i], (uint8_t)i, 10000);
+                for (unsigned i = 0; i < 50; i++)
+                        t_write(t, id, i * 7, "small");
+        }
+        assert_true(watched.written > 100);
+        t->env->ops = watched.real;
+}
+
 /* The reserve is left free for landing: content is refused before the disk is full, rows are not.
  */
 static void reserve_is_kept_from_writes(void **state)
@@ -314,6 +395,7 @@ int main(void)
             TEST(frozen_content_does_not_change),
             TEST(dead_data_files_are_removed),
             TEST(full_disk_refuses_writes_and_changes_nothing),
+            TEST(room_is_taken_before_anything_is_written),
             TEST(reserve_is_kept_from_writes),
             TEST(spare_is_for_landing_on_a_full_disk),
             TEST(quota_is_a_full_disk),
