@@ -6,13 +6,13 @@
 # --from N --to N --every N    the n-th point fails, one after the other, until none is left
 # --burst N                    so many from there on
 # --sites          instead: each call site (sites.h) fails the first time that it is passed, and the
-#                  last; --batch N so many of them in one run
+#                  last; --batch N so many of them in one run, --shuffle SEED others together
 # --again 'SITE:N ...'         one run, in which just these fail
 # --go-on                      after something went wrong, too
 
 : "${HIF:?the hif program}" "${HIF_FAULTY:?the same, with calls that fail}"
 go_on= wrong=0 burst=1
-only=. kinds=$all_kinds from=1 to=1000000 every=1 mode=numbers batch=8 chosen=
+only=. kinds=$all_kinds from=1 to=1000000 every=1 mode=numbers batch=8 shuffle= chosen=
 while [ $# -gt 0 ]; do
 	case $1 in
 	--kind) kinds=$2 && shift 2 ;;
@@ -23,6 +23,7 @@ while [ $# -gt 0 ]; do
 	--burst) burst=$2 && shift 2 ;;
 	--sites) mode=sites && shift ;;
 	--batch) batch=$2 && shift 2 ;;
+	--shuffle) shuffle=$2 && shift 2 ;;
 	--again) mode=again chosen=$2 && shift 2 ;;
 	--go-on) go_on=1 && shift ;;
 	*) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0" "${BASH_SOURCE[0]}" && exit 2 ;;
@@ -92,6 +93,7 @@ list_sites() { # one run ...
 	awk '$1 == "site" { print $2 ":1" }' "$work/report" | sort >"$work/left"
 	awk '$1 == "site" && $3 > 1 { print $2 ":" $3 }' "$work/report" | sort >>"$work/left"
 	sites=$(grep -c ':1$' "$work/left") all=$(wc -l <"$work/left")
+	[ -z "$shuffle" ] || shuf --random-source=<(yes "$shuffle") -o "$work/left" "$work/left"
 }
 
 # Those of $work/left, so many in one run. What one failure keeps from being reached stays there.
