@@ -51,12 +51,19 @@ static enum hif_err join(const char *variable, const char *home, const char *fal
         return HIF_OK;
 }
 
+static enum hif_err below(const char *dir, const char *name, char **out, struct hif_why *why)
+{
+        if (asprintf(out, "%s/%s", dir, name) >= 0)
+                return HIF_OK;
+        *out = NULL;
+        return no_memory(why);
+}
+
 static enum hif_err find_paths(struct cli_paths *paths, struct hif_why *why)
 {
         const char *home = home_dir();
         const char *runtime = getenv("XDG_RUNTIME_DIR");
         enum hif_err err;
-        int n;
 
         if (!home)
                 return why_set(why, HIF_ENOENT,
@@ -68,17 +75,19 @@ static enum hif_err find_paths(struct cli_paths *paths, struct hif_why *why)
                 err = join("XDG_STATE_HOME", home, "/.local/state", "/hif", &paths->state_dir, why);
         if (err == HIF_OK)
                 err = join("XDG_CACHE_HOME", home, "/.cache", "/hif", &paths->cache_dir, why);
+        if (err == HIF_OK)
+                err = below(paths->state_dir, "daemon.log", &paths->log_file, why);
+        if (err == HIF_OK)
+                err = below(paths->state_dir, "daemon.lock", &paths->daemon_lock, why);
+        if (err == HIF_OK)
+                err = below(paths->state_dir, "server.lock", &paths->server_lock, why);
+        if (err == HIF_OK)
+                err = below(paths->state_dir, "run", &paths->run_dir, why);
         if (err != HIF_OK)
                 return err;
         if (runtime && runtime[0] == '/')
-                n = asprintf(&paths->runtime_dir, "%s/hif", runtime);
-        else
-                n = asprintf(&paths->runtime_dir, "%s/run", paths->state_dir);
-        if (n < 0) {
-                paths->runtime_dir = NULL;
-                return no_memory(why);
-        }
-        return HIF_OK;
+                return below(runtime, "hif", &paths->runtime_dir, why);
+        return below(paths->state_dir, "run", &paths->runtime_dir, why);
 }
 
 static void paths_free(struct cli_paths *paths)
@@ -86,8 +95,12 @@ static void paths_free(struct cli_paths *paths)
         free(paths->config_file);
         free(paths->data_dir);
         free(paths->state_dir);
-        free(paths->cache_dir);
+        free(paths->log_file);
+        free(paths->daemon_lock);
+        free(paths->server_lock);
+        free(paths->run_dir);
         free(paths->runtime_dir);
+        free(paths->cache_dir);
 }
 
 /* --- defaults and the environment --- */

@@ -34,9 +34,13 @@ enum cli_exit {
 struct cli_paths {
         char *config_file; /* $XDG_CONFIG_HOME/hif/config */
         char *data_dir;    /* $XDG_DATA_HOME/hif: the default store */
-        char *state_dir;   /* $XDG_STATE_HOME/hif: workspaces/, daemon.log, daemon.lock */
+        char *state_dir;   /* $XDG_STATE_HOME/hif: workspaces/, and: */
+        char *log_file;    /* daemon.log */
+        char *daemon_lock; /* daemon.lock: the supervisor's as long as it lives */
+        char *server_lock; /* server.lock: the server's */
+        char *run_dir;     /* run/: for sockets that cannot be in runtime_dir */
+        char *runtime_dir; /* $XDG_RUNTIME_DIR/hif, else run_dir: sockets.h */
         char *cache_dir;   /* $XDG_CACHE_HOME/hif: the SSD tier */
-        char *runtime_dir; /* $XDG_RUNTIME_DIR/hif, else state_dir/run: control.sock */
 };
 
 /* The config file ("name = value" lines in ini sections), with defaults filled in; the environment

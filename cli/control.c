@@ -3,6 +3,8 @@
 #include "base/cleanup.h"
 #include "cli/control_wire.h"
 #include "cli/patience.h"
+#include "cli/process.h"
+#include "cli/sockets.h"
 #include "cli/supervisor/supervisor.h"
 
 #include <errno.h>
@@ -13,7 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -78,18 +79,50 @@ static enum hif_err spawn_daemon(int *out, struct hif_why *why)
 
 static enum hif_err error_in(const json_t *message, struct hif_why *why);
 
-/* The last words of a daemon that ended: HIF_OK when another one was there before it. */
+/* The last words of a daemon that ended. HIF_EBUSY: another one was there before it. */
 static enum hif_err end_of_daemon(int fd, struct hif_why *why)
 {
         json_t *message = json_loadfd(fd, 0, NULL);
         enum hif_err err = error_in(message, why);
 
         json_decref(message);
-        return err == HIF_EBUSY ? HIF_OK : err;
+        return err;
+}
+
+enum hif_err control_unheard(struct cli *cli, struct hif_why *why)
+{
+        const pid_t pids[] = {process_of_lock(&cli->env, cli->paths.daemon_lock),
+                              process_of_lock(&cli->env, cli->paths.server_lock)};
+        char text[32] = "";
+
+        for (size_t i = 0; i < 2; i++)
+                if (pids[i] > 0)
+                        snprintf(text + strlen(text), sizeof(text) - strlen(text), " %d",
+                                 (int)pids[i]);
+        if (text[0] == '\0')
+                return HIF_OK;
+        return why_set(why, HIF_EUNREACHABLE,
+                       "the daemon is there, and answers on no socket: if it is not just starting "
+                       "or ending, `kill -KILL%s` ends it, and the next command starts another; "
+                       "sessions keep their edits",
+                       text);
+}
+
+/* taken: the last one that was started found another there. */
+static enum hif_err say_late(struct cli *cli, bool taken, struct hif_why *why)
+{
+        struct hif_why unheard = {0};
+
+        if ((taken || !supervisor_there(cli)) && control_unheard(cli, &unheard) != HIF_OK)
+                return why_set(why, HIF_EUNREACHABLE, "nothing came of %d s of waiting: %s",
+                               START_TIMEOUT_MS / 1000, unheard.text);
+        return why_set(why, HIF_EUNREACHABLE,
+                       "the daemon did not start within %d s; its log is '%s'",
+                       START_TIMEOUT_MS / 1000, cli->paths.log_file);
 }
 
 /* Start one, and wait for it, or for whichever else is faster. One that is on its way out may hold
- * the lock still: then start another. */
+ * a lock still: then start another. */
 static enum hif_err connect_started(struct cli *cli, struct sockaddr_un *where, int *fd,
                                     struct hif_why *why)
 {
@@ -97,13 +130,11 @@ static enum hif_err connect_started(struct cli *cli, struct sockaddr_un *where, 
         uint64_t next_look = now_ms() + PATIENCE_FIRST_MS;
         struct pollfd words = {.fd = -1, .events = POLLIN};
         enum hif_err err = HIF_OK;
+        bool taken = false;
 
-        while (err == HIF_OK && control_find(cli, where, fd) != HIF_OK) {
+        while (err == HIF_OK && sockets_find(cli, SOCKET_CONTROL, where, fd) != HIF_OK) {
                 if (now_ms() > deadline) {
-                        err = why_set(why, HIF_EUNREACHABLE,
-                                      "the daemon did not start within %d s; its log is "
-                                      "'%s/daemon.log'",
-                                      START_TIMEOUT_MS / 1000, cli->paths.state_dir);
+                        err = say_late(cli, taken, why);
                         break;
                 }
                 if (now_ms() >= next_look) {
@@ -116,6 +147,8 @@ static enum hif_err connect_started(struct cli *cli, struct sockaddr_un *where, 
                 }
                 if (err == HIF_OK && poll(&words, 1, START_POLL_MS) > 0) {
                         err = end_of_daemon(words.fd, why);
+                        taken = err == HIF_EBUSY;
+                        err = taken ? HIF_OK : err;
                         close(words.fd);
                         words.fd = -1;
                 }
@@ -125,51 +158,52 @@ static enum hif_err connect_started(struct cli *cli, struct sockaddr_un *where, 
         return err;
 }
 
-/* The server works, but nobody would bring it back: the next supervisor takes it over. The command
- * goes on either way. */
-static void start_supervisor(struct cli *cli)
+/* The server works, but nobody would bring it back: the next supervisor takes it over. */
+static enum hif_err start_supervisor(struct cli *cli, struct hif_why *why)
 {
         uint64_t deadline = now_ms() + ADOPT_TIMEOUT_MS;
         struct pollfd words = {.events = POLLIN};
-        struct hif_why why = {0};
+        enum hif_err err = spawn_daemon(&words.fd, why);
+        bool ended = false;
 
-        if (spawn_daemon(&words.fd, &why) != HIF_OK) {
-                cli_warn(cli, "%s", why.text);
-                return;
-        }
-        while (!supervisor_there(cli) && now_ms() < deadline &&
-               poll(&words, 1, ADOPTED_POLL_MS) == 0)
-                ;
+        if (err != HIF_OK)
+                return err;
+        while (!ended && !supervisor_there(cli) && now_ms() < deadline)
+                ended = poll(&words, 1, ADOPTED_POLL_MS) > 0;
+        if (ended)
+                err = end_of_daemon(words.fd, why);
         close(words.fd);
+        return err == HIF_EBUSY ? HIF_OK : err; /* another one was faster */
 }
 
-void control_supervise(struct cli *cli)
+enum hif_err control_supervise(struct cli *cli, struct hif_why *why)
 {
         struct sockaddr_un where;
         int fd;
 
-        if (control_find(cli, &where, &fd) != HIF_OK)
-                return;
+        if (sockets_find(cli, SOCKET_CONTROL, &where, &fd) != HIF_OK)
+                return HIF_OK;
         close(fd);
-        if (!supervisor_there(cli))
-                start_supervisor(cli);
+        return supervisor_there(cli) ? HIF_OK : start_supervisor(cli, why);
 }
 
 enum hif_err control_connect(struct cli *cli, bool start, int *fd, struct hif_why *why)
 {
-        struct sockaddr_un where;
-        enum hif_err err = control_find(cli, &where, fd);
+        struct sockaddr_un where = {0};
+        struct hif_why unseen = {0};
+        enum hif_err err = sockets_find(cli, SOCKET_CONTROL, &where, fd);
 
         for (int tries = 1; err == HIF_EUNREACHABLE && tries < CONNECT_TRIES_MAX; tries++) {
                 err = patience_check_start(cli, why);
                 if (err != HIF_OK)
                         return err;
-                err = control_find(cli, &where, fd);
+                err = sockets_find(cli, SOCKET_CONTROL, &where, fd);
         }
         if (err == HIF_OK) {
-                if (start && !supervisor_there(cli))
-                        start_supervisor(cli);
-                return HIF_OK;
+                if (start && !supervisor_there(cli) && start_supervisor(cli, &unseen) != HIF_OK)
+                        cli_warn(cli, "the daemon has lost its supervisor, and gets no other: %s",
+                                 unseen.text);
+                return HIF_OK; /* it serves all the same */
         }
         if (err == HIF_EUNREACHABLE)
                 return why_set(why, err,
@@ -178,13 +212,14 @@ enum hif_err control_connect(struct cli *cli, bool start, int *fd, struct hif_wh
         if (err != HIF_ENOENT)
                 return why_set(why, err, "the daemon's socket '%s' could not be used: %s",
                                where.sun_path, hif_strerror(err));
-        if (!start)
-                return why_set(
-                    why, HIF_EUNREACHABLE,
-                    "no daemon is running, so nothing is mounted; `hif mount` starts one");
-        return connect_started(cli, &where, fd, why);
+        if (start)
+                return connect_started(cli, &where, fd, why);
+        err = control_unheard(cli, why);
+        return err != HIF_OK
+                   ? err
+                   : why_set(why, HIF_EUNREACHABLE,
+                             "no daemon is running, so nothing is mounted; `hif mount` starts one");
 }
-
 /* --- calling --- */
 
 /* The error in a message, or HIF_OK. */

@@ -11,8 +11,12 @@
 HIF_MUST_USE enum hif_err control_connect(struct cli *cli, bool start, int *fd,
                                           struct hif_why *why);
 /* A server that runs and has lost its supervisor gets another one, without which it can neither
- * unmount nor be restarted. */
-void control_supervise(struct cli *cli);
+ * unmount nor be restarted. Errors are those of one that could not start. */
+HIF_MUST_USE enum hif_err control_supervise(struct cli *cli, struct hif_why *why);
+/* Nobody answers. Is somebody there all the same, who is just starting or ending, or whom nobody hears
+ * any more? That is who holds a lock of the daemon's. HIF_OK: nobody does; HIF_EUNREACHABLE, with what to
+ * do. */
+HIF_MUST_USE enum hif_err control_unheard(struct cli *cli, struct hif_why *why);
 /* Send a request (taken over) and wait for its result (the caller's to decref). progress may be
  * NULL. timeout_ms 0: as long as nothing says that it will not come (patience.h). A daemon that
  * dies, or hangs, is HIF_EUNREACHABLE. */

@@ -4,16 +4,11 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/time.h>
-#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
-
-#define CONNECT_MS 250
 
 static uint64_t now_ms(void)
 {
@@ -22,78 +17,6 @@ static uint64_t now_ms(void)
         clock_gettime(CLOCK_MONOTONIC, &now);
         return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
-
-/* --- where it is --- */
-
-enum hif_err control_address(const char *dir, struct sockaddr_un *out, struct hif_why *why)
-{
-        *out = (struct sockaddr_un){.sun_family = AF_UNIX};
-        if ((size_t)snprintf(out->sun_path, sizeof(out->sun_path), "%s/control.sock", dir) >=
-            sizeof(out->sun_path))
-                return why_set(
-                    why, HIF_ENAMETOOLONG,
-                    "'%s' is too long for a socket; set XDG_RUNTIME_DIR to a shorter path", dir);
-        return HIF_OK;
-}
-
-enum hif_err control_try(const struct sockaddr_un *address, int *out)
-{
-        const struct timeval patience = {.tv_usec = CONNECT_MS * 1000}, ever = {0};
-        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-        if (fd < 0)
-                return hif_err_from_errno(errno);
-        /* With a full backlog connect(2) waits: for ever, when the daemon hangs. */
-        (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
-        if (connect(fd, (const struct sockaddr *)address, sizeof(*address)) != 0) {
-                int error = errno;
-
-                close(fd);
-                if (error == EAGAIN)
-                        return HIF_EUNREACHABLE;
-                return error == ECONNREFUSED || error == ENOENT || error == ENOTDIR
-                           ? HIF_ENOENT
-                           : hif_err_from_errno(error);
-        }
-        (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &ever, sizeof(ever));
-        *out = fd;
-        return HIF_OK;
-}
-
-/* Where the daemon says it is: not everyone who starts commands has the same XDG_RUNTIME_DIR. */
-static bool recorded_address(struct cli *cli, struct sockaddr_un *out)
-{
-        AUTO_FREE char *path = NULL;
-        AUTO_BUF struct buf text = {0};
-
-        *out = (struct sockaddr_un){.sun_family = AF_UNIX};
-        if (asprintf(&path, "%s/daemon.lock", cli->paths.state_dir) < 0) {
-                path = NULL;
-                return false;
-        }
-        if (env_read_file(&cli->env, path, sizeof(out->sun_path) - 1, &text) != HIF_OK ||
-            text.size == 0)
-                return false;
-        memcpy(out->sun_path, text.data, text.size);
-        return true;
-}
-
-enum hif_err control_find(struct cli *cli, struct sockaddr_un *where, int *fd)
-{
-        struct sockaddr_un recorded;
-        struct hif_why ignored;
-        enum hif_err err = control_address(cli->paths.runtime_dir, where, &ignored);
-
-        if (err == HIF_OK)
-                err = control_try(where, fd);
-        if (err == HIF_OK || !recorded_address(cli, &recorded) ||
-            strcmp(recorded.sun_path, where->sun_path) == 0)
-                return err == HIF_EACCES || err == HIF_ENAMETOOLONG ? HIF_ENOENT : err;
-        *where = recorded;
-        return control_try(where, fd);
-}
-
-/* --- messages --- */
 
 struct control_patience control_until(uint64_t timeout_ms)
 {

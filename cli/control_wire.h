@@ -3,8 +3,8 @@
  *      message = length u32 (big-endian, at most CONTROL_SIZE_MAX), then that many bytes of JSON
  *
  * A command sends one request {"op": NAME, ...} and gets any number of {"progress": {...}} and then
- * one {"result": ...} or {"error": {"code": "ENOENT", "text": "..."}}. The socket is 0600 in a 0700
- * directory, and the daemon checks SO_PEERCRED: only its own user is served. docs/architecture.md,
+ * one {"result": ...} or {"error": {"code": "ENOENT", "text": "..."}}. The socket (sockets.h) is 0600 in a
+ * 0700 directory, and the daemon checks SO_PEERCRED: only its own user is served. docs/architecture.md,
  * "Control". */
 #ifndef HIF_CLI_CONTROL_WIRE_H
 #define HIF_CLI_CONTROL_WIRE_H
@@ -12,16 +12,6 @@
 #include "cli/cli.h"
 
 #define CONTROL_SIZE_MAX (64u << 20)
-
-struct sockaddr_un;
-/* The address of a daemon whose socket is in this directory. HIF_ENAMETOOLONG. */
-HIF_MUST_USE enum hif_err control_address(const char *dir, struct sockaddr_un *out,
-                                          struct hif_why *why);
-/* Connect. HIF_ENOENT: nobody answers there; HIF_EUNREACHABLE: so many wait that it takes no more. */
-HIF_MUST_USE enum hif_err control_try(const struct sockaddr_un *address, int *out);
-/* Connect to this user's daemon, wherever it says that it is. *where: what was tried last. Errors as
- * above. */
-HIF_MUST_USE enum hif_err control_find(struct cli *cli, struct sockaddr_un *where, int *fd);
 
 /* How long the other side is waited for: to a point in time, or as long as it does well; with
  * neither, for ever. */

@@ -2,10 +2,10 @@
 
 #include "cli/control_wire.h"
 #include "cli/process.h"
+#include "cli/sockets.h"
 #include "cli/supervisor/supervisor.h"
 
 #include <string.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #define QUICK_MS       1000 /* on top of PATIENCE_FIRST_MS */
@@ -37,7 +37,7 @@ static enum hif_err ping(struct cli *cli, uint64_t timeout_ms)
         struct control_patience patience = control_until(timeout_ms);
         struct sockaddr_un where;
         int fd;
-        enum hif_err err = control_find(cli, &where, &fd);
+        enum hif_err err = sockets_find(cli, SOCKET_CONTROL, &where, &fd);
 
         if (err == HIF_OK) {
                 err = control_send_patiently(fd, request, &patience);
@@ -66,9 +66,9 @@ static enum hif_err say_dying(struct cli *cli, const json_t *status, struct hif_
 
         return why_set(why, HIF_EUNREACHABLE,
                        "the daemon's server dies again and again: %s; the next one starts in %d s; "
-                       "the log '%s/daemon.log' may say why",
+                       "the log '%s' may say why",
                        death != NULL ? death : "", 1 + number_of(status, "next_start_ms") / 1000,
-                       cli->paths.state_dir);
+                       cli->paths.log_file);
 }
 
 enum hif_err patience_judge(struct cli *cli, const json_t *status, bool quick, struct hif_why *why)

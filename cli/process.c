@@ -24,14 +24,14 @@ pid_t process_of_socket(int fd)
 }
 
 /* 1: FLOCK  ADVISORY  WRITE 4711 00:1f:1234 0 EOF */
-pid_t process_of_lock(struct env *env, int fd)
+pid_t process_of_lock(struct env *env, const char *path)
 {
         AUTO_BUF struct buf text = {0};
         char inode[64], *line, *save = NULL;
         struct stat st;
         int owner = 0;
 
-        if (fstat(fd, &st) != 0 || env_read_file(env, "/proc/locks", LOCKS_MAX, &text) != HIF_OK)
+        if (stat(path, &st) != 0 || env_read_file(env, "/proc/locks", LOCKS_MAX, &text) != HIF_OK)
                 return 0;
         buf_put_u8(&text, '\0');
         if (buf_failed(&text))

@@ -10,8 +10,8 @@
 
 /* Who listens at the other end of a connected unix socket, by SO_PEERCRED; 0: not known. */
 pid_t process_of_socket(int fd);
-/* Who holds a flock(2) on the file, by /proc/locks; 0: nobody, or not known. */
-pid_t process_of_lock(struct env *env, int fd);
+/* Who holds a flock(2) on the file at this path, by /proc/locks; 0: nobody, or not known. */
+pid_t process_of_lock(struct env *env, const char *path);
 
 /* By a signal (SIGSTOP): it does nothing until SIGCONT. A process in a debugger is not: that steps. */
 bool process_stopped(pid_t pid);

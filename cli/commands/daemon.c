@@ -177,12 +177,7 @@ static void print_sandbox(const json_t *sandbox)
 /* Where all else is said: the log is what the daemon tells nobody in particular. */
 static void put_log(struct cli *cli, json_t *status)
 {
-        AUTO_FREE char *path = NULL;
-
-        if (asprintf(&path, "%s/daemon.log", cli->paths.state_dir) < 0)
-                path = NULL;
-        else
-                json_set_path(status, "log", span_str(path));
+        json_set_path(status, "log", span_str(cli->paths.log_file));
 }
 
 static void print_log(const json_t *status)
@@ -290,7 +285,7 @@ static enum hif_err stop(struct cli *cli, bool suspend, bool *killed, struct hif
         bool watched;
 
         if (!suspend)
-                control_supervise(cli);
+                (void)!control_supervise(cli, &unseen);
         watched = supervisor_status(cli, 0, &status, &unseen) == HIF_OK;
         supervisor = (pid_t)count_of(status, "pid");
         *killed = watched && patience_judge(cli, status, false, &unseen) != HIF_OK;
@@ -331,25 +326,43 @@ static int cmd_stop(struct cli *cli, int argc, char **argv)
         return cli_finish(cli, EXIT_DONE);
 }
 
-/* Have the supervisor do it. A daemon of a version before there were supervisors takes none. */
-static enum hif_err ask_supervisor(struct cli *cli, uint16_t kind, const char *name,
-                                   json_t **result, struct hif_why *why)
+/* There is no supervisor, and this is why another one did not start. A daemon of a version before there
+ * were supervisors takes none. */
+static enum hif_err explain_no_supervisor(struct cli *cli, enum hif_err lost,
+                                          const struct hif_why *reason, struct hif_why *why)
 {
         struct hif_why unseen = {0};
         json_t *pong = NULL;
         enum hif_err err;
 
-        control_supervise(cli);
-        err = supervisor_ask(cli, kind, name, result, why);
-        if (err == HIF_ENOENT && control_ping(cli, 0, &pong, &unseen) == HIF_OK)
-                err = why_set(why, HIF_ENOTSUP,
-                              "the daemon (process %lld, version %s) has no supervisor, and no "
-                              "other could be started for it: it may be of a version that had "
-                              "none; `hif daemon stop` unmounts and ends it, `hif mount` starts "
-                              "this version, and sessions keep their edits",
-                              count_of(pong, "pid"), text_of(pong, "version"));
+        if (lost != HIF_OK)
+                return why_set(
+                    why, lost,
+                    "the daemon has lost its supervisor, and gets no other: %s; try again",
+                    reason->text);
+        err = control_ping(cli, 0, &pong, &unseen);
+        if (err != HIF_OK)
+                return control_unheard(cli, &unseen) == HIF_OK
+                           ? HIF_ENOENT
+                           : why_set(why, HIF_EUNREACHABLE, "%s", unseen.text);
+        why_set(why, HIF_ENOTSUP,
+                "the daemon (process %lld, version %s) has no supervisor, and no other could be "
+                "started for it: it may be of a version that had none; `hif daemon stop` unmounts "
+                "and ends it, `hif mount` starts this version, and sessions keep their edits",
+                count_of(pong, "pid"), text_of(pong, "version"));
         json_decref(pong);
-        return err;
+        return HIF_ENOTSUP;
+}
+
+/* Have the supervisor do it. */
+static enum hif_err ask_supervisor(struct cli *cli, uint16_t kind, const char *name,
+                                   json_t **result, struct hif_why *why)
+{
+        struct hif_why reason = {0};
+        enum hif_err lost = control_supervise(cli, &reason);
+        enum hif_err err = supervisor_ask(cli, kind, name, result, why);
+
+        return err == HIF_ENOENT ? explain_no_supervisor(cli, lost, &reason, why) : err;
 }
 
 /* --- restart --- */

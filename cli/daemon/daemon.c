@@ -7,6 +7,7 @@
 #include "cli/daemon/ghost.h"
 #include "cli/daemon/tie.h"
 #include "cli/daemon/workspace_ahead.h"
+#include "cli/process.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -188,12 +189,8 @@ static void on_signal(struct loop_io *io, uint32_t events)
 static enum hif_err take_lock(struct frame *frame, struct hif_why *why)
 {
         struct cli *cli = frame->daemon.cli;
-        AUTO_FREE char *path = NULL;
+        const char *path = cli->paths.server_lock;
 
-        if (asprintf(&path, "%s/server.lock", cli->paths.state_dir) < 0) {
-                path = NULL;
-                return HIF_ENOMEM;
-        }
         frame->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
         if (frame->lock_fd < 0)
                 return why_set(why, hif_err_from_errno(errno), "'%s' could not be opened: %s", path,
@@ -201,8 +198,9 @@ static enum hif_err take_lock(struct frame *frame, struct hif_why *why)
         for (int waited = 0; flock(frame->lock_fd, LOCK_EX | LOCK_NB) != 0;
              waited += LOCK_POLL_MS) {
                 if (waited >= LOCK_WAIT_MS)
-                        return why_set(why, HIF_EBUSY, "a server runs already: '%s' is locked",
-                                       path);
+                        return why_set(why, HIF_EBUSY,
+                                       "a server (process %d) is there already, and holds '%s'",
+                                       (int)process_of_lock(&cli->env, path), path);
                 usleep(LOCK_POLL_MS * 1000);
         }
         return HIF_OK;
@@ -211,15 +209,10 @@ static enum hif_err take_lock(struct frame *frame, struct hif_why *why)
 static enum hif_err open_log(struct frame *frame, struct hif_why *why)
 {
         struct cli *cli = frame->daemon.cli;
-        AUTO_FREE char *path = NULL;
-        enum hif_err err;
-
-        if (asprintf(&path, "%s/daemon.log", cli->paths.state_dir) < 0) {
-                path = NULL;
-                return HIF_ENOMEM;
-        }
         /* What libraries and failed assertions say belongs there, too. */
-        err = log_open(path, LOG_FILE_MAX, LOG_INFO, true, &frame->log, why);
+        enum hif_err err =
+            log_open(cli->paths.log_file, LOG_FILE_MAX, LOG_INFO, true, &frame->log, why);
+
         if (err == HIF_OK)
                 cli->env = env_system(frame->log);
         return err;

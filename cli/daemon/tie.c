@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "cli/daemon/workspace_impl.h"
+#include "cli/sockets.h"
 #include "cli/supervisor/supervisor_impl.h"
 
 #include <errno.h>
@@ -287,7 +288,7 @@ enum hif_err tie_adopt(struct tie *tie, int control_fd, struct hif_why *why)
         if (getsockname(control_fd, (struct sockaddr *)&control, &size) != 0)
                 err = hif_err_from_errno(errno);
         if (err == HIF_OK)
-                err = supervisor_address(dirname(control.sun_path), &address, why);
+                err = sockets_address(dirname(control.sun_path), SOCKET_SUPERVISOR, &address, why);
         if (err == HIF_OK)
                 err = connect_as(&address, WIRE_ADOPT_CALLS, &calls);
         if (err == HIF_OK)

@@ -1,10 +1,10 @@
 /* daemon.c - the supervisor, its server, and what they may have left behind. */
 #include "base/cleanup.h"
 #include "cli/control.h"
-#include "cli/control_wire.h"
 #include "cli/doctor/doctor.h"
 #include "cli/patience.h"
 #include "cli/process.h"
+#include "cli/sockets.h"
 #include "cli/supervisor/supervisor.h"
 
 #include <errno.h>
@@ -13,7 +13,6 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #define PATIENCE_MS 1500 /* with a server that is silent, before that is said of it */
@@ -131,20 +130,14 @@ static void ask_server(struct doctor *doctor)
 /* --- what is left of one that is gone --- */
 
 /* Is anybody there whom nobody hears? */
-static void check_lock(struct doctor *doctor)
+static void check_lock(struct doctor *doctor, const char *path)
 {
-        AUTO_FREE char *path = NULL;
-        int fd;
+        int fd = open(path, O_RDWR | O_CLOEXEC);
 
-        if (asprintf(&path, "%s/daemon.lock", doctor->cli->paths.state_dir) < 0) {
-                path = NULL;
-                return;
-        }
-        fd = open(path, O_RDWR | O_CLOEXEC);
         if (fd < 0)
                 return; /* none has ever run */
         if (flock(fd, LOCK_SH | LOCK_NB) != 0) {
-                pid_t owner = process_of_lock(&doctor->cli->env, fd);
+                pid_t owner = process_of_lock(&doctor->cli->env, path);
 
                 doctor->hung = true;
                 if (process_stopped(owner))
@@ -168,10 +161,10 @@ static void check_socket(struct doctor *doctor, const char *dir)
         struct hif_why ignored;
         int fd;
 
-        if (control_address(dir, &address, &ignored) != HIF_OK ||
+        if (sockets_address(dir, SOCKET_CONTROL, &address, &ignored) != HIF_OK ||
             access(address.sun_path, F_OK) != 0)
                 return;
-        if (control_try(&address, &fd) != HIF_ENOENT)
+        if (sockets_connect(&address, SOCKET_CONTROL, &fd) != HIF_ENOENT)
                 return;
         if (doctor->fix && unlink(address.sun_path) == 0)
                 doctor_fixed(doctor, "socket", "nobody listened on '%s'; it was removed",
@@ -184,18 +177,17 @@ static void check_socket(struct doctor *doctor, const char *dir)
 
 static void left_behind(struct doctor *doctor)
 {
-        AUTO_FREE char *beside = NULL;
+        const struct cli_paths *paths = &doctor->cli->paths;
 
-        check_lock(doctor);
+        check_lock(doctor, paths->daemon_lock);
+        check_lock(doctor, paths->server_lock);
         if (doctor->hung)
                 return;
         doctor_say(doctor, "server", DOCTOR_OK, NULL,
                    "no daemon is running; the next command that needs it starts one");
-        check_socket(doctor, doctor->cli->paths.runtime_dir);
-        if (asprintf(&beside, "%s/run", doctor->cli->paths.state_dir) < 0)
-                beside = NULL;
-        else if (strcmp(beside, doctor->cli->paths.runtime_dir) != 0)
-                check_socket(doctor, beside);
+        check_socket(doctor, paths->runtime_dir);
+        if (strcmp(paths->run_dir, paths->runtime_dir) != 0)
+                check_socket(doctor, paths->run_dir);
 }
 
 /* The supervisor is there, and says nothing; the server may work all the same. */
@@ -212,13 +204,9 @@ static void silent_supervisor(struct doctor *doctor, const char *reason)
 
 static void check_log(struct doctor *doctor)
 {
-        AUTO_FREE char *path = NULL;
+        const char *path = doctor->cli->paths.log_file;
         struct stat st;
 
-        if (asprintf(&path, "%s/daemon.log", doctor->cli->paths.state_dir) < 0) {
-                path = NULL;
-                return;
-        }
         if (lstat(path, &st) != 0)
                 return; /* no daemon has ever run */
         if (!S_ISREG(st.st_mode) || st.st_uid != geteuid())

@@ -1,98 +1,33 @@
 /* client.c - a command asks the supervisor. */
 #include "base/cleanup.h"
 #include "cli/process.h"
+#include "cli/sockets.h"
 #include "cli/supervisor/supervisor_impl.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <libgen.h>
 #include <poll.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <sys/time.h>
 #include <unistd.h>
 
-#define CONNECT_MS        250
 #define LOOK_EVERY_MS     250                    /* is it stopped? */
 #define SPARE_TIME_MS     1000                   /* for an answer that is due, on a busy machine */
 #define STATUS_TIMEOUT_MS (HUNG_AFTER_MS + 3000) /* it answers within HUNG_AFTER_MS */
 #define ASK_TIMEOUT_MS    120000                 /* a stop, a restart: LEAVE_WAIT_MS, and a start */
 
-/* *full: there is one, which does not take connections. */
-static bool connect_to(const struct sockaddr_un *address, int *out, bool *full)
-{
-        const struct timeval patience = {.tv_usec = CONNECT_MS * 1000};
-        int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-
-        if (fd < 0)
-                return false;
-        /* With a full backlog connect(2) waits: for ever, when it is stopped. */
-        (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
-        if (connect(fd, (const struct sockaddr *)address, sizeof(*address)) != 0) {
-                *full |= errno == EAGAIN;
-                close(fd);
-                return false;
-        }
-        *out = fd;
-        return true;
-}
-
-/* Beside the control socket that the lock file names. */
-static bool recorded_address(struct cli *cli, struct sockaddr_un *out)
-{
-        AUTO_FREE char *path = NULL;
-        AUTO_BUF struct buf text = {0};
-        struct hif_why ignored;
-
-        if (asprintf(&path, "%s/daemon.lock", cli->paths.state_dir) < 0) {
-                path = NULL;
-                return false;
-        }
-        if (env_read_file(&cli->env, path, sizeof(out->sun_path) - 1, &text) != HIF_OK)
-                return false;
-        buf_put_u8(&text, 0);
-        return !buf_failed(&text) && text.size > 1 &&
-               supervisor_address(dirname((char *)text.data), out, &ignored) == HIF_OK;
-}
-
-static bool reach(struct cli *cli, int *fd, bool *full)
-{
-        struct sockaddr_un address;
-        struct hif_why ignored;
-
-        return (supervisor_address(cli->paths.runtime_dir, &address, &ignored) == HIF_OK &&
-                connect_to(&address, fd, full)) ||
-               (!*full && recorded_address(cli, &address) && connect_to(&address, fd, full));
-}
-
 bool supervisor_there(struct cli *cli)
 {
-        bool full = false;
+        struct sockaddr_un where;
         int fd;
+        enum hif_err err = sockets_find(cli, SOCKET_SUPERVISOR, &where, &fd);
 
-        if (!reach(cli, &fd, &full))
-                return full;
-        close(fd);
-        return true;
+        if (err == HIF_OK)
+                close(fd);
+        return err != HIF_ENOENT;
 }
 
 pid_t supervisor_stopped(struct cli *cli)
 {
-        AUTO_FREE char *path = NULL;
-        pid_t pid;
-        int fd;
+        pid_t pid = process_of_lock(&cli->env, cli->paths.daemon_lock);
 
-        if (asprintf(&path, "%s/daemon.lock", cli->paths.state_dir) < 0) {
-                path = NULL;
-                return 0;
-        }
-        fd = open(path, O_RDONLY | O_CLOEXEC);
-        if (fd < 0)
-                return 0; /* none has ever run */
-        pid = process_of_lock(&cli->env, fd);
-        close(fd);
         return process_stopped(pid) ? pid : 0;
 }
 
@@ -125,11 +60,18 @@ static enum hif_err wait_for_answer(int fd, uint64_t timeout_ms, struct hif_why 
         return HIF_OK;
 }
 
-/* There is one, and it lets nobody in: HIF_ECANCELED, where it may just have many to talk to. */
-static enum hif_err say_full(struct cli *cli, struct hif_why *why)
+/* HIF_ECANCELED where one is there and lets nobody in, because it may just have many to talk to. */
+static enum hif_err say_unreachable(struct cli *cli, enum hif_err err,
+                                    const struct sockaddr_un *where, struct hif_why *why)
 {
         pid_t pid = supervisor_stopped(cli);
 
+        if (err == HIF_ENOENT)
+                return why_set(why, err, "no daemon is running, so nothing is mounted");
+        if (err != HIF_EUNREACHABLE)
+                return why_set(why, HIF_ECANCELED,
+                               "the socket '%s' of the daemon's supervisor could not be used: %s",
+                               where->sun_path, hif_strerror(err));
         if (pid > 0)
                 return say_stopped(pid, why);
         return why_set(why, HIF_ECANCELED,
@@ -139,15 +81,13 @@ static enum hif_err say_full(struct cli *cli, struct hif_why *why)
 static enum hif_err ask(struct cli *cli, const struct wire_msg *msg, uint64_t timeout_ms,
                         uint8_t *buffer, json_t **out, struct hif_why *why)
 {
+        struct sockaddr_un where = {0};
         struct wire_msg answer;
-        bool full = false;
-        enum hif_err err;
         int fd;
+        enum hif_err err = sockets_find(cli, SOCKET_SUPERVISOR, &where, &fd);
 
-        if (!reach(cli, &fd, &full))
-                return full ? say_full(cli, why)
-                            : why_set(why, HIF_ENOENT,
-                                      "no daemon is running, so nothing is mounted");
+        if (err != HIF_OK)
+                return say_unreachable(cli, err, &where, why);
         err = wire_send(fd, msg);
         if (err == HIF_OK && wait_for_answer(fd, timeout_ms, why) != HIF_OK) {
                 close(fd);

@@ -95,7 +95,9 @@ static void on_ready(struct supervisor *supervisor)
         if (supervisor->life == LIFE_STARTING)
                 supervisor->spare_at_ms = now + SPARE_AFTER_MS;
         supervisor->life = LIFE_RUNNING;
-        supervisor->adopting = false;
+        if (supervisor->server_stays)
+                supervisor_record(supervisor); /* what is written there may be another's */
+        supervisor->server_stays = false;
         supervisor->ever_ready = true;
         clients_answer(supervisor, WIRE_RESTART, HIF_OK, "{}");
         if (supervisor->old_program_fd >= 0)
@@ -226,10 +228,9 @@ void supervisor_gone(struct supervisor *supervisor)
         }
         if (!supervisor->ever_ready) {
                 if (!said)
-                        supervisor->failure =
-                            why_set(&supervisor->why, HIF_EIO,
-                                    "%s while it started; its log is '%s/daemon.log'",
-                                    supervisor->last_death, supervisor->cli->paths.state_dir);
+                        supervisor->failure = why_set(
+                            &supervisor->why, HIF_EIO, "%s while it started; its log is '%s'",
+                            supervisor->last_death, supervisor->cli->paths.log_file);
                 supervisor->done = true;
                 return;
         }

@@ -3,6 +3,8 @@
 
 #include "base/cleanup.h"
 #include "cli/control_wire.h"
+#include "cli/process.h"
+#include "cli/sockets.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,13 +21,8 @@
 
 enum hif_err supervisor_lock(struct supervisor *supervisor, struct hif_why *why)
 {
-        struct cli *cli = supervisor->cli;
-        AUTO_FREE char *path = NULL;
+        const char *path = supervisor->cli->paths.daemon_lock;
 
-        if (asprintf(&path, "%s/daemon.lock", cli->paths.state_dir) < 0) {
-                path = NULL;
-                return HIF_ENOMEM;
-        }
         supervisor->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
         if (supervisor->lock_fd < 0)
                 return why_set(why, hif_err_from_errno(errno), "'%s' could not be opened: %s", path,
@@ -39,47 +36,29 @@ enum hif_err supervisor_lock(struct supervisor *supervisor, struct hif_why *why)
 
 enum hif_err supervisor_log(struct supervisor *supervisor, struct hif_why *why)
 {
-        struct cli *cli = supervisor->cli;
-        AUTO_FREE char *path = NULL;
-
-        if (asprintf(&path, "%s/daemon.log", cli->paths.state_dir) < 0) {
-                path = NULL;
-                return HIF_ENOMEM;
-        }
         /* What libraries and failed assertions say belongs there, too. */
-        return log_open(path, LOG_FILE_MAX, LOG_INFO, true, &supervisor->log, why);
+        return log_open(supervisor->cli->paths.log_file, LOG_FILE_MAX, LOG_INFO, true,
+                        &supervisor->log, why);
 }
 
 /* --- sockets --- */
 
-enum hif_err supervisor_address(const char *dir, struct sockaddr_un *out, struct hif_why *why)
+/* Does anyone answer there? One that takes no more is there, too. */
+static bool is_taken(const struct sockaddr_un *address, enum daemon_socket which)
 {
-        *out = (struct sockaddr_un){.sun_family = AF_UNIX};
-        if ((size_t)snprintf(out->sun_path, sizeof(out->sun_path), "%s/supervisor.sock", dir) >=
-            sizeof(out->sun_path))
-                return why_set(
-                    why, HIF_ENAMETOOLONG,
-                    "'%s' is too long for a socket; set XDG_RUNTIME_DIR to a shorter path", dir);
-        return HIF_OK;
-}
+        int fd;
+        enum hif_err err = sockets_connect(address, which, &fd);
 
-/* Does anyone answer there? */
-static bool is_taken(const struct sockaddr_un *address, int type)
-{
-        int fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
-        bool taken =
-            fd >= 0 && connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0;
-
-        if (fd >= 0)
+        if (err == HIF_OK)
                 close(fd);
-        return taken;
+        return err == HIF_OK || err == HIF_EUNREACHABLE;
 }
 
 /* backlog 0: it is not listened on. */
-static enum hif_err bind_at(const struct sockaddr_un *address, int type, int backlog, int *out,
-                            struct hif_why *why)
+static enum hif_err bind_at(const struct sockaddr_un *address, enum daemon_socket which,
+                            int backlog, int *out, struct hif_why *why)
 {
-        int fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        int fd = socket(AF_UNIX, sockets_type(which) | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
         unlink(address->sun_path); /* nobody answers: it is stale */
         if (fd < 0 || bind(fd, (const struct sockaddr *)address, sizeof(*address)) != 0 ||
@@ -99,24 +78,24 @@ static enum hif_err bind_at(const struct sockaddr_un *address, int type, int bac
 static enum hif_err bind_in(struct supervisor *supervisor, const char *dir, struct hif_why *why)
 {
         struct cli *cli = supervisor->cli;
-        enum hif_err err = supervisor_address(dir, &supervisor->own, why);
+        enum hif_err err = sockets_address(dir, SOCKET_SUPERVISOR, &supervisor->own, why);
         int fd;
 
         if (err == HIF_OK)
-                err = control_address(dir, &supervisor->control, why);
+                err = sockets_address(dir, SOCKET_CONTROL, &supervisor->control, why);
         if (err != HIF_OK)
                 return err;
         err = env_mkdirs(&cli->env, dir, 0700);
         if (err != HIF_OK)
                 return why_set(why, err, "'%s' could not be made: %s", dir, hif_strerror(err));
-        if (is_taken(&supervisor->own, SOCK_SEQPACKET) ||
-            is_taken(&supervisor->control, SOCK_STREAM))
+        if (is_taken(&supervisor->own, SOCKET_SUPERVISOR) ||
+            is_taken(&supervisor->control, SOCKET_CONTROL))
                 return why_set(why, HIF_EBUSY, "another daemon listens on '%s'",
                                supervisor->control.sun_path);
-        err = bind_at(&supervisor->own, SOCK_SEQPACKET, BACKLOG, &supervisor->listen_fd, why);
+        err = bind_at(&supervisor->own, SOCKET_SUPERVISOR, BACKLOG, &supervisor->listen_fd, why);
         if (err != HIF_OK)
                 return err;
-        err = bind_at(&supervisor->control, SOCK_STREAM, 0, &fd, why);
+        err = bind_at(&supervisor->control, SOCKET_CONTROL, 0, &fd, why);
         if (err == HIF_OK)
                 err = shelf_put(&supervisor->shelf, span_str("control"), fd, (struct span){0});
         if (err != HIF_OK) {
@@ -126,37 +105,33 @@ static enum hif_err bind_in(struct supervisor *supervisor, const char *dir, stru
         return err;
 }
 
-/* The lock file tells commands where we listen, whatever their environment says. */
-static void record_socket(struct supervisor *supervisor)
+void supervisor_record(struct supervisor *supervisor)
 {
         size_t size = strlen(supervisor->control.sun_path);
+        bool before = supervisor->unrecorded;
 
-        if (ftruncate(supervisor->lock_fd, 0) != 0 ||
-            pwrite(supervisor->lock_fd, supervisor->control.sun_path, size, 0) != (ssize_t)size)
+        supervisor->unrecorded =
+            ftruncate(supervisor->lock_fd, 0) != 0 ||
+            pwrite(supervisor->lock_fd, supervisor->control.sun_path, size, 0) != (ssize_t)size;
+        if (supervisor->unrecorded && !before)
                 log_line(supervisor->log, LOG_WARN, "supervisor",
-                         "the lock file could not be written: %s; commands find this daemon only "
-                         "with the same XDG_RUNTIME_DIR",
+                         "the lock file could not be written: %s; until it can, commands find this "
+                         "daemon only with the same XDG_RUNTIME_DIR, or none",
                          strerror(errno));
 }
 
 enum hif_err supervisor_sockets(struct supervisor *supervisor, struct hif_why *why)
 {
-        struct cli *cli = supervisor->cli;
-        enum hif_err err = bind_in(supervisor, cli->paths.runtime_dir, why);
+        const struct cli_paths *paths = &supervisor->cli->paths;
+        enum hif_err err = bind_in(supervisor, paths->runtime_dir, why);
 
         if (err != HIF_OK) {
-                AUTO_FREE char *dir = NULL;
-
-                log_line(supervisor->log, LOG_WARN, "supervisor", "%s; the sockets go to '%s/run'",
-                         why->text, cli->paths.state_dir);
-                if (asprintf(&dir, "%s/run", cli->paths.state_dir) < 0) {
-                        dir = NULL;
-                        return HIF_ENOMEM;
-                }
-                err = bind_in(supervisor, dir, why);
+                log_line(supervisor->log, LOG_WARN, "supervisor", "%s; the sockets go to '%s'",
+                         why->text, paths->run_dir);
+                err = bind_in(supervisor, paths->run_dir, why);
         }
         if (err == HIF_OK)
-                record_socket(supervisor);
+                supervisor_record(supervisor);
         return err;
 }
 
@@ -175,61 +150,81 @@ bool supervisor_sockets_there(const struct supervisor *supervisor)
 /* --- a server that has lost its supervisor --- */
 
 /* It holds this lock as long as it lives. */
-static bool server_lives(struct supervisor *supervisor)
+static enum hif_err server_lives(struct supervisor *supervisor, bool *lives, struct hif_why *why)
 {
-        AUTO_FREE char *path = NULL;
-        bool lives;
-        int fd;
+        const char *path = supervisor->cli->paths.server_lock;
+        int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 
-        if (asprintf(&path, "%s/server.lock", supervisor->cli->paths.state_dir) < 0) {
-                path = NULL;
-                return false;
-        }
-        fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
         if (fd < 0)
-                return false;
-        lives = flock(fd, LOCK_EX | LOCK_NB) != 0;
+                return why_set(why, hif_err_from_errno(errno), "'%s' could not be opened: %s", path,
+                               strerror(errno));
+        *lives = flock(fd, LOCK_EX | LOCK_NB) != 0;
         close(fd);
-        return lives;
+        return HIF_OK;
 }
 
-/* Where the last supervisor's sockets were. */
-static bool recorded(struct supervisor *supervisor, struct sockaddr_un *out)
+enum hif_err supervisor_say_orphan(struct supervisor *supervisor, struct hif_why *why)
 {
-        ssize_t size;
+        struct cli *cli = supervisor->cli;
+        int pid = (int)process_of_lock(&cli->env, cli->paths.server_lock);
 
-        *out = (struct sockaddr_un){.sun_family = AF_UNIX};
-        size = pread(supervisor->lock_fd, out->sun_path, sizeof(out->sun_path) - 1, 0);
-        return size > 0;
+        if (process_stopped(pid) && supervisor->server_stays)
+                return why_set(why, HIF_EUNREACHABLE,
+                               "a server (process %d) that has lost its supervisor is stopped; "
+                               "`kill -CONT %d` lets it go on",
+                               pid, pid);
+        return why_set(why, HIF_EUNREACHABLE,
+                       "a server (process %d) that has lost its supervisor %s; `kill -KILL %d` "
+                       "ends it, and the next command starts another; sessions keep their edits",
+                       pid,
+                       process_stopped(pid) ? "and its socket is stopped"
+                                            : "is there and does not answer",
+                       pid);
+}
+
+/* Ask for it on its own socket, beside which ours is bound. */
+static enum hif_err ask_to_come(struct supervisor *supervisor, struct hif_why *why)
+{
+        AUTO_FREE char *control = strdup(supervisor->control.sun_path);
+        json_t *request = json_pack("{s:s}", "op", "adopt");
+        enum hif_err err =
+            control != NULL && request != NULL
+                ? sockets_address(dirname(control), SOCKET_SUPERVISOR, &supervisor->own, why)
+                : HIF_ENOMEM;
+
+        if (err == HIF_OK)
+                err = bind_at(&supervisor->own, SOCKET_SUPERVISOR, BACKLOG, &supervisor->listen_fd,
+                              why);
+        if (err == HIF_OK)
+                err = control_send(supervisor->adopt_fd, request);
+        json_decref(request);
+        return err;
 }
 
 enum hif_err supervisor_adopt(struct supervisor *supervisor, bool *asked, struct hif_why *why)
 {
-        json_t *request;
-        char *dir;
-        enum hif_err err;
+        struct cli *cli = supervisor->cli;
+        bool lives = false;
+        enum hif_err err = server_lives(supervisor, &lives, why);
 
         *asked = false;
-        if (!server_lives(supervisor) || !recorded(supervisor, &supervisor->control))
-                return HIF_OK;
-        /* One that is on its way out does not listen any more. */
-        if (control_try(&supervisor->control, &supervisor->adopt_fd) != HIF_OK) {
-                supervisor->adopt_fd = -1;
-                return HIF_OK;
-        }
-        supervisor->adopting = true;
-        dir = strdup(supervisor->control.sun_path);
-        request = json_pack("{s:s}", "op", "adopt");
-        err = dir != NULL && request != NULL
-                  ? supervisor_address(dirname(dir), &supervisor->own, why)
-                  : HIF_ENOMEM;
-        if (err == HIF_OK)
-                err =
-                    bind_at(&supervisor->own, SOCK_SEQPACKET, BACKLOG, &supervisor->listen_fd, why);
-        if (err == HIF_OK)
-                err = control_send(supervisor->adopt_fd, request);
-        json_decref(request);
-        free(dir);
+        if (err != HIF_OK || !lives)
+                return err;
+        err = sockets_find(cli, SOCKET_CONTROL, &supervisor->control, &supervisor->adopt_fd);
+        supervisor->server_stays = err != HIF_ENOENT;
+        /* One that is on its way out does not listen any more: ours waits for its lock. */
+        if (err == HIF_ENOENT)
+                return process_stopped(process_of_lock(&cli->env, cli->paths.server_lock))
+                           ? supervisor_say_orphan(supervisor, why)
+                           : HIF_OK;
+        if (err == HIF_EUNREACHABLE)
+                return supervisor_say_orphan(supervisor, why);
+        if (err != HIF_OK)
+                return why_set(why, err,
+                               "the socket '%s' of a server that has lost its supervisor "
+                               "could not be used: %s",
+                               supervisor->control.sun_path, hif_strerror(err));
+        err = ask_to_come(supervisor, why);
         *asked = err == HIF_OK;
         return err;
 }

@@ -72,6 +72,8 @@ static void look_after_sockets(struct supervisor *supervisor)
 
         supervisor->looked_ms = supervisor_now_ms();
         log_tend(supervisor->log);
+        if (supervisor->unrecorded)
+                supervisor_record(supervisor);
         if (supervisor->aim != AIM_SERVE || supervisor_sockets_there(supervisor))
                 return;
         log_line(supervisor->log, LOG_WARN, "supervisor",
@@ -94,11 +96,7 @@ static void on_time(struct supervisor *supervisor)
         if (supervisor->life == LIFE_WAITING && now >= supervisor->start_at_ms)
                 supervisor_start_server(supervisor);
         if (supervisor->life == LIFE_ADOPTING && now >= supervisor->start_at_ms) {
-                supervisor->failure = why_set(
-                    &supervisor->why, HIF_EBUSY,
-                    "a server that has lost its supervisor is there and does not answer; end it "
-                    "(`fuser %s/server.lock` gives its process), and try again",
-                    supervisor->cli->paths.state_dir);
+                supervisor->failure = supervisor_say_orphan(supervisor, &supervisor->why);
                 supervisor->done = true;
         }
         if (supervisor->old_program_fd >= 0 && now >= upgrade_due_ms(supervisor)) {
@@ -257,6 +255,8 @@ static enum hif_err set_up(struct supervisor *supervisor, struct hif_why *why)
                 return why_set(why, hif_err_from_errno(errno), "'/proc' could not be used: %s",
                                strerror(errno));
         supervisor->program = strndup(program, (size_t)size);
+        if (supervisor->program == NULL)
+                return HIF_ENOMEM;
         supervisor->began_ms = supervisor_now_ms();
         err = env_mkdirs(&cli->env, cli->paths.state_dir, 0700);
         if (err != HIF_OK)
@@ -280,8 +280,10 @@ static enum hif_err start_again(struct supervisor *supervisor, int state_fd, str
 
         if (err == HIF_OK)
                 err = watch_signals(supervisor);
+        supervisor->server_stays = true;
         if (err == HIF_OK)
                 err = supervisor_resume(supervisor, state_fd, why);
+        supervisor->server_stays = err != HIF_OK;
         say_hello(supervisor);
         return err;
 }
@@ -325,7 +327,7 @@ static void stop(struct supervisor *supervisor, enum hif_err err)
 {
         /* No server of ours may be there without us when we end in order. */
         if (supervisor->listen_fd >= 0) {
-                if (!supervisor->adopting)
+                if (!supervisor->server_stays)
                         unlink(supervisor->control.sun_path);
                 unlink(supervisor->own.sun_path);
                 close(supervisor->listen_fd);

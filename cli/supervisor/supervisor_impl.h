@@ -88,8 +88,9 @@ struct supervisor {
         char last_death[128]; /* for people */
         bool ever_ready, done;
         int adopt_fd; /* the request to come, while it waits */
-        /* The control socket is of a server that has not come: not ours to remove. */
-        bool adopting;
+        /* A server lives that is not with us: the control socket is its own, and not ours to remove. */
+        bool server_stays;
+        bool unrecorded; /* the lock file does not say where the sockets are */
 
         /* An upgrade: what to go back to. */
         int old_program_fd; /* -1: no upgrade under way */
@@ -114,14 +115,17 @@ HIF_MUST_USE enum hif_err supervisor_lock(struct supervisor *supervisor, struct 
 HIF_MUST_USE enum hif_err supervisor_log(struct supervisor *supervisor, struct hif_why *why);
 /* Bind the control socket, for the server to listen on once it can answer, and our own. */
 HIF_MUST_USE enum hif_err supervisor_sockets(struct supervisor *supervisor, struct hif_why *why);
+/* Write down where they are, in the lock file, which tells commands whatever their environment says.
+ * Where that fails it is tried again. */
+void supervisor_record(struct supervisor *supervisor);
 /* Are they still where commands look for them? /run/user/UID goes when a user logs out. */
 bool supervisor_sockets_there(const struct supervisor *supervisor);
-/* A server runs that has lost its supervisor: ask it to come. *asked: there is one. */
+/* A server runs that has lost its supervisor: ask it to come. *asked: there is one. HIF_EUNREACHABLE:
+ * there is one that hangs. */
 HIF_MUST_USE enum hif_err supervisor_adopt(struct supervisor *supervisor, bool *asked,
                                            struct hif_why *why);
-/* The address of the supervisor whose sockets are in this directory. HIF_ENAMETOOLONG. */
-HIF_MUST_USE enum hif_err supervisor_address(const char *dir, struct sockaddr_un *out,
-                                             struct hif_why *why);
+/* It does not come: what to do about it. HIF_EUNREACHABLE. */
+HIF_MUST_USE enum hif_err supervisor_say_orphan(struct supervisor *supervisor, struct hif_why *why);
 
 /* --- server.c: the server's process --- */
 

@@ -190,7 +190,7 @@ within $limit 7 "server .process $server. is stopped" "$hif" daemon status
 within $limit 7 "server .process $server. is stopped" "$hif" mount
 within $limit 8 "server .process $server. is stopped" "$hif" doctor
 # A supervisor that has come in vain leaves the server its socket.
-[ "$front" = nfs ] || until grep -q 'lost its supervisor is there and does not answer' "$HOME/.local/state/hif/daemon.log"; do sleep 0.1; done
+[ "$front" = nfs ] || until grep -q 'lost its supervisor is stopped; .kill -CONT' "$HOME/.local/state/hif/daemon.log"; do sleep 0.1; done
 kill -CONT "$server"
 expect "$(hif status | grep kept)" 'A kept'
 cd /

@@ -36,7 +36,8 @@ static struct daemon *make_daemon(void)
         if (daemon.cli != NULL)
                 return &daemon;
         cli.env = env_system(NULL);
-        cli.paths = (struct cli_paths){nowhere, nowhere, nowhere, nowhere, nowhere};
+        cli.paths = (struct cli_paths){nowhere, nowhere, nowhere, nowhere, nowhere,
+                                       nowhere, nowhere, nowhere, nowhere};
         daemon.cli = &cli;
         FUZZ_CHECK(pool_new(0, "fuzz", &daemon.pool) == HIF_OK);
         FUZZ_CHECK(fetch_new(&cli.env, daemon.pool, &config, &daemon.fetch, NULL) == HIF_OK);
