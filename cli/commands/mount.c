@@ -18,8 +18,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* How long a path that leads into a mount may take to answer. */
-#define TOUCH_TIMEOUT_MS 1500
+/* How long a path that leads into no mount of ours may take to answer. */
+#define TOUCH_TIMEOUT_MS 10000
 
 struct mount_args {
         const char *project, *dir, *session, *at, *durability, *front, *goal;
@@ -160,12 +160,13 @@ static enum hif_err touch(void *arg, int out)
         return stat(arg, &st) == 0 ? HIF_OK : hif_err_from_errno(errno);
 }
 
-/* A mount at just this path is not touched: its server may hang. *out is set when there is one. */
+/* What leads into a mount, by whatever links, is known by where it comes into it. That is not touched:
+ * its server may hang, or be busy. *out is set when it is just a mount's place. */
 static enum hif_err known_mount(struct cli *cli, const char *dir, char **out, struct hif_why *why)
 {
         AUTO_FREE char *path = NULL, *mount_point = NULL;
         bool found = false;
-        enum hif_err err = cli_absolute(cli, dir, &path, why);
+        enum hif_err err = cli_place(cli, dir, &path, why);
 
         if (err != HIF_OK)
                 return err;
@@ -192,12 +193,12 @@ static enum hif_err mount_point_of(struct cli *cli, const char *dir, char **out,
         bool found = false;
         enum hif_err err;
 
-        /* By another name it may lead into a mount all the same. */
+        /* It may be on someone else's mount, or be made to lead into one of ours just now. */
         if (bounded_run(TOUCH_TIMEOUT_MS, touch, (void *)(uintptr_t)dir, NULL) == HIF_ETIMEDOUT)
                 return why_set(why, HIF_ETIMEDOUT,
-                               "'%s' does not answer: it leads into a mount whose server hangs; "
-                               "`hif doctor` shows which",
-                               dir);
+                               "'%s' does not answer within %d s: the file system that it is on "
+                               "hangs, or is very busy; name a directory elsewhere, or try again",
+                               dir, TOUCH_TIMEOUT_MS / 1000);
         err = make_mount_point(dir, made, why);
         if (err != HIF_OK)
                 return err;

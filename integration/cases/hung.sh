@@ -95,6 +95,7 @@ commands_end() {
 changes_end() { # SAYS PATIENCE
 	within $2 7 "$1" "$hif" land 'too early'
 	within $2 7 "$1" "$hif" mount acme/app "$work/app"
+	within $2 7 "$1" "$hif" mount acme/app "$work/link"
 	within $2 7 "$1" "$hif" mount acme/app "$work/other" --session other
 	within $2 7 "$1" "$hif" unmount .
 	within $2 7 "$1" "$hif" session note 'a thought'
@@ -105,8 +106,11 @@ changes_end() { # SAYS PATIENCE
 step 'a server that is stopped: other commands, from inside its mount'
 slowest=0
 hif mount "--$front" acme/app "$work/app" >/dev/null
+ln -s app "$work/link" # where it leads is known without a look into the mount
 cd "$work/app"
 stopped
+within $limit 1 "link/inside' is inside the mount|'$work/app/inside' is inside the mount at '$work/app'" \
+	"$hif" mount acme/app "$work/link/inside"
 commands_end "server .process $server. is stopped"
 changes_end "server .process $server. is stopped; .kill -CONT $server" $limit
 echo "  slowest: $slowest ms"
