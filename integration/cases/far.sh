@@ -38,7 +38,18 @@ ask_silent() { # ask_silent NAME COMMAND...
 		timeout -s KILL 100 "$hif" "$@" >"$silent/$name.said" 2>&1 || status=$?
 	echo "$status $((SECONDS - start))" >"$silent/$name.ended"
 }
+# The same on a terminal: NAME.said is what that shows, NAME.out what went to a file.
+ask_silent_on_terminal() { # ask_silent_on_terminal NAME COMMAND...
+	local name=$1
+	shift
+	HOME=$silent XDG_RUNTIME_DIR=$silent/run AWS_ENDPOINT_URL=http://127.0.0.1:$silent_port TERM=xterm \
+		script -qefc "timeout -s KILL 100 '$hif' $* >'$silent/$name.out'" "$silent/$name.said" \
+		</dev/null >/dev/null 2>&1 || true
+}
 silent_commands() {
+	ask_silent_on_terminal log-shown log acme/app &
+	ask_silent_on_terminal json-shown log --json acme/app &
+	ask_silent_on_terminal mount-shown mount acme/app "$silent/shown" --session shown &
 	ask_silent log log acme/app &
 	ask_silent ls ls acme/app &
 	ask_silent cat cat acme/app:file &
@@ -195,6 +206,17 @@ for name in log ls cat fsck maintain import projects create probe mount claim; d
 	[ "$took" -le 60 ] || fail "$name took $took s"
 	expect_match "$(cat "$silent/$name.said")" 'does not answer|gave no whole answer'
 done
+step 'that they wait is told on a terminal, and nowhere else'
+for name in log-shown json-shown; do
+	expect_match "$(cat "$silent/$name.said")" 'the store s3://.* has not answered for 5 s; it is asked again'
+done
+expect_match "$(cat "$silent/mount-shown.said")" 'the daemon still works on it: a store that is slow'
+expect_match "$(jq -r .error.code "$silent/json-shown.out")" 'EUNREACHABLE|ETIMEDOUT'
+expect "$(cat "$silent/log-shown.out" "$silent/mount-shown.out")" ''
+for name in log mount; do
+	! grep -E 'still works|has not answered for 5 s' "$silent/$name.said" || fail "$name said so to a file"
+done
+
 read -r status took <"$silent/doctor.ended"
 expect "$status" 8
 [ "$took" -le 20 ] || fail "doctor took $took s"
