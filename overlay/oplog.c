@@ -57,7 +57,7 @@ enum hif_err oplog_path(const struct oplog *log, uint32_t generation, uint64_t n
 static void header_put(const struct oplog *log, const struct oseg *seg, uint8_t *out)
 {
         memcpy(out, "HIFOLOG1", 8);
-        be32_put(out + 8, 1);
+        be32_put(out + 8, OPLOG_VERSION);
         be32_put(out + 12, seg->generation);
         be64_put(out + 16, seg->number);
         be64_put(out + 24, seg->first_seq);

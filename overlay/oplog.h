@@ -36,6 +36,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 
+#define OPLOG_VERSION       1u
 #define OPLOG_HEADER_SIZE   4096u
 #define OPLOG_RECORD_HEADER 24u
 #define OPLOG_RECORD_MAX    (64u << 20)

@@ -60,6 +60,10 @@ static void header_parse(const struct oplog *log, const uint8_t *header, struct 
         if (memcmp(header, "HIFOLOG1", 8) != 0 || be64_get(header + 56) != sum64(0, header, 56) ||
             be32_get(header + 12) != seg->generation || be64_get(header + 16) != seg->number)
                 return;
+        if (be32_get(header + 8) > OPLOG_VERSION) {
+                seg->read = HIF_EUNSUPPORTED;
+                return;
+        }
         seg->valid = true;
         seg->first_seq = be64_get(header + 24);
         seg->salt = be64_get(header + 32);

@@ -159,11 +159,16 @@ enum hif_err oplog_salvage(struct oplog *log, bool folded, uint32_t generation, 
         }
         if (err != HIF_OK)
                 damage_add(damage, "log: the directory cannot be read: %s", hif_strerror(err));
-        for (size_t i = 0; i < found.count; i++)
-                if (!found.list[i].valid && try_header(&salvage, &found.list[i]) == HIF_ENOMEM) {
+        for (size_t i = 0; i < found.count; i++) {
+                enum hif_err tried = found.list[i].read == HIF_EUNSUPPORTED ? HIF_EUNSUPPORTED
+                                     : found.list[i].valid                  ? HIF_OK
+                                                           : try_header(&salvage, &found.list[i]);
+
+                if (tried == HIF_ENOMEM || tried == HIF_EUNSUPPORTED) {
                         free(found.list);
-                        return HIF_ENOMEM;
+                        return tried;
                 }
+        }
         if (folded)
                 oplog_choose(log, &found, generation);
         else
