@@ -438,6 +438,8 @@ static enum hif_err warm_up(struct frame *frame, struct hif_why *why)
         if (err == HIF_OK)
                 err = tie_new(&frame->daemon, frame->loop, stop_frame, frame, &frame->daemon.tie,
                               why);
+        if (err == HIF_OK)
+                err = workspace_diff_prepare();
         if (err == HIF_OK) {
                 overlay_rehearse();
                 warm_memory();

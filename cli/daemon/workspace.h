@@ -123,6 +123,9 @@ HIF_MUST_USE enum hif_err workspace_status(struct workspace *workspace, json_t *
 /* paths: NULL or an array of paths inside the workspace. */
 HIF_MUST_USE enum hif_err workspace_diff(struct workspace *workspace, const json_t *paths,
                                          json_t **result, struct hif_why *why);
+/* What diff needs of libraries: once, before anything is served, since libgit2 does not outlive the lack
+ * of memory in its first call. HIF_ENOMEM. */
+HIF_MUST_USE enum hif_err workspace_diff_prepare(void);
 struct land_how {
         bool dry_run;
         bool epoch; /* through a proposal, which others may land */

@@ -140,6 +140,11 @@ static const void *text_in(const struct buf *content)
         return content->size > 0 ? content->data : (const void *)"";
 }
 
+enum hif_err workspace_diff_prepare(void)
+{
+        return git_libgit2_init() >= 0 ? HIF_OK : HIF_ENOMEM;
+}
+
 /* The hunks, by libgit2; its own header line is cut, ours stands. */
 static enum hif_err put_hunks(struct buf *out, const struct vfs_change *change,
                               const struct buf *old, const struct buf *new)
@@ -157,8 +162,6 @@ static enum hif_err put_hunks(struct buf *out, const struct vfs_change *change,
         buf_put_u8(&to, 0);
         if (buf_failed(&from) || buf_failed(&to))
                 return HIF_ENOMEM;
-        if (git_libgit2_init() < 0) /* counted: once a call is cheap */
-                return HIF_ENOMEM;
         /* NULL is no file, which an empty one is not. */
         if (git_patch_from_buffers(&patch, change->kind == VFS_ADDED ? NULL : text_in(old),
                                    old->size, (const char *)from.data,
@@ -166,7 +169,6 @@ static enum hif_err put_hunks(struct buf *out, const struct vfs_change *change,
                                    (const char *)to.data, NULL) != 0 ||
             git_patch_to_buf(&text, patch) != 0) {
                 git_patch_free(patch);
-                git_libgit2_shutdown();
                 return HIF_ENOMEM;
         }
         hunks = text.size > 0 ? strstr(text.ptr, "\n--- ") : NULL;
@@ -178,7 +180,6 @@ static enum hif_err put_hunks(struct buf *out, const struct vfs_change *change,
                 err = HIF_ENOMEM;
         git_buf_dispose(&text);
         git_patch_free(patch);
-        git_libgit2_shutdown();
         return err;
 }
 
