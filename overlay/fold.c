@@ -196,8 +196,9 @@ enum hif_err fold_ops(struct overlay *overlay, uint64_t after, uint64_t through,
                 why_set(why, err, "the session was landed meanwhile; try again");
         else if (err != HIF_OK)
                 why_set(why, err,
-                        "cannot read the recorded operations in %s/rows.db: %s (%s); 'hif session "
-                        "export' saves the files",
+                        "cannot read the recorded operations in %s/rows.db: %s (%s); `hif session "
+                        "export DIR` saves the files, `hif session abandon` then gives the session "
+                        "up, and the files can be landed from a new one",
                         overlay->dir, hif_strerror(err), db_error(&fold->db));
         if (!opened && err != HIF_ECANCELED)
                 db_close(&fold->db);

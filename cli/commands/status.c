@@ -107,6 +107,9 @@ int cmd_status(struct cli *cli, int argc, char **argv)
         if (cli->json)
                 return cli_print_json(cli, result);
         warn_damaged(cli, result);
+        if (json_text(result, "operations_damaged")[0] != '\0')
+                cli_warn(cli, "the session cannot be landed: %s",
+                         json_text(result, "operations_damaged"));
         if (json_is_null(json_object_get(result, "ignored")))
                 cli_warn(cli, "the ignore rules could not be read, as the store does not answer: "
                               "what they ignore is shown, too");

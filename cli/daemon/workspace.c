@@ -290,6 +290,7 @@ struct workspace *workspace_new(struct daemon *daemon, const struct workspace_op
 static void close_workspace(struct workspace *workspace)
 {
         ahead_stop(STEAL(workspace->ahead));
+        check_stop(workspace);
         if (workspace->vfs != NULL)
                 front_stop(workspace);
         (void)!mount_keep(workspace); /* what is mounted still is another server's, or nobody's */
@@ -358,6 +359,7 @@ enum hif_err workspace_mount(struct daemon *daemon, const struct workspace_optio
                 abandon_mount(workspace);
                 return err;
         }
+        check_start(workspace);
         *out = workspace;
         workspace_leave(workspace);
         return HIF_OK;
@@ -448,6 +450,7 @@ enum hif_err workspace_resume(struct daemon *daemon, const char *dir, char **mou
                 abandon_mount(workspace);
                 return err;
         }
+        check_start(workspace);
         if (records_moved(workspace))
                 err = records_store(workspace, false, NULL);
         if (err != HIF_OK)

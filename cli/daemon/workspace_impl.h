@@ -38,6 +38,17 @@ struct place_before {
         char *mount_point;
 };
 
+/* workspace_check.c */
+struct check {
+        struct pool_job job;
+        struct overlay_ops ops;
+        enum hif_err err;
+        struct hif_why why;
+        atomic_bool stop, found; /* found: why says what */
+        sem_t done;
+        bool running;
+};
+
 struct workspace {
         struct daemon *daemon;
         struct workspace *next; /* in the daemon's list */
@@ -63,6 +74,7 @@ struct workspace {
         struct nfs_server *nfs;
         struct fuse_server *fuse;
         struct ahead *ahead; /* uploads ahead of landing; NULL: off */
+        struct check check;
         atomic_bool mounted; /* as far as is known: front_is_mounted looks */
         unsigned device; /* of the mount, by which it is found where it was moved; 0: not known */
 
@@ -114,6 +126,15 @@ struct workspace *workspace_enter(struct daemon *daemon,
 
 /* Where its mount is; *now: the caller's to free, NULL: still at its place, or nowhere. */
 HIF_MUST_USE enum hif_err workspace_moved(struct workspace *workspace, char **now);
+
+/* --- workspace_check.c: the operations that are recorded, which opening does not read --- */
+
+/* Begin to read them, on the pool. */
+void check_start(struct workspace *workspace);
+/* Before the overlay is closed; also where none was begun. */
+void check_stop(struct workspace *workspace);
+/* The sentence: they are damaged. NULL: that has not been found. */
+const char *check_found(const struct workspace *workspace);
 
 /* --- workspace_records.c --- */
 

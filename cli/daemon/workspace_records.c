@@ -212,6 +212,22 @@ static void describe_goal(void *arg)
                       overlay_value(describing->workspace->overlay, VALUE_GOAL));
 }
 
+/* What keeps the session from being landed, if anything was found. */
+static enum hif_err tell_check(const struct workspace *workspace, json_t *out)
+{
+        const char *found = check_found(workspace);
+        AUTO_BUF struct buf clean = {0};
+
+        if (found == NULL)
+                return HIF_OK;
+        text_escape(&clean, span_str(found));
+        return !buf_failed(&clean) &&
+                       json_object_set_new(out, "operations_damaged",
+                                           json_stringn((const char *)clean.data, clean.size)) == 0
+                   ? HIF_OK
+                   : HIF_ENOMEM;
+}
+
 enum hif_err workspace_describe(struct workspace *workspace, json_t **out)
 {
         char id[SESSION_ID_HEX_SIZE];
@@ -231,7 +247,7 @@ enum hif_err workspace_describe(struct workspace *workspace, json_t **out)
         if (workspace->damaged &&
             json_object_set_new(*out, "damage", damage_to_json(workspace->overlay)) != 0)
                 return HIF_ENOMEM;
-        return HIF_OK;
+        return tell_check(workspace, *out);
 }
 
 enum hif_err workspace_describe_locked(struct workspace *workspace, json_t **out)
@@ -247,12 +263,12 @@ enum hif_err workspace_describe_locked(struct workspace *workspace, json_t **out
         if (now != NULL)
                 mount_point = moved;
         json_decref(now);
-        *out =
-            json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:b}", "project", workspace->project_name,
-                      "session", workspace->session_name, "mount_point", mount_point, "front_end",
-                      workspace->front == FRONT_NFS ? "nfs" : "fuse", "store", workspace->store_url,
-                      "isolated", (int)workspace->entered, "mounted", (int)mounted);
-        return *out != NULL ? HIF_OK : HIF_ENOMEM;
+        *out = json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:b}", "project",
+                         workspace->project_name, "session", workspace->session_name, "mount_point",
+                         mount_point, "front_end", workspace->front == FRONT_NFS ? "nfs" : "fuse",
+                         "store", workspace->store_url, "isolated", (int)workspace->entered,
+                         "mounted", (int)mounted, "damaged", (int)workspace->damaged);
+        return *out != NULL ? tell_check(workspace, *out) : HIF_ENOMEM;
 }
 
 /* On a full disk a second file has no room; the first has a block. It is a summary: one that a power

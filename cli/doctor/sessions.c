@@ -97,6 +97,10 @@ static void check_session(struct doctor *doctor, const json_t *session)
                            "`hif session export` saves what can be read",
                            "session '%s' of %s is damaged, and mounted read-only",
                            json_text(session, "session"), json_text(session, "project"));
+        if (json_text(served, "operations_damaged")[0] != '\0')
+                doctor_say(doctor, "session", DOCTOR_ERROR, NULL,
+                           "session '%s' of %s cannot be landed: %s", json_text(session, "session"),
+                           json_text(session, "project"), json_text(served, "operations_damaged"));
 }
 
 void doctor_sessions(struct doctor *doctor)

@@ -98,6 +98,25 @@ fails_with 1 'what it stands on is lost: .*rows.db.* missing or older.*hif sessi
 rm -rf "$work/out" && hif session export acme/app default "$work/out" 2>/dev/null >&2
 expect_match "$(cat "$work/out/report.txt")" 'data/n00000001 holds [0-9]+ bytes, and nothing says'
 
+step 'operations are damaged, which opening does not read: that is told soon after it, and at landing'
+stop
+rm -rf "$session" && cp -a "$work/saved" "$session"
+flip "$session/rows.db" "$(grep -abo made/150 "$session/rows.db" | head -n 1 | cut -d: -f1)"
+said=$(hif mount "--$front" acme/app "$at" 2>&1)
+expect "$(grep -c damaged <<<"$said")" 0
+for _ in $(seq 100); do
+	said=$(hif -C "$at" status 2>&1)
+	! grep -q 'cannot be landed' <<<"$said" || break
+	sleep 0.1
+done
+what='cannot read the recorded operations in .*rows.db: .*hif session export DIR. saves the files, .hif session abandon'
+expect_match "$said" "the session cannot be landed: $what"
+fails_with 8 "session 'default' of acme/app cannot be landed: $what" hif doctor
+fails_with 1 "$what" hif -C "$at" land x
+rm -rf "$work/out" && hif -C "$at" session export "$work/out" >/dev/null
+diff -r --no-dereference "$work/whole/files" "$work/out/files" || fail 'it took a file'
+hif unmount "$at" >/dev/null 2>&1
+
 step 'the log is damaged, or gone'
 rm -rf "$session" && cp -a "$work/saved" "$session"
 hif mount "--$front" acme/app "$at" >/dev/null
