@@ -19,7 +19,7 @@
 
 /* What dbvfs_ahead keeps of the files' blocks: of each file so many, each at one place. */
 #define DBVFS_BLOCK  (64u << 10)
-#define DBVFS_BLOCKS 16u
+#define DBVFS_BLOCKS 4u
 #define DBVFS_FILES  2u /* the database, its log */
 
 struct dbvfs_block {

@@ -83,7 +83,7 @@ static void heal_rows(struct heal *heal)
 {
         struct overlay *overlay = heal->overlay;
         const struct rows *rows = &overlay->rows;
-        const struct replies *replies = &rows->replies;
+        const struct replies *replies = rows->replies;
         uint64_t first =
             replies->count > OVERLAY_REPLIES_MAX ? replies->count - OVERLAY_REPLIES_MAX : 0;
 

@@ -276,6 +276,10 @@ enum hif_err overlay_new(struct env *env, struct pool *pool, const char *dir,
         overlay->log.secure = secure_log;
         overlay->log.secure_arg = overlay;
         tx_init(overlay);
+        if (rows_reserve_replies(&overlay->rows) != HIF_OK) {
+                overlay_free(overlay);
+                return HIF_ENOMEM;
+        }
         overlay->verifier = env_random_u64(env);
         *out = overlay;
         return HIF_OK;
@@ -420,7 +424,7 @@ void overlay_each_dirent(const struct overlay *overlay,
 
 const struct overlay_reply *overlay_reply(const struct overlay *overlay, uint64_t key)
 {
-        return replies_find(&overlay->rows.replies, key);
+        return replies_find(overlay->rows.replies, key);
 }
 
 struct span overlay_value(const struct overlay *overlay, const char *name)

@@ -9,8 +9,6 @@ void rows_init(struct rows *rows)
         memset(rows, 0, sizeof(*rows));
         dirents_init(&rows->dirents, &rows->slab);
         rows->ids_next = NODEID_FIRST;
-        for (size_t i = 0; i < OVERLAY_REPLIES_MAX; i++)
-                rows->replies.heads[i] = REPLY_NONE;
 }
 
 void rows_free(struct rows *rows)
@@ -20,6 +18,7 @@ void rows_free(struct rows *rows)
         free(rows->ops);
         notes_free(&rows->notes);
         free(rows->values);
+        free(rows->replies);
         slab_release(&rows->slab);
         memset(rows, 0, sizeof(*rows));
 }
@@ -283,16 +282,42 @@ static enum hif_err value_put(struct rows *rows, struct span name, struct span v
         return HIF_OK;
 }
 
+/* The ring is not touched before it is used: it is large. */
+static void replies_clear(struct replies *replies)
+{
+        replies->count = 0;
+        for (size_t i = 0; i < OVERLAY_REPLIES_MAX; i++)
+                replies->heads[i] = REPLY_NONE;
+}
+
+enum hif_err rows_reserve_replies(struct rows *rows)
+{
+        struct replies *replies;
+
+        if (rows->replies != NULL)
+                return HIF_OK;
+        replies = malloc(sizeof(*replies));
+        if (replies == NULL)
+                return HIF_ENOMEM;
+        replies_clear(replies);
+        rows->replies = replies;
+        return HIF_OK;
+}
+
 static uint16_t *reply_head(struct replies *replies, uint64_t key)
 {
         return &replies->heads[(key ^ key >> 32) % OVERLAY_REPLIES_MAX];
 }
 
-static void reply_add(struct replies *replies, const struct overlay_reply *reply)
+static enum hif_err reply_add(struct rows *rows, const struct overlay_reply *reply)
 {
-        uint16_t at = (uint16_t)(replies->count % OVERLAY_REPLIES_MAX);
-        uint16_t *link;
+        enum hif_err err = rows_reserve_replies(rows);
+        struct replies *replies = rows->replies;
+        uint16_t at, *link;
 
+        if (err != HIF_OK)
+                return err;
+        at = (uint16_t)(replies->count % OVERLAY_REPLIES_MAX);
         if (replies->count >= OVERLAY_REPLIES_MAX) {
                 for (link = reply_head(replies, replies->ring[at].key); *link != at;
                      link = &replies->next[*link])
@@ -304,12 +329,15 @@ static void reply_add(struct replies *replies, const struct overlay_reply *reply
         replies->next[at] = *link;
         *link = at;
         replies->count++;
+        return HIF_OK;
 }
 
 const struct overlay_reply *replies_find(const struct replies *replies, uint64_t key)
 {
-        uint16_t at = replies->heads[(key ^ key >> 32) % OVERLAY_REPLIES_MAX];
+        uint16_t at = REPLY_NONE;
 
+        if (replies != NULL)
+                at = replies->heads[(key ^ key >> 32) % OVERLAY_REPLIES_MAX];
         while (at != REPLY_NONE && replies->ring[at].key != key)
                 at = replies->next[at];
         return at == REPLY_NONE ? NULL : &replies->ring[at];
@@ -322,13 +350,18 @@ static void rows_reset(struct rows *rows)
 {
         void (*account)(void *, uint32_t, uint64_t, uint64_t, uint64_t) = rows->account;
         void *arg = rows->account_arg;
+        struct replies *replies = rows->replies;
         uint64_t id, ids_next = rows->ids_next;
         void *row;
 
         for (struct idmap_at at = {0}; idmap_next(&rows->nodes, &at, &id, &row);)
                 extents_free(rows, row);
+        rows->replies = NULL;
         rows_free(rows);
         rows_init(rows);
+        if (replies != NULL)
+                replies_clear(replies);
+        rows->replies = replies;
         rows->account = account;
         rows->account_arg = arg;
         rows->ids_next = ids_next;
@@ -370,8 +403,7 @@ enum hif_err rows_apply_item(struct rows *rows, uint64_t seq, const struct item 
         case ITEM_VALUE:
                 return value_put(rows, item->name, item->value);
         case ITEM_REPLY:
-                reply_add(&rows->replies, &item->reply);
-                return HIF_OK;
+                return reply_add(rows, &item->reply);
         case ITEM_IDS:
                 if (item->number > rows->ids_next)
                         rows->ids_next = item->number;

@@ -62,7 +62,7 @@ struct rows {
         struct notes notes;
         struct value_row *values;
         size_t value_count, value_capacity;
-        struct replies replies;
+        struct replies *replies; /* NULL: none was recorded yet */
         uint64_t ids_next;
         /* Told of every change of what extents name: `added` and `removed` bytes of a data file,
          * of which [at, at + added) is the new part. May be NULL. */
@@ -72,6 +72,8 @@ struct rows {
 
 void rows_init(struct rows *rows);
 void rows_free(struct rows *rows);
+/* Room for replies, so that recording one cannot fail. */
+HIF_MUST_USE enum hif_err rows_reserve_replies(struct rows *rows);
 
 static inline struct node_row *rows_node(const struct rows *rows, uint64_t id)
 {
@@ -97,6 +99,7 @@ size_t rows_extents_cost(uint32_t count);
 void rows_ops_folded(struct rows *rows, uint64_t through);
 
 struct value_row *rows_value(const struct rows *rows, struct span name);
+/* NULL: it is not among the newest. replies: may be NULL. */
 const struct overlay_reply *replies_find(const struct replies *replies, uint64_t key);
 
 /* notes.c */

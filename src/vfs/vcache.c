@@ -10,7 +10,7 @@
 enum hif_err vcache_init(struct vcache *cache)
 {
         *cache = (struct vcache){0};
-        cache->ring = calloc(RING_START, sizeof(*cache->ring));
+        cache->ring = malloc(RING_START * sizeof(*cache->ring)); /* untouched where unused */
         return cache->ring != NULL ? HIF_OK : HIF_ENOMEM;
 }
 
