@@ -133,6 +133,7 @@ void on_setattr(fuse_req_t req, fuse_ino_t id, struct stat *attr, int to_set,
         op_begin(&op, req, &type, id);
         set_of(attr, to_set, &op.set);
         op.call.closes = ledger_is_open(op.server->ledger, id);
+        op.call.sgid_checked = true; /* by the kernel: setattr_prepare */
         if (file != NULL && (op.set.set & VFS_SET_SIZE) != 0)
                 op_opened(&op); /* ftruncate */
         op_go(&op);

@@ -93,8 +93,8 @@ struct op {
         struct overlay_reply mark; /* once: what the overlay notes */
         bool done_before;          /* by a predecessor, which could not answer any more */
         bool waited;               /* lives on the heap, with copies of name, name2 and data */
-        bool grouped;
-        bool interrupted; /* by a signal that was not SIGKILL, so far */
+        bool interrupted;          /* by a signal that was not SIGKILL, so far */
+        size_t grouped;            /* of the caller's groups: tried so far */
         struct op *prev, *next;
 
         /* Arguments. Spans are borrowed from the request until the first wait. */

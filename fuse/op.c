@@ -1,6 +1,8 @@
 /* op.c - one request from its arrival to its answer: run, wait, run again, be stable, reply. */
 #include "fuse/internal.h"
 
+#include "base/cleanup.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -59,7 +61,8 @@ void op_begin(struct op *op, fuse_req_t req, const struct op_type *type, uint64_
         op->type = type;
         op->id = id;
         op->state = OP_RUNNING;
-        op->waited = op->grouped = op->interrupted = false;
+        op->waited = op->interrupted = false;
+        op->grouped = 0;
         op->name = op->name2 = op->data = (struct span){0};
         op->set.set = 0;
         op->gathered = NULL;
@@ -361,23 +364,28 @@ static void wait_stable(struct op *op)
         vfs_when_stable(kept->server->vfs, &kept->stable);
 }
 
-/* The caller's supplementary groups cost a look into /proc: only when they might matter. */
+/* The caller's supplementary groups cost a look into /proc: only when they might matter. Who has more
+ * than a caller may have here is tried with some after the other. */
 static bool add_groups(struct op *op)
 {
-        gid_t groups[VFS_GROUPS_MAX];
-        int count;
+        AUTO_FREE gid_t *groups = NULL;
+        size_t from = op->grouped, count;
+        int all;
 
-        if (op->grouped || op->caller.uid == 0)
+        if (op->caller.uid == 0)
                 return false;
-        op->grouped = true;
-        count = fuse_req_getgroups(op->req, VFS_GROUPS_MAX, groups);
-        if (count <= 0)
+        all = fuse_req_getgroups(op->req, 0, NULL);
+        if (all <= 0 || (size_t)all <= from)
                 return false;
-        if (count > VFS_GROUPS_MAX)
-                count = VFS_GROUPS_MAX;
-        for (int i = 0; i < count; i++)
-                op->caller.groups[i] = groups[i];
+        groups = malloc((size_t)all * sizeof(*groups));
+        /* Its groups may change meanwhile. */
+        if (groups == NULL || fuse_req_getgroups(op->req, all, groups) < all)
+                return false;
+        count = (size_t)all - from < VFS_GROUPS_MAX ? (size_t)all - from : VFS_GROUPS_MAX;
+        for (size_t i = 0; i < count; i++)
+                op->caller.groups[i] = groups[from + i];
         op->caller.group_count = (uint32_t)count;
+        op->grouped = from + count;
         return true;
 }
 
@@ -397,7 +405,7 @@ void op_go(struct op *op)
 {
         enum hif_err err = op->done_before ? tell_again(op) : op->type->run(op);
 
-        if ((err == HIF_EACCES || err == HIF_EPERM) && add_groups(op))
+        while ((err == HIF_EACCES || err == HIF_EPERM) && add_groups(op))
                 err = op->type->run(op);
         if (err == HIF_EMISS)
                 park(op);

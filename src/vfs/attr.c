@@ -281,7 +281,7 @@ static void apply(struct vfs *vfs, const struct vfs_call *call, struct onode *ro
         }
         if ((set->set & VFS_SET_MODE) != 0) {
                 row->mode = set->mode & 07777;
-                if (row->kind == ONODE_FILE && call->caller->uid != 0 &&
+                if (row->kind == ONODE_FILE && call->caller->uid != 0 && !call->sgid_checked &&
                     !in_group(call->caller, row->gid))
                         row->mode &= (uint16_t)~02000u;
         }

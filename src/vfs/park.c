@@ -254,7 +254,7 @@ void vfs_call_begin(struct vfs_call *call, const struct vfs_caller *caller)
 {
         call->caller = caller;
         call->reply = NULL;
-        call->closes = false;
+        call->closes = call->sgid_checked = false;
         call->stable_seq = 0;
         call->want_count = 0;
         call->load.size = 0;

@@ -201,5 +201,6 @@ struct vfs_stats vfs_stats(const struct vfs *vfs)
         struct vfs_stats stats = vfs->stats;
 
         stats.cached_nodes = vfs->cache.count;
+        stats.held = vfs->held.count;
         return stats;
 }

@@ -82,6 +82,7 @@ struct vfs_call {
                      * with the change, its `node` filled in; NULL: not kept */
         bool closes; /* the file is open, and vfs_closed follows: with durability "power" it is then
                         that the caller waits */
+        bool sgid_checked; /* the kernel has taken the bit from who may not set it */
         /* out, after HIF_OK */
         uint64_t stable_seq; /* answer once the overlay is durable up to here; 0: at once */
         /* out, after HIF_EMISS */
@@ -299,6 +300,7 @@ HIF_MUST_USE enum hif_err vfs_statfs(struct vfs *vfs, struct vfs_call *call,
 
 struct vfs_stats {
         uint64_t calls, faults, parked, resumed, timed_out, cached_nodes;
+        uint64_t held; /* nodes, now */
 };
 struct vfs_stats vfs_stats(const struct vfs *vfs);
 

@@ -234,7 +234,26 @@ static void unmount_writes_mappings_back(void **state)
         expect_text(t, "a.txt", "HELLO, world\n");
 }
 
-/* A file that was removed, or replaced by a rename, stays readable and writable while open. */
+static void held_of(struct tfuse *t, void *arg)
+{
+        *(uint64_t *)arg = vfs_stats(t->m->vfs).held;
+}
+
+/* That many files are held open; a close is told of when it has returned. */
+static void expect_held(struct tfuse *t, uint64_t count)
+{
+        uint64_t held = UINT64_MAX;
+
+        for (int i = 0; i < 2000 && held != count; i++) {
+                if (i > 0)
+                        usleep(1000);
+                tfuse_on_loop(t, held_of, &held);
+        }
+        assert_int_equal(held, count);
+}
+
+/* A file that was removed, or replaced by a rename, stays readable and writable while open, for as long
+ * as that may be. */
 static void removed_files_live_while_open(void **state)
 {
         struct tfuse *t = *state;
@@ -256,8 +275,10 @@ static void removed_files_live_while_open(void **state)
         assert_int_equal(pwrite(base, "J", 1, 0), 1);
         assert_int_equal(pread(base, got, sizeof(got), 0), 13);
         assert_memory_equal(got, "Jello", 5);
+        expect_held(t, 2);
         close(base);
         close(made);
+        expect_held(t, 0);
 }
 
 static void seq_of(struct tfuse *t, void *arg)
@@ -286,6 +307,45 @@ static void fsync_waits_for_the_disk(void **state)
         tfuse_on_loop(t, seq_of, seqs);
         assert_true(seqs[1] >= seqs[0]);
         expect_text(t, "a.txt", "x");
+}
+
+/* With durability "power" closing waits for the disk, and so does what makes, moves and removes names. */
+static void power_durability_waits(void **state)
+{
+        struct tfuse *t = *state;
+        char from[256];
+        uint64_t seqs[2];
+        int fd;
+
+        tfuse_unmount(t);
+        t->m->options.overlay.durability = OVERLAY_POWER;
+        tfuse_mount(t);
+        for (int i = 0; i < 5; i++) {
+                switch (i) {
+                case 0:
+                        fd = open_in(t, "new", O_CREAT | O_WRONLY);
+                        assert_int_equal(write(fd, "x", 1), 1);
+                        close(fd);
+                        break;
+                case 1:
+                        assert_int_equal(mkdir(tfuse_path(t, "made"), 0700), 0);
+                        break;
+                case 2:
+                        snprintf(from, sizeof(from), "%s", tfuse_path(t, "new"));
+                        assert_int_equal(rename(from, tfuse_path(t, "made/new")), 0);
+                        break;
+                case 3:
+                        fd = open_in(t, "a.txt", O_WRONLY);
+                        assert_int_equal(write(fd, "x", 1), 1);
+                        close(fd);
+                        break;
+                default:
+                        assert_int_equal(unlink(tfuse_path(t, "a.txt")), 0);
+                        break;
+                }
+                tfuse_on_loop(t, seq_of, seqs);
+                assert_true(seqs[1] >= seqs[0]);
+        }
 }
 
 /* Edits are there again after the workspace was closed, opened and mounted. */
@@ -322,6 +382,7 @@ int main(void)
             TEST(unmount_writes_mappings_back),
             TEST(removed_files_live_while_open),
             TEST(fsync_waits_for_the_disk),
+            TEST(power_durability_waits),
             TEST(edits_survive_a_remount),
         };
 

@@ -79,6 +79,7 @@ static void what_is_in_use_goes_on(void **state)
         mapped[0] = 'O';
         for (int i = 0; i < 3; i++) {
                 restart(t);
+                assert_int_equal(t->shared->held, 3);
                 expect_text(base, "a\n");
                 expect_text(nameless, "kept");
                 assert_int_equal(pwrite(made, "two", 3, 3), 3);

@@ -75,6 +75,13 @@ static void leave(struct tfuse *t, void *arg)
         t->server = NULL;
 }
 
+static void tell_held(struct tfuse *t, void *arg)
+{
+        struct tkill_shared *shared = arg;
+
+        shared->held = vfs_stats(t->m->vfs).held;
+}
+
 static struct tfuse *make_tree(const struct tkill *k)
 {
         struct tmount_options options = {.real = true, .dir = k->dir};
@@ -114,6 +121,8 @@ _Noreturn static void serve(const struct server *server, int socket)
         if (err == HIF_OK)
                 tmount_check(fuse_server_kept(t->server, &kept) == HIF_OK);
         serving_fd = kept.fd;
+        if (err == HIF_OK)
+                tfuse_on_loop(t, tell_held, shared);
         if (server->kept.fd < 0) {
                 tmount_check(kept.note.size <= sizeof(shared->note));
                 memcpy(shared->note, kept.note.data, kept.note.size);

@@ -14,6 +14,7 @@ struct tkill_shared {
         _Atomic bool after;       /* ... once it has been sent */
         char cold[16];            /* the next server's store does not answer to keys with this */
         _Atomic int ledger_fd;    /* the supervisor's */
+        _Atomic uint64_t held;    /* files that the server holds open when it begins */
         uint32_t note_size;
         uint8_t note[8192]; /* the handshake */
 };

@@ -55,7 +55,30 @@ static void may_not_read_it(void *arg)
         MUST_FAIL(chown("secret", OTHER, (gid_t)-1), EPERM);
 }
 
-/* A file of one group is read by who is in it, in whatever place of the list the group is. */
+/* In a directory that its group may write. */
+static void change_names_in_ours(void *arg)
+{
+        (void)arg;
+        put_file("ours/file", "x");
+        MUST(mkdir("ours/dir", 0755) == 0 && rename("ours/file", "ours/dir/moved") == 0);
+        MUST(symlink("x", "ours/link") == 0 && unlink("ours/link") == 0);
+        MUST(unlink("ours/dir/moved") == 0 && rmdir("ours/dir") == 0);
+        MUST(truncate("ours/shared", 1) == 0);
+        MUST(utimensat(AT_FDCWD, "ours/shared", NULL, 0) == 0);
+}
+
+static void may_not_change_ours(void *arg)
+{
+        (void)arg;
+        MUST_FAIL(mkdir("ours/dir", 0755), EACCES);
+        MUST_FAIL(rename("ours/shared", "ours/moved"), EACCES);
+        MUST_FAIL(unlink("ours/shared"), EACCES);
+        MUST_FAIL(truncate("ours/shared", 1), EACCES);
+        MUST_FAIL(utimensat(AT_FDCWD, "ours/shared", NULL, 0), EACCES);
+}
+
+/* A file of one group is read by who is in it, in whatever place of the list the group is; and what the
+ * group may change, they change. */
 static void supplementary_groups_count(const struct check_limits *limits)
 {
         size_t count = limits->nfs ? GROUPS_A : GROUPS_B;
@@ -67,22 +90,48 @@ static void supplementary_groups_count(const struct check_limits *limits)
         MUST(mkdir("closed", 0755) == 0);
         put_file("closed/x", "x");
         MUST(chown("secret", OWNER, GROUP) == 0 && chmod("secret", 0640) == 0);
-        for (size_t i = 0; i < count; i++)
-                groups[i] = (gid_t)(50000 + i);
-        as_user(OTHER, OTHER, count, groups, may_not_read_it, NULL);
-        as_user(OTHER, GROUP, 0, NULL, read_it, NULL);
-        for (size_t at = 0; at < count; at += count / 3) {
-                gid_t kept = groups[at];
-
-                groups[at] = GROUP;
+        MUST(mkdir("ours", 0755) == 0);
+        put_file("ours/shared", "xx");
+        MUST(chown("ours", OWNER, GROUP) == 0 && chmod("ours", 0770) == 0);
+        MUST(chown("ours/shared", OWNER, GROUP) == 0 && chmod("ours/shared", 0660) == 0);
+        for (size_t before = 0; before <= count; before += count / 4) {
+                /* The kernel keeps them in the order of their numbers. */
+                for (size_t i = 0; i < count; i++)
+                        groups[i] = (gid_t)(i < before ? GROUP - count + i : GROUP + 1 + i);
+                as_user(OTHER, OTHER, count, groups, may_not_read_it, NULL);
+                as_user(OTHER, OTHER, count, groups, may_not_change_ours, NULL);
+                groups[before < count ? before : count - 1] = GROUP;
                 as_user(OTHER, OTHER, count, groups, read_it, NULL);
-                groups[at] = kept;
+                as_user(OTHER, OTHER, count, groups, change_names_in_ours, NULL);
         }
-        groups[count - 1] = GROUP;
-        as_user(OTHER, OTHER, count, groups, read_it, NULL);
+        as_user(OTHER, GROUP, 0, NULL, read_it, NULL);
         /* Who owns it is not asked for groups. */
         MUST(chmod("secret", 0040) == 0);
         as_user(OWNER, GROUP, 0, NULL, may_not_open_it, NULL);
+}
+
+static void set_group_id(void *mode)
+{
+        MUST(chmod("tool", 02755) == 0);
+        MUST((stat_of("tool").st_mode & 07777) == *(const mode_t *)mode);
+}
+
+/* Who owns a file and is in its group, in one of many, too, may have it run as that group; others not. */
+static void set_group_id_is_for_members(const struct check_limits *limits)
+{
+        size_t count = limits->nfs ? GROUPS_A : GROUPS_B;
+        const mode_t set = 02755, plain = 0755;
+        gid_t groups[GROUPS_B];
+
+        if (!limits->root)
+                return;
+        put_file("tool", "x");
+        MUST(chown("tool", OWNER, GROUP) == 0 && chmod("tool", 0755) == 0);
+        for (size_t i = 0; i < count; i++)
+                groups[i] = (gid_t)(GROUP - count + i);
+        as_user(OWNER, OWNER, count, groups, set_group_id, (void *)(uintptr_t)&plain);
+        groups[0] = GROUP;
+        as_user(OWNER, OWNER, count, groups, set_group_id, (void *)(uintptr_t)&set);
 }
 
 static void make_in_shared(void *arg)
@@ -176,6 +225,7 @@ static void limits_are_told(const struct check_limits *limits)
 
 const struct check check_access[] = {CHECK(modes_are_kept),
                                      CHECK(supplementary_groups_count),
+                                     CHECK(set_group_id_is_for_members),
                                      CHECK(directories_pass_their_group_on),
                                      CHECK(writing_drops_set_id_bits),
                                      CHECK(other_kinds_of_nodes_work),
