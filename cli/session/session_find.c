@@ -33,13 +33,6 @@ enum hif_err session_found_take(struct session_found *found, json_t *answer)
         return err;
 }
 
-bool session_prefix_valid(const char *text)
-{
-        size_t size = strspn(text, "0123456789abcdef");
-
-        return size >= SESSION_PREFIX_MIN && size < SESSION_ID_HEX_SIZE && text[size] == '\0';
-}
-
 enum hif_err session_project(struct cli *cli, const char *project, char **out, struct hif_why *why)
 {
         if (project == NULL)

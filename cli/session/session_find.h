@@ -5,8 +5,6 @@
 #include "cli/cli.h"
 #include "core/session.h"
 
-#define SESSION_PREFIX_MIN 4 /* digits of an id that name it */
-
 struct session_found {
         json_t *about; /* "project", and where it is: "session" (its name), "mount_point",
                         * "position", "index" */
@@ -20,10 +18,10 @@ void session_found_free(struct session_found *found);
  * rest is `about`. HIF_ECORRUPT. */
 HIF_MUST_USE enum hif_err session_found_take(struct session_found *found, json_t *answer);
 
-/* name: what the user calls it; a session's name here, the start of an id (SESSION_PREFIX_MIN
- * digits or more), or "@N", "@N.I" of a landing. project: "org/name", or NULL for any of this
- * machine's sessions, else that of the mount in which we stand. Looked for in this order: on this
- * machine, open in the store, landed. HIF_ENOENT; HIF_EINVAL: it may be several, or is no name. */
+/* name: what the user calls it; a session's name here, the start of an id, or "@N", "@N.I" of a
+ * landing. project: "org/name", or NULL for any of this machine's sessions, else that of the mount in
+ * which we stand. Looked for in this order: on this machine, open in the store, landed. HIF_ENOENT;
+ * HIF_EINVAL: it may be several, or is no name. */
 HIF_MUST_USE enum hif_err session_find(struct cli *cli, const char *project, const char *name,
                                        struct session_found *out, struct hif_why *why);
 
@@ -32,8 +30,6 @@ HIF_MUST_USE enum hif_err session_find(struct cli *cli, const char *project, con
 HIF_MUST_USE enum hif_err session_find_here(struct cli *cli, const char *project, const char *name,
                                             json_t **out, struct hif_why *why);
 
-/* Is the text the start of an id, long enough to name one? */
-bool session_prefix_valid(const char *text);
 /* The project in which to look: the one named, or that of the mount in which we stand. */
 HIF_MUST_USE enum hif_err session_project(struct cli *cli, const char *project, char **out,
                                           struct hif_why *why);

@@ -1,6 +1,5 @@
 #include "cli/session/session_open.h"
 
-#include "cli/session/session_find.h"
 #include "cli/session/session_view.h"
 
 #include <string.h>
@@ -48,6 +47,13 @@ json_t *session_record_to_json(const char *project, const struct open_session *r
 }
 
 /* --- finding --- */
+
+bool session_prefix_valid(const char *text)
+{
+        size_t size = strspn(text, "0123456789abcdef");
+
+        return size >= SESSION_PREFIX_MIN && size < SESSION_ID_HEX_SIZE && text[size] == '\0';
+}
 
 struct finding {
         const char *name;

@@ -5,6 +5,10 @@
 #include "cli/cli.h"
 #include "land/session_store.h"
 
+#define SESSION_PREFIX_MIN 4 /* digits of an id that name it */
+/* Is the text the start of an id, long enough to name one? */
+bool session_prefix_valid(const char *text);
+
 /* {"project", "session" (its name), "id", "state", "goal", "author", "base", "origin", "held",
  * "holder", "held_since", "updated", "published"}; NULL: out of memory. */
 json_t *session_record_to_json(const char *project, const struct open_session *record);
