@@ -41,6 +41,10 @@ static void send_word(struct tie *tie, const struct wire_msg *msg)
         pthread_mutex_lock(&tie->lock);
         if (tie->events.fd >= 0)
                 err = wire_send(tie->events.fd, msg);
+        /* It would wait for a word that does not come. So it sees that there is none, and takes another
+         * server. */
+        if (err != HIF_OK)
+                (void)shutdown(tie->events.fd, SHUT_RDWR);
         pthread_mutex_unlock(&tie->lock);
         if (err != HIF_OK && err != HIF_ENOENT)
                 log_line(tie->daemon->cli->env.log, LOG_WARN, "daemon",
@@ -250,8 +254,11 @@ static void attach(void *arg)
         tie->events.fd = attaching->fd;
         pthread_mutex_unlock(&tie->lock);
         attaching->err = loop_add(tie->loop, &tie->events, EPOLLIN);
-        if (attaching->err != HIF_OK)
-                tie->events.fd = -1;
+        if (attaching->err == HIF_OK)
+                return;
+        pthread_mutex_lock(&tie->lock);
+        tie->events.fd = -1;
+        pthread_mutex_unlock(&tie->lock);
 }
 
 static enum hif_err connect_as(const struct sockaddr_un *address, uint16_t kind, int *out)

@@ -38,15 +38,28 @@ void supervisor_start_server(struct supervisor *supervisor)
         server_tell(supervisor, &supervisor->server, WIRE_GO);
 }
 
+/* What was to come after it does not. */
+static void spare_failed(struct supervisor *supervisor, const char *reason)
+{
+        log_line(supervisor->log, LOG_WARN, "supervisor", "no spare: %s", reason);
+        if (supervisor->old_program_fd >= 0)
+                upgrade_back(supervisor, reason);
+        if (supervisor->aim == AIM_RESTART) {
+                supervisor->aim = AIM_SERVE;
+                clients_answer(supervisor, WIRE_RESTART, HIF_EIO,
+                               "another server could not be started, so the old one goes on; "
+                               "`hif daemon status` says where the log is");
+        }
+        supervisor->spare_at_ms = supervisor_now_ms() + SPARE_AGAIN_MS;
+}
+
 /* So that a restart does not wait for a program to be loaded. */
 void supervisor_make_spare(struct supervisor *supervisor)
 {
         struct hif_why why = {0};
 
-        if (start_spare(supervisor, &why) == HIF_OK)
-                return;
-        log_line(supervisor->log, LOG_WARN, "supervisor", "no spare: %s", why.text);
-        supervisor->spare_at_ms = supervisor_now_ms() + SPARE_AGAIN_MS;
+        if (start_spare(supervisor, &why) != HIF_OK)
+                spare_failed(supervisor, why.text);
 }
 
 /* The n-th last of a ring; 0: there were fewer. */
@@ -153,10 +166,11 @@ bool supervisor_event(struct supervisor *supervisor, struct server *server)
         if (server->events < 0)
                 return false;
         err = wire_receive(server->events, supervisor->buffer, &msg);
-        if (err == HIF_ENOENT) {
-                /* Its end is near, and is seen by the process. */
-                close(server->events);
+        if (err == HIF_ENOENT && supervisor->life == LIFE_ADOPTING) {
+                close(server->events); /* it did not come over, and serves without us */
                 server->events = -1;
+        } else if (err == HIF_ENOENT) {
+                server_cut(server); /* most often its end is near, and is seen by the process */
         }
         if (err != HIF_OK)
                 return false;
@@ -263,18 +277,14 @@ void supervisor_spare_gone(struct supervisor *supervisor)
                 ;
         said = spare->failed;
         (void)server_reap(spare, text, sizeof(text));
-        log_line(supervisor->log, LOG_WARN, "supervisor", "the spare: %s",
-                 said ? supervisor->why.text : text);
-        if (supervisor->old_program_fd >= 0)
-                upgrade_back(supervisor, said ? supervisor->why.text : text);
-        if (supervisor->aim == AIM_RESTART) {
-                supervisor->aim = AIM_SERVE;
-                clients_answer(supervisor, WIRE_RESTART, HIF_EIO,
-                               "another server could not be started, so the old one goes on; "
-                               "`hif daemon status` says where the log is");
-        }
+        spare_failed(supervisor, said ? supervisor->why.text : text);
         supervisor->failure = HIF_OK;
-        supervisor->spare_at_ms = supervisor_now_ms() + SPARE_AGAIN_MS;
+}
+
+void supervisor_spare_late(struct supervisor *supervisor)
+{
+        server_discard(&supervisor->spare);
+        spare_failed(supervisor, "it was not ready in time");
 }
 
 /* Its mounts stay for the next one. */

@@ -156,17 +156,19 @@ static void adopt(struct supervisor *supervisor, struct client *client, uint16_t
                 client_close(client);
                 return;
         }
-        *end = client->fd;
-        *client = (struct client){.fd = -1};
-        if (server->pid == 0) {
-                server->pid = pid;
-                server->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-                server->started_ms = supervisor_now_ms();
-        }
         if (server->pidfd < 0)
+                server->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+        if (server->pidfd < 0) { /* then it stays without: its end would not be seen */
                 log_line(supervisor->log, LOG_ERROR, "supervisor",
                          "the server (process %d) cannot be watched: %s", (int)pid,
                          strerror(errno));
+                client_close(client);
+                return;
+        }
+        *end = client->fd;
+        *client = (struct client){.fd = -1};
+        server->pid = pid;
+        server->started_ms = supervisor_now_ms();
 }
 
 /* --- dispatch --- */

@@ -160,6 +160,14 @@ void server_kill(struct server *server)
         }
 }
 
+void server_cut(struct server *server)
+{
+        close(server->events);
+        server->events = -1;
+        send_signal(server, SIGTERM);
+        server->kill_at_ms = supervisor_now_ms() + CUT_WAIT_MS;
+}
+
 bool server_hung(const struct supervisor *supervisor)
 {
         const struct server *server = &supervisor->server;
@@ -178,7 +186,7 @@ void server_discard(struct server *server)
         (void)server_reap(server, ignored, sizeof(ignored));
 }
 
-void server_tell(struct supervisor *supervisor, const struct server *server, uint16_t kind)
+void server_tell(struct supervisor *supervisor, struct server *server, uint16_t kind)
 {
         const struct wire_msg msg = {.kind = kind, .fd = -1};
         enum hif_err err;
@@ -186,7 +194,10 @@ void server_tell(struct supervisor *supervisor, const struct server *server, uin
         if (server->events < 0)
                 return;
         err = wire_send(server->events, &msg);
-        if (err != HIF_OK && err != HIF_ENOENT)
-                log_line(supervisor->log, LOG_WARN, "supervisor",
-                         "the server could not be told: %s", hif_strerror(err));
+        if (err == HIF_OK || err == HIF_ENOENT)
+                return;
+        log_line(supervisor->log, LOG_WARN, "supervisor",
+                 "the server could not be told: %s; it ends, and the next one starts",
+                 hif_strerror(err));
+        server_cut(server);
 }

@@ -1,5 +1,7 @@
 #include "cli/supervisor/supervisor_impl.h"
 
+#include "cli/process.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -36,6 +38,20 @@ static void due(uint64_t *next, uint64_t at)
                 *next = at;
 }
 
+/* During an upgrade it has less time: upgrade_due_ms. */
+static bool spare_waits(const struct supervisor *supervisor)
+{
+        return supervisor->spare.pid != 0 && !supervisor->spare.warm &&
+               supervisor->old_program_fd < 0;
+}
+
+/* It is to go, and is told as soon as it listens; unless it never does. */
+static bool start_hopeless(const struct supervisor *supervisor)
+{
+        return supervisor->life == LIFE_STARTING && supervisor->server.kill_at_ms == 0 &&
+               (supervisor->aim == AIM_RESTART || supervisor->aim == AIM_STOP);
+}
+
 static int until_next(const struct supervisor *supervisor)
 {
         const struct server *server = &supervisor->server;
@@ -49,6 +65,10 @@ static int until_next(const struct supervisor *supervisor)
                 due(&next, upgrade_due_ms(supervisor));
         if (supervisor->life == LIFE_RUNNING && supervisor->spare.pid == 0)
                 due(&next, supervisor->spare_at_ms);
+        if (spare_waits(supervisor))
+                due(&next, supervisor->spare.started_ms + SPARE_WAIT_MS);
+        if (start_hopeless(supervisor))
+                due(&next, server->started_ms + LEAVE_WAIT_MS);
         if ((supervisor->life == LIFE_RUNNING || supervisor->life == LIFE_LEAVING) &&
             server->probed_ms == 0)
                 due(&next, server->beat_ms + PROBE_EVERY_MS);
@@ -107,6 +127,11 @@ static void on_time(struct supervisor *supervisor)
         if (supervisor->life == LIFE_RUNNING && supervisor->spare.pid == 0 &&
             now >= supervisor->spare_at_ms)
                 supervisor_make_spare(supervisor);
+        if (spare_waits(supervisor) && now >= supervisor->spare.started_ms + SPARE_WAIT_MS)
+                supervisor_spare_late(supervisor);
+        if (start_hopeless(supervisor) &&
+            (process_stopped(server->pid) || now >= server->started_ms + LEAVE_WAIT_MS))
+                server_kill(server);
         if (supervisor->life == LIFE_RUNNING && now >= supervisor->looked_ms + PROBE_EVERY_MS)
                 look_after_sockets(supervisor);
         if (supervisor->life == LIFE_RUNNING && server->probed_ms == 0 &&

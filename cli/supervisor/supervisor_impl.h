@@ -22,6 +22,8 @@
 #define UPGRADE_WAIT_MS 5000  /* for a new program's server to be warm, and then to answer */
 #define SPARE_AGAIN_MS  5000  /* one that died is not made anew at once */
 #define SPARE_AFTER_MS  50    /* programs that waited for the server are answered first */
+#define CUT_WAIT_MS     10000 /* from SIGTERM to SIGKILL */
+#define SPARE_WAIT_MS   30000 /* for a spare to be warm */
 #define LEAVE_WAIT_MS   60000 /* for commands that run, and for the disk */
 #define ADOPT_WAIT_MS   10000
 #define VERSION_SIZE    64
@@ -142,8 +144,10 @@ void server_kill(struct server *server);
 /* End a spare, and wait for that. */
 void server_discard(struct server *server);
 bool server_hung(const struct supervisor *supervisor);
-/* Send it a word. A server that is gone is noticed by its end. */
-void server_tell(struct supervisor *supervisor, const struct server *server, uint16_t kind);
+/* Send it a word. A server that is gone is noticed by its end; from one that cannot be told, part. */
+void server_tell(struct supervisor *supervisor, struct server *server, uint16_t kind);
+/* A word was lost, there or here, and nobody says it again: it suspends, for the next one. */
+void server_cut(struct server *server);
 
 /* --- requests.c: commands --- */
 
@@ -195,6 +199,8 @@ bool supervisor_call(struct supervisor *supervisor);
 /* The process has ended. */
 void supervisor_gone(struct supervisor *supervisor);
 void supervisor_spare_gone(struct supervisor *supervisor);
+/* The spare takes too long. */
+void supervisor_spare_late(struct supervisor *supervisor);
 /* Have the server flush and end. Its mounts stay for the next one. */
 void supervisor_suspend(struct supervisor *supervisor);
 /* Have the server go, for this aim. */
