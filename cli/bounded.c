@@ -1,30 +1,23 @@
 #include "cli/bounded.h"
 
+#include "cli/clock.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #define SAID_MAX (1u << 20)
-
-static uint64_t now_ms(void)
-{
-        struct timespec now;
-
-        clock_gettime(CLOCK_MONOTONIC, &now);
-        return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
 
 /* False: it has not come in time. */
 static bool wait_for(int fd, uint64_t deadline)
 {
         for (;;) {
                 struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
-                uint64_t now = now_ms();
+                uint64_t now = clock_now_ms();
                 int ready = poll(&poll_fd, 1, now < deadline ? (int)(deadline - now) : 0);
 
                 if (ready > 0)
@@ -72,7 +65,7 @@ void bounded_begin(struct bounded *bounded, uint64_t timeout_ms,
 {
         int ends[2];
 
-        *bounded = (struct bounded){.out = -1, .deadline_ms = now_ms() + timeout_ms};
+        *bounded = (struct bounded){.out = -1, .deadline_ms = clock_now_ms() + timeout_ms};
         if (pipe2(ends, O_CLOEXEC) != 0) {
                 bounded->err = hif_err_from_errno(errno);
                 return;

@@ -1,6 +1,7 @@
 #include "cli/control.h"
 
 #include "base/cleanup.h"
+#include "cli/clock.h"
 #include "cli/control_wire.h"
 #include "cli/patience.h"
 #include "cli/process.h"
@@ -16,7 +17,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #define START_TIMEOUT_MS  30000
@@ -25,14 +25,6 @@
 #define ADOPTED_POLL_MS   10
 #define ADOPT_TIMEOUT_MS  5000
 #define CONNECT_TRIES_MAX 20 /* with more commands than are let in at once */
-
-static uint64_t now_ms(void)
-{
-        struct timespec now;
-
-        clock_gettime(CLOCK_MONOTONIC, &now);
-        return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
 
 /* --- connecting --- */
 
@@ -126,24 +118,24 @@ static enum hif_err say_late(struct cli *cli, bool taken, struct hif_why *why)
 static enum hif_err connect_started(struct cli *cli, struct sockaddr_un *where, int *fd,
                                     struct hif_why *why)
 {
-        uint64_t deadline = now_ms() + START_TIMEOUT_MS, next_start = 0;
-        uint64_t next_look = now_ms() + PATIENCE_FIRST_MS;
+        uint64_t deadline = clock_now_ms() + START_TIMEOUT_MS, next_start = 0;
+        uint64_t next_look = clock_now_ms() + PATIENCE_FIRST_MS;
         struct pollfd words = {.fd = -1, .events = POLLIN};
         enum hif_err err = HIF_OK;
         bool taken = false;
 
         while (err == HIF_OK && sockets_find(cli, SOCKET_CONTROL, where, fd) != HIF_OK) {
-                if (now_ms() > deadline) {
+                if (clock_now_ms() > deadline) {
                         err = say_late(cli, taken, why);
                         break;
                 }
-                if (now_ms() >= next_look) {
+                if (clock_now_ms() >= next_look) {
                         err = patience_check_start(cli, why);
-                        next_look = now_ms() + PATIENCE_NEXT_MS;
+                        next_look = clock_now_ms() + PATIENCE_NEXT_MS;
                 }
-                if (err == HIF_OK && words.fd < 0 && now_ms() >= next_start) {
+                if (err == HIF_OK && words.fd < 0 && clock_now_ms() >= next_start) {
                         err = spawn_daemon(&words.fd, why);
-                        next_start = now_ms() + START_AGAIN_MS;
+                        next_start = clock_now_ms() + START_AGAIN_MS;
                 }
                 if (err == HIF_OK && poll(&words, 1, START_POLL_MS) > 0) {
                         err = end_of_daemon(words.fd, why);
@@ -161,14 +153,14 @@ static enum hif_err connect_started(struct cli *cli, struct sockaddr_un *where, 
 /* The server works, but nobody would bring it back: the next supervisor takes it over. */
 static enum hif_err start_supervisor(struct cli *cli, struct hif_why *why)
 {
-        uint64_t deadline = now_ms() + ADOPT_TIMEOUT_MS;
+        uint64_t deadline = clock_now_ms() + ADOPT_TIMEOUT_MS;
         struct pollfd words = {.events = POLLIN};
         enum hif_err err = spawn_daemon(&words.fd, why);
         bool ended = false;
 
         if (err != HIF_OK)
                 return err;
-        while (!ended && !supervisor_there(cli) && now_ms() < deadline)
+        while (!ended && !supervisor_there(cli) && clock_now_ms() < deadline)
                 ended = poll(&words, 1, ADOPTED_POLL_MS) > 0;
         if (ended)
                 err = end_of_daemon(words.fd, why);

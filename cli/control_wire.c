@@ -1,31 +1,24 @@
 #include "cli/control_wire.h"
 
 #include "base/cleanup.h"
+#include "cli/clock.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
-
-static uint64_t now_ms(void)
-{
-        struct timespec now;
-
-        clock_gettime(CLOCK_MONOTONIC, &now);
-        return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
 
 struct control_patience control_until(uint64_t timeout_ms)
 {
-        return (struct control_patience){.deadline_ms = timeout_ms > 0 ? now_ms() + timeout_ms : 0};
+        return (struct control_patience){.deadline_ms =
+                                             timeout_ms > 0 ? clock_now_ms() + timeout_ms : 0};
 }
 
 static int patience_of(const struct control_patience *patience)
 {
-        uint64_t now = now_ms();
+        uint64_t now = clock_now_ms();
 
         if (patience->deadline_ms > 0)
                 return now < patience->deadline_ms ? (int)(patience->deadline_ms - now) : 0;

@@ -3,7 +3,8 @@
 #include "base/log.h"
 #include "cli/daemon/workspace_impl.h"
 #include "cli/sockets.h"
-#include "cli/supervisor/supervisor_impl.h"
+#include "cli/supervisor/supervisor.h"
+#include "cli/supervisor/wire.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,9 +1,8 @@
-/* become.c - the supervisor turns into the program that its server is of already. The process stays:
- * it is the server's parent, and has the lock and all descriptors. */
-#include "cli/supervisor/state.h"
-#include "cli/supervisor/supervisor_impl.h"
+#include "cli/supervisor/become.h"
 
 #include "base/cleanup.h"
+#include "cli/clock.h"
+#include "cli/supervisor/state.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -136,7 +135,7 @@ static bool put_path(struct sockaddr_un *out, struct span path)
 
 static void take_server(struct server *server, const struct state *state)
 {
-        uint64_t now = supervisor_now_ms();
+        uint64_t now = clock_now_ms();
 
         server_init(server);
         server->pid = (pid_t)state->server_pid;

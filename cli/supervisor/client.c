@@ -1,17 +1,19 @@
 /* client.c - a command asks the supervisor. */
 #include "base/cleanup.h"
+#include "cli/clock.h"
 #include "cli/process.h"
 #include "cli/sockets.h"
-#include "cli/supervisor/supervisor_impl.h"
+#include "cli/supervisor/supervisor.h"
+#include "cli/supervisor/wire.h"
 
 #include <poll.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-#define LOOK_EVERY_MS     250                    /* is it stopped? */
-#define SPARE_TIME_MS     1000                   /* for an answer that is due, on a busy machine */
-#define STATUS_TIMEOUT_MS (HUNG_AFTER_MS + 3000) /* it answers within HUNG_AFTER_MS */
-#define ASK_TIMEOUT_MS    120000                 /* a stop, a restart: LEAVE_WAIT_MS, and a start */
+#define LOOK_EVERY_MS     250  /* is it stopped? */
+#define SPARE_TIME_MS     1000 /* for an answer that is due, on a busy machine */
+#define STATUS_TIMEOUT_MS (SUPERVISOR_HUNG_MS + 3000) /* it answers within SUPERVISOR_HUNG_MS */
+#define ASK_TIMEOUT_MS    120000 /* a stop, a restart: LEAVE_WAIT_MS, and a start */
 
 bool supervisor_there(struct cli *cli)
 {
@@ -44,14 +46,14 @@ static enum hif_err say_stopped(pid_t pid, struct hif_why *why)
 static enum hif_err wait_for_answer(int fd, uint64_t timeout_ms, struct hif_why *why)
 {
         struct pollfd answer = {.fd = fd, .events = POLLIN};
-        uint64_t deadline = supervisor_now_ms() + timeout_ms;
+        uint64_t deadline = clock_now_ms() + timeout_ms;
 
         while (poll(&answer, 1, LOOK_EVERY_MS) <= 0) {
                 pid_t pid = process_of_socket(fd);
 
                 if (process_stopped(pid))
                         return say_stopped(pid, why);
-                if (supervisor_now_ms() >= deadline)
+                if (clock_now_ms() >= deadline)
                         return why_set(why, HIF_EUNREACHABLE,
                                        "the daemon's supervisor (process %d) does not answer; "
                                        "`hif doctor` says how it does",

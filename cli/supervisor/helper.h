@@ -72,14 +72,14 @@ HIF_MUST_USE enum hif_err help_mount(struct hold *hold, const struct help_reques
                                      int *end, struct hif_why *why);
 /* HIF_OK also when the child is gone, and so does nothing any more; else the mount will be taken back. */
 HIF_MUST_USE enum hif_err help_keep(int end);
-/* How long that may take: then the child is killed. */
-unsigned help_patience_s(enum help_op op);
 
-/* --- the request as bytes (helper_wire.c) --- */
+/* --- what both sides agree on (helper_wire.c) --- */
 
 HIF_MUST_USE enum hif_err help_encode(struct buf *out, const struct help_request *request);
 /* Texts lie in `bytes`. HIF_ECORRUPT, HIF_EUNSUPPORTED. */
 HIF_MUST_USE enum hif_err help_decode(struct span bytes, struct help_request *out);
+/* How long it may take: then the child is killed. */
+unsigned help_patience_s(enum help_op op);
 
 /* --- the supervisor's side (helper_fork.c) --- */
 

@@ -3,8 +3,9 @@
  * The child is killed when it takes too long, unless it hangs in the kernel: then it stays, without
  * anything of the supervisor's but its memory. What it has mounted for a server that dies before the mount
  * is recorded, it takes back. */
+#include "cli/supervisor/helper_fork.h"
+
 #include "cli/supervisor/helper.h"
-#include "cli/supervisor/supervisor_impl.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -23,27 +23,6 @@
         "vers=3,proto=tcp,mountproto=tcp,nolock,noacl,hard,actimeo=600,timeo=600,retrans=2,"       \
         "rsize=1048576,wsize=1048576,sec=sys,addr=127.0.0.1,mountaddr=127.0.0.1"
 
-unsigned help_patience_s(enum help_op op)
-{
-        switch (op) {
-        case HELP_MOUNT_NFS:
-                return 60;
-        case HELP_UNMOUNT: /* waits for the disk */
-                return 120;
-        case HELP_UNMOUNT_FORCE:
-                return 3;
-        case HELP_MOUNT_FUSE:
-        case HELP_DETACH:
-        case HELP_NFS_CLIENT:
-        case HELP_NETNS_MAKE:
-        case HELP_NETNS_REMOVE:
-        case HELP_LISTEN:
-        case HELP_PEERS:
-                break;
-        }
-        return 10;
-}
-
 /* --- the place --- */
 
 #define PLACE_MAX 32

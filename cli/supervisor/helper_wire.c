@@ -64,3 +64,24 @@ enum hif_err help_decode(struct span bytes, struct help_request *out)
         *out = request;
         return HIF_OK;
 }
+
+unsigned help_patience_s(enum help_op op)
+{
+        switch (op) {
+        case HELP_MOUNT_NFS:
+                return 60;
+        case HELP_UNMOUNT: /* waits for the disk */
+                return 120;
+        case HELP_UNMOUNT_FORCE:
+                return 3;
+        case HELP_MOUNT_FUSE:
+        case HELP_DETACH:
+        case HELP_NFS_CLIENT:
+        case HELP_NETNS_MAKE:
+        case HELP_NETNS_REMOVE:
+        case HELP_LISTEN:
+        case HELP_PEERS:
+                break;
+        }
+        return 10;
+}

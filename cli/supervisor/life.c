@@ -1,9 +1,20 @@
-/* life.c - servers start, say how they are, and end; and what the supervisor makes of that. */
-#include "cli/supervisor/supervisor_impl.h"
+#include "cli/supervisor/life.h"
+
+#include "cli/clock.h"
+#include "cli/supervisor/helper_fork.h"
+#include "cli/supervisor/place.h"
+#include "cli/supervisor/upgrade.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+
+#define CRASH_WINDOW_MS 60000 /* CRASHES_MAX in this time: from then on it is slower */
+#define DEATH_WINDOW_MS 10000
+#define BACKOFF_MIN_MS  1000
+#define BACKOFF_MAX_MS  30000
+#define SPARE_AGAIN_MS  5000 /* one that died is not made anew at once */
+#define SPARE_AFTER_MS  50   /* programs that waited for the server are answered first */
 
 /* --- starting servers --- */
 
@@ -13,7 +24,8 @@ static enum hif_err start_spare(struct supervisor *supervisor, struct hif_why *w
 {
         bool anew = supervisor->other_program || supervisor->faulty;
 
-        return server_start(supervisor, &supervisor->spare, anew, why);
+        return server_start(&supervisor->spare, supervisor->program_fd,
+                            anew ? NULL : supervisor->serve, why);
 }
 
 /* The spare serves from now on, or a new one as soon as it can. */
@@ -28,14 +40,14 @@ void supervisor_start_server(struct supervisor *supervisor)
         if (err != HIF_OK) {
                 log_line(supervisor->log, LOG_ERROR, "supervisor", "%s", why.text);
                 supervisor->life = LIFE_WAITING;
-                supervisor->start_at_ms = supervisor_now_ms() + BACKOFF_MIN_MS;
+                supervisor->start_at_ms = clock_now_ms() + BACKOFF_MIN_MS;
                 return;
         }
         supervisor->server = supervisor->spare;
-        supervisor->server.started_ms = supervisor_now_ms();
+        supervisor->server.started_ms = clock_now_ms();
         server_init(&supervisor->spare);
         supervisor->life = LIFE_STARTING;
-        server_tell(supervisor, &supervisor->server, WIRE_GO);
+        server_tell(&supervisor->server, WIRE_GO, supervisor->log);
 }
 
 /* What was to come after it does not. */
@@ -46,11 +58,11 @@ static void spare_failed(struct supervisor *supervisor, const char *reason)
                 upgrade_back(supervisor, reason);
         if (supervisor->aim == AIM_RESTART) {
                 supervisor->aim = AIM_SERVE;
-                clients_answer(supervisor, WIRE_RESTART, HIF_EIO,
+                clients_answer(&supervisor->clients, WIRE_RESTART, HIF_EIO,
                                "another server could not be started, so the old one goes on; "
                                "`hif daemon status` says where the log is");
         }
-        supervisor->spare_at_ms = supervisor_now_ms() + SPARE_AGAIN_MS;
+        supervisor->spare_at_ms = clock_now_ms() + SPARE_AGAIN_MS;
 }
 
 /* So that a restart does not wait for a program to be loaded. */
@@ -71,7 +83,7 @@ static uint64_t ring_last(const uint64_t *ring, size_t size, uint64_t count, siz
 /* When the next one may start: now, unless they die again and again. */
 static void note_death(struct supervisor *supervisor, bool fault)
 {
-        uint64_t now = supervisor_now_ms(), first;
+        uint64_t now = clock_now_ms(), first;
         bool often;
 
         supervisor->deaths_ms[supervisor->death_count++ % DEATHS_MAX] = now;
@@ -93,10 +105,31 @@ static void note_death(struct supervisor *supervisor, bool fault)
 
 /* --- what the server tells --- */
 
+/* Its mounts stay for the next one. */
+void supervisor_suspend(struct supervisor *supervisor)
+{
+        struct server *server = &supervisor->server;
+
+        server_tell(server, WIRE_SUSPEND, supervisor->log);
+        supervisor->life = LIFE_LEAVING;
+        server->leaving_ms = clock_now_ms();
+        if (server->probed_ms == 0)
+                server->probed_ms = server->leaving_ms;
+        server_tell(server, WIRE_PROBE, supervisor->log);
+}
+
+/* It was waited for: now the server may go. */
+static void on_warm(struct supervisor *supervisor)
+{
+        if ((supervisor->aim == AIM_UPGRADE || supervisor->aim == AIM_RESTART) &&
+            supervisor->life == LIFE_RUNNING && supervisor->spare.warm)
+                supervisor_suspend(supervisor);
+}
+
 static void on_ready(struct supervisor *supervisor)
 {
         struct server *server = &supervisor->server;
-        uint64_t now = supervisor_now_ms();
+        uint64_t now = clock_now_ms();
 
         server->ready_ms = server->beat_ms = now;
         server->probed_ms = 0;
@@ -112,7 +145,7 @@ static void on_ready(struct supervisor *supervisor)
                 supervisor_record(supervisor); /* what is written there may be another's */
         supervisor->server_stays = false;
         supervisor->ever_ready = true;
-        clients_answer(supervisor, WIRE_RESTART, HIF_OK, "{}");
+        clients_answer(&supervisor->clients, WIRE_RESTART, HIF_OK, "{}");
         if (supervisor->old_program_fd >= 0)
                 upgrade_done(supervisor);
         if (supervisor->aim == AIM_STOP)
@@ -132,7 +165,7 @@ static void on_event(struct supervisor *supervisor, struct server *server,
         case WIRE_WARM:
                 set_version(server, msg);
                 server->warm = true;
-                upgrade_step(supervisor);
+                on_warm(supervisor);
                 break;
         case WIRE_READY:
                 set_version(server, msg);
@@ -140,7 +173,7 @@ static void on_event(struct supervisor *supervisor, struct server *server,
                         on_ready(supervisor);
                 break;
         case WIRE_BEAT:
-                server->beat_ms = supervisor_now_ms();
+                server->beat_ms = clock_now_ms();
                 server->probed_ms = 0;
                 break;
         case WIRE_FAILED:
@@ -287,19 +320,6 @@ void supervisor_spare_late(struct supervisor *supervisor)
         spare_failed(supervisor, "it was not ready in time");
 }
 
-/* Its mounts stay for the next one. */
-void supervisor_suspend(struct supervisor *supervisor)
-{
-        struct server *server = &supervisor->server;
-
-        server_tell(supervisor, server, WIRE_SUSPEND);
-        supervisor->life = LIFE_LEAVING;
-        server->leaving_ms = supervisor_now_ms();
-        if (server->probed_ms == 0)
-                server->probed_ms = server->leaving_ms;
-        server_tell(supervisor, server, WIRE_PROBE);
-}
-
 void supervisor_aim(struct supervisor *supervisor, enum aim aim)
 {
         supervisor->aim = aim;
@@ -311,7 +331,7 @@ void supervisor_aim(struct supervisor *supervisor, enum aim aim)
                         supervisor_start_server(supervisor);
                 break;
         case LIFE_RUNNING:
-                if (aim == AIM_RESTART && !server_hung(supervisor)) {
+                if (aim == AIM_RESTART && !server_hung(&supervisor->server)) {
                         /* One that reads the configuration as it is now. */
                         server_discard(&supervisor->spare);
                         supervisor_make_spare(supervisor);

@@ -1,5 +1,4 @@
-/* place.c - where a supervisor lives: its lock, its log, its sockets. */
-#include "cli/supervisor/supervisor_impl.h"
+#include "cli/supervisor/place.h"
 
 #include "base/cleanup.h"
 #include "cli/control_wire.h"

@@ -1,4 +1,8 @@
-#include "cli/supervisor/supervisor_impl.h"
+#include "cli/supervisor/server.h"
+
+#include "cli/clock.h"
+#include "cli/supervisor/supervisor.h"
+#include "cli/supervisor/wire.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,8 +15,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define HIGH_FD    10 /* beyond what the server's ends are put on */
-#define PROGRAM_FD 5
+#define HIGH_FD       10 /* beyond what the server's ends are put on */
+#define PROGRAM_FD    5
+#define ABORT_WAIT_MS 1000  /* from SIGABRT to SIGKILL */
+#define CUT_WAIT_MS   10000 /* from SIGTERM to SIGKILL */
 
 extern char **environ;
 
@@ -70,7 +76,7 @@ static enum hif_err make_pairs(int calls[2], int events[2])
         return HIF_OK;
 }
 
-enum hif_err server_start(struct supervisor *supervisor, struct server *server, bool anew,
+enum hif_err server_start(struct server *server, int program_fd, int (*serve)(void),
                           struct hif_why *why)
 {
         int calls[2], events[2];
@@ -82,8 +88,7 @@ enum hif_err server_start(struct supervisor *supervisor, struct server *server, 
                 return why_set(why, err, "the server could not be started: %s", hif_strerror(err));
         pid = fork();
         if (pid == 0)
-                become_server(calls[1], events[1], supervisor->program_fd,
-                              anew ? NULL : supervisor->serve);
+                become_server(calls[1], events[1], program_fd, serve);
         if (pid < 0)
                 err = hif_err_from_errno(errno);
         close(calls[1]);
@@ -105,7 +110,7 @@ enum hif_err server_start(struct supervisor *supervisor, struct server *server, 
         server->child = true;
         server->calls = calls[0];
         server->events = events[0];
-        server->started_ms = supervisor_now_ms();
+        server->started_ms = clock_now_ms();
         return HIF_OK;
 }
 
@@ -154,8 +159,8 @@ void server_kill(struct server *server)
 {
         if (server->kill_at_ms == 0) {
                 send_signal(server, SIGABRT);
-                server->kill_at_ms = supervisor_now_ms() + ABORT_WAIT_MS;
-        } else if (supervisor_now_ms() >= server->kill_at_ms) {
+                server->kill_at_ms = clock_now_ms() + ABORT_WAIT_MS;
+        } else if (clock_now_ms() >= server->kill_at_ms) {
                 send_signal(server, SIGKILL);
         }
 }
@@ -165,15 +170,12 @@ void server_cut(struct server *server)
         close(server->events);
         server->events = -1;
         send_signal(server, SIGTERM);
-        server->kill_at_ms = supervisor_now_ms() + CUT_WAIT_MS;
+        server->kill_at_ms = clock_now_ms() + CUT_WAIT_MS;
 }
 
-bool server_hung(const struct supervisor *supervisor)
+bool server_hung(const struct server *server)
 {
-        const struct server *server = &supervisor->server;
-
-        return (supervisor->life == LIFE_RUNNING || supervisor->life == LIFE_LEAVING) &&
-               server->probed_ms > 0 && supervisor_now_ms() - server->probed_ms >= HUNG_AFTER_MS;
+        return server->probed_ms > 0 && clock_now_ms() - server->probed_ms >= SUPERVISOR_HUNG_MS;
 }
 
 void server_discard(struct server *server)
@@ -186,7 +188,7 @@ void server_discard(struct server *server)
         (void)server_reap(server, ignored, sizeof(ignored));
 }
 
-void server_tell(struct supervisor *supervisor, struct server *server, uint16_t kind)
+void server_tell(struct server *server, uint16_t kind, struct log *log)
 {
         const struct wire_msg msg = {.kind = kind, .fd = -1};
         enum hif_err err;
@@ -196,8 +198,16 @@ void server_tell(struct supervisor *supervisor, struct server *server, uint16_t 
         err = wire_send(server->events, &msg);
         if (err == HIF_OK || err == HIF_ENOENT)
                 return;
-        log_line(supervisor->log, LOG_WARN, "supervisor",
+        log_line(log, LOG_WARN, "supervisor",
                  "the server could not be told: %s; it ends, and the next one starts",
                  hif_strerror(err));
         server_cut(server);
+}
+
+void server_probe(struct server *server, struct log *log)
+{
+        if (server->probed_ms > 0)
+                return;
+        server->probed_ms = clock_now_ms();
+        server_tell(server, WIRE_PROBE, log);
 }

@@ -12,6 +12,8 @@
 
 #include "cli/cli.h"
 
+#define SUPERVISOR_HUNG_MS 5000 /* a server whose loops do not all turn for so long hangs */
+
 /* The server's ends of its sockets to the supervisor. */
 #define SERVE_CALLS_FD  3 /* hold.h's */
 #define SERVE_EVENTS_FD 4 /* what is told, both ways */

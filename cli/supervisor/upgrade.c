@@ -1,13 +1,7 @@
-/* upgrade.c - another program takes the place of this one, and no mount notices.
- *
- * 1. A spare is made of the new program. If it cannot even set itself up, nothing has happened.
- * 2. The old server suspends: it flushes, closes and ends. What it held is on the shelf.
- * 3. The spare serves. If it does not answer in time, it is killed, and a server of the old program
- *    takes over again.
- * 4. The supervisor itself becomes the new program. */
-#include "cli/supervisor/supervisor_impl.h"
+#include "cli/supervisor/upgrade.h"
 
 #include "base/cleanup.h"
+#include "cli/clock.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,6 +10,8 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#define UPGRADE_WAIT_MS 5000 /* for a new program's server to be warm, and then to answer */
 
 enum hif_err upgrade_begin(struct supervisor *supervisor, struct span name, struct hif_why *why)
 {
@@ -38,8 +34,8 @@ enum hif_err upgrade_begin(struct supervisor *supervisor, struct span name, stru
                 supervisor->program_fd = fd;
                 supervisor->other_program = true;
                 supervisor->program = path;
-                supervisor->upgrade_ms = supervisor_now_ms();
-                err = server_start(supervisor, &supervisor->spare, true, why);
+                supervisor->upgrade_ms = clock_now_ms();
+                err = server_start(&supervisor->spare, supervisor->program_fd, NULL, why);
                 if (err != HIF_OK)
                         upgrade_back(supervisor, why->text);
                 return err;
@@ -49,13 +45,6 @@ enum hif_err upgrade_begin(struct supervisor *supervisor, struct span name, stru
                 close(fd);
         free(path);
         return err;
-}
-
-void upgrade_step(struct supervisor *supervisor)
-{
-        if ((supervisor->aim == AIM_UPGRADE || supervisor->aim == AIM_RESTART) &&
-            supervisor->life == LIFE_RUNNING && supervisor->spare.warm)
-                supervisor_suspend(supervisor);
 }
 
 uint64_t upgrade_due_ms(const struct supervisor *supervisor)
@@ -81,7 +70,7 @@ void upgrade_done(struct supervisor *supervisor)
         supervisor->upgraded = true;
         log_line(supervisor->log, LOG_INFO, "supervisor", "upgraded to version %s, '%s'",
                  supervisor->server.version, supervisor->program);
-        clients_answer(supervisor, WIRE_UPGRADE, HIF_OK, text != NULL ? text : "{}");
+        clients_answer(&supervisor->clients, WIRE_UPGRADE, HIF_OK, text != NULL ? text : "{}");
 }
 
 void upgrade_back(struct supervisor *supervisor, const char *reason)
@@ -101,5 +90,5 @@ void upgrade_back(struct supervisor *supervisor, const char *reason)
         supervisor->old_program_fd = -1;
         supervisor->old_program = NULL;
         supervisor->aim = supervisor->aim == AIM_UPGRADE ? AIM_SERVE : supervisor->aim;
-        clients_answer(supervisor, WIRE_UPGRADE, HIF_EIO, text);
+        clients_answer(&supervisor->clients, WIRE_UPGRADE, HIF_EIO, text);
 }

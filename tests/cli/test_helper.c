@@ -2,8 +2,8 @@
  * with a supervisor of a few lines. */
 #include "cli/mounts.h"
 #include "cli/supervisor/helper.h"
+#include "cli/supervisor/helper_fork.h"
 #include "cli/supervisor/hold.h"
-#include "cli/supervisor/supervisor_impl.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

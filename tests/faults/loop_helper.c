@@ -9,7 +9,7 @@
 #include "cli/mounts.h"
 #include "cli/supervisor/helper.h"
 #include "cli/supervisor/hold.h"
-#include "cli/supervisor/supervisor_impl.h"
+#include "cli/supervisor/life.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -121,7 +121,8 @@ static void memory(struct loop_run *run)
         int ends[2], fd = -1;
 
         fault_pause();
-        supervisor = (struct supervisor){.server.calls = -1};
+        supervisor = (struct supervisor){0};
+        server_init(&supervisor.server);
         open_before = count_open();
         loop_check(pipe2(ends, O_CLOEXEC) == 0);
         hold = server_of(&supervisor, &thread);
