@@ -190,6 +190,19 @@ static void on_event(struct supervisor *supervisor, struct server *server,
         }
 }
 
+/* One of the two does not hear the other any more. */
+static void part(struct supervisor *supervisor, struct server *server)
+{
+        if (supervisor->life != LIFE_ADOPTING) {
+                server_cut(server);
+                return;
+        }
+        /* It did not come over, and serves without us. */
+        if (server->events >= 0)
+                close(server->events);
+        server->events = -1;
+}
+
 /* Both return false when there is no more for now. */
 bool supervisor_event(struct supervisor *supervisor, struct server *server)
 {
@@ -199,18 +212,33 @@ bool supervisor_event(struct supervisor *supervisor, struct server *server)
         if (server->events < 0)
                 return false;
         err = wire_receive(server->events, supervisor->buffer, &msg);
-        if (err == HIF_ENOENT && supervisor->life == LIFE_ADOPTING) {
-                close(server->events); /* it did not come over, and serves without us */
-                server->events = -1;
-        } else if (err == HIF_ENOENT) {
-                server_cut(server); /* most often its end is near, and is seen by the process */
-        }
+        if (err == HIF_ENOENT)
+                part(supervisor,
+                     server); /* most often its end is near, and is seen by the process */
         if (err != HIF_OK)
                 return false;
         if (msg.fd >= 0)
                 close(msg.fd);
         on_event(supervisor, server, &msg);
         return true;
+}
+
+/* It would wait for an answer that does not come, and then take each answer for that of another call. */
+static void answer_lost(struct supervisor *supervisor, enum hif_err err)
+{
+        struct server *server = &supervisor->server;
+
+        log_line(supervisor->log, LOG_WARN, "supervisor", "the server could not be answered: %s",
+                 hif_strerror(err));
+        close(server->calls);
+        server->calls = -1;
+        part(supervisor, server);
+}
+
+/* A packet that is not one of ours has been taken, and is answered; after other errors it is there still. */
+static bool is_taken(enum hif_err err)
+{
+        return err == HIF_OK || err == HIF_ECORRUPT || err == HIF_EUNSUPPORTED;
 }
 
 bool supervisor_call(struct supervisor *supervisor)
@@ -227,10 +255,10 @@ bool supervisor_call(struct supervisor *supervisor)
                 close(server->calls);
                 server->calls = -1;
         }
-        if (err == HIF_ENOENT || err == HIF_EAGAIN)
+        if (!is_taken(err))
                 return false;
         if (err != HIF_OK) {
-                msg = (struct wire_msg){.fd = -1}; /* it cannot be read, and is answered */
+                msg = (struct wire_msg){.fd = -1};
         } else if (msg.kind == WIRE_PUT && msg.fd >= 0) {
                 err = shelf_put(&supervisor->shelf, msg.name, msg.fd, msg.note);
                 msg.fd = -1;
@@ -250,6 +278,8 @@ bool supervisor_call(struct supervisor *supervisor)
                 close(msg.fd);
         done.value = (uint32_t)(err == HIF_OK ? 0 : hif_err_to_errno(err));
         err = wire_send(server->calls, &done);
+        if (err != HIF_OK && err != HIF_ENOENT)
+                answer_lost(supervisor, err);
         return err == HIF_OK;
 }
 

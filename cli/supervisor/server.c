@@ -167,7 +167,8 @@ void server_kill(struct server *server)
 
 void server_cut(struct server *server)
 {
-        close(server->events);
+        if (server->events >= 0)
+                close(server->events);
         server->events = -1;
         send_signal(server, SIGTERM);
         server->kill_at_ms = clock_now_ms() + CUT_WAIT_MS;
