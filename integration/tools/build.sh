@@ -64,9 +64,11 @@ server_dies
 up_to_date
 
 step 'what others have landed is built, and nothing else'
+# They were written before we built last, and landed after that.
 hif mount "--$front" acme/build "$work/other" --session other >/dev/null
 echo '/* theirs */' >>"$work/other/siphash.c"
 echo '/* theirs */' >>"$work/other/arena.h"
+touch -d '1 hour ago' "$work/other/siphash.c" "$work/other/arena.h"
 hif -C "$work/other" land 'one source and one header' >/dev/null
 hif unmount "$work/other" >/dev/null
 echo mine >"$at/notes"

@@ -381,6 +381,44 @@ static void file_system_limits(void **state)
         assert_int_equal(code(setxattr(tfuse_path(t, "a.txt"), "user.x", "1", 1, 0)), EOPNOTSUPP);
 }
 
+static void calls_of(struct tfuse *t, void *arg)
+{
+        *(uint64_t *)arg = vfs_stats(t->m->vfs).calls;
+}
+
+/* What it costs the server to list the directory once more. */
+static uint64_t listing_costs(struct tfuse *t, const char *name)
+{
+        uint64_t before = 0, after = 0;
+
+        for (int i = 0; i < 2; i++) {
+                DIR *dir = opendir(tfuse_path(t, name));
+
+                assert_non_null(dir);
+                tfuse_on_loop(t, calls_of, &before);
+                while (readdir(dir) != NULL)
+                        ;
+                tfuse_on_loop(t, calls_of, &after);
+                closedir(dir);
+        }
+        return after - before;
+}
+
+/* The kernel keeps the listing of a directory, but not of one that has just changed: others who are in
+ * the middle of theirs would be shown what was there before. */
+static void fresh_listings_are_not_kept(void **state)
+{
+        struct tfuse *t = *state;
+
+        assert_int_equal(mkdir(tfuse_path(t, "fresh"), 0700), 0);
+        assert_int_equal(mkdir(tfuse_path(t, "fresh/a"), 0700), 0);
+        assert_true(listing_costs(t, "fresh") > 0);
+        usleep(2100000); /* SETTLED_NS */
+        assert_int_equal(listing_costs(t, "fresh"), 0);
+        assert_int_equal(mkdir(tfuse_path(t, "fresh/b"), 0700), 0);
+        assert_true(listing_costs(t, "fresh") > 0);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -398,6 +436,7 @@ int main(void)
             TEST(attributes_are_set),
             TEST(directory_times_follow_their_names),
             TEST(file_system_limits),
+            TEST(fresh_listings_are_not_kept),
         };
 
         return cmocka_run_group_tests_name("fuse: names", tests, NULL, NULL);
