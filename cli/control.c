@@ -212,6 +212,7 @@ enum hif_err control_connect(struct cli *cli, bool start, int *fd, struct hif_wh
                    : why_set(why, HIF_EUNREACHABLE,
                              "no daemon is running, so nothing is mounted; `hif mount` starts one");
 }
+
 /* --- calling --- */
 
 /* The error in a message, or HIF_OK. */

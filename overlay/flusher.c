@@ -78,6 +78,18 @@ static enum hif_err sync_log(struct overlay *overlay)
                           durable);
 }
 
+/* For the process after this one. The file takes no room for it: where that fails, more is wrong. */
+static void note_failed(struct overlay *overlay, bool failed)
+{
+        enum hif_err err = witness_failed(&overlay->witness, failed);
+
+        if (err != HIF_OK)
+                log_line(overlay->env->log, LOG_ERROR, "overlay",
+                         "%s/lock cannot be written (%s): %s", overlay->dir, hif_strerror(err),
+                         failed ? "a process after this one would not know that a sync failed"
+                                : "everything is written once more when it is opened");
+}
+
 static void failed(struct overlay *overlay, enum hif_err err)
 {
         struct overlay_sync *ready;
@@ -88,7 +100,7 @@ static void failed(struct overlay *overlay, enum hif_err err)
         /* A client that saw the old verifier writes again what it was told is unstable. */
         overlay->verifier = env_random_u64(overlay->env);
         overlay->sync_state = SYNC_FAILED;
-        witness_failed(&overlay->witness, true);
+        note_failed(overlay, true);
         pthread_mutex_lock(&overlay->lock);
         overlay->healed_ns = env_mono_ns(overlay->env);
         ready = take_waiters(overlay, HIF_EIO);
@@ -141,7 +153,7 @@ static enum hif_err try_heal(struct overlay *overlay)
         if (err == HIF_OK) {
                 log_line(overlay->env->log, LOG_WARN, "overlay", "%s is writable again",
                          overlay->dir);
-                witness_failed(&overlay->witness, false);
+                note_failed(overlay, false);
                 overlay->sync_state = SYNC_OK;
         }
         return err;

@@ -66,13 +66,15 @@ void witness_segment(struct witness *witness, uint32_t generation, uint64_t numb
         pthread_mutex_unlock(&witness->lock);
 }
 
-void witness_failed(struct witness *witness, bool failed)
+enum hif_err witness_failed(struct witness *witness, bool failed)
 {
+        enum hif_err err;
+
         pthread_mutex_lock(&witness->lock);
         witness->failed = failed;
-        /* It takes no room and waits for nothing; where it fails all the same, more is wrong. */
-        (void)!store(witness);
+        err = store(witness);
         pthread_mutex_unlock(&witness->lock);
+        return err;
 }
 
 enum hif_err witness_removing(struct witness *witness, uint64_t number, uint64_t folded)

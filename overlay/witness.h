@@ -37,7 +37,7 @@ HIF_MUST_USE enum hif_err witness_open(struct witness *witness, int fd);
 /* This segment is on disk, with its name. Not synced. */
 void witness_segment(struct witness *witness, uint32_t generation, uint64_t number);
 /* A sync failed, or everything was written once more. Not synced: a power cut takes those pages, too. */
-void witness_failed(struct witness *witness, bool failed);
+HIF_MUST_USE enum hif_err witness_failed(struct witness *witness, bool failed);
 /* Before segments with numbers up to this one are unlinked, as all they say is folded up to
  * `folded` or said elsewhere: on disk when it returns. */
 HIF_MUST_USE enum hif_err witness_removing(struct witness *witness, uint64_t number,

@@ -20,6 +20,14 @@ static enum hif_err look_at(void *arg, uint64_t seq, const struct session_op *op
         return atomic_load(&check->stop) ? HIF_ECANCELED : HIF_OK;
 }
 
+/* Landing reads them, too, and says what is wrong then. */
+static void say_unseen(const struct workspace *workspace)
+{
+        log_line(workspace->daemon->cli->env.log, LOG_WARN, "daemon",
+                 "the operations of session '%s' could not be looked through: %s",
+                 workspace->session_name, hif_strerror(workspace->check.err));
+}
+
 static void run(struct pool_job *job)
 {
         struct workspace *workspace =
@@ -32,6 +40,8 @@ static void run(struct pool_job *job)
                          "session '%s' cannot be landed: %s", workspace->session_name,
                          check->why.text);
                 atomic_store(&check->found, true);
+        } else if (check->err != HIF_OK && check->err != HIF_ECANCELED) {
+                say_unseen(workspace);
         }
         overlay_ops_free(&check->ops);
         sem_post(&check->done);
@@ -44,6 +54,8 @@ void check_start(struct workspace *workspace)
         if (workspace->read_only)
                 return; /* it is never landed; or what is damaged was told */
         loop_call(workspace->loop, take, workspace);
+        if (check->err != HIF_OK)
+                say_unseen(workspace);
         if (check->err != HIF_OK || check->ops.folded == 0) {
                 overlay_ops_free(&check->ops);
                 return;

@@ -338,6 +338,22 @@ static void running_request_is_not_run_twice(void **state)
         assert_true(t->reply.none);
 }
 
+/* The same request, while it waits, on a second connection, which is the client's from then on. Returns
+ * the first one. */
+static struct tclient send_on_both(struct tnfs *t, struct buf *record)
+{
+        struct tclient first;
+
+        record_of(t, NFS_MKDIR, "once", record);
+        tclient_send(&t->c, buf_span(record));
+        tmount_settle(t->m);
+        first = t->c;
+        tclient_open(&t->c, t->m);
+        tclient_send(&t->c, buf_span(record));
+        tmount_settle(t->m);
+        return first;
+}
+
 /* Waiting on two connections, it is run once, and both get the answer: nobody knows on which of them
  * the client still listens. */
 static void running_request_is_answered_on_both_connections(void **state)
@@ -347,13 +363,7 @@ static void running_request_is_answered_on_both_connections(void **state)
         struct tclient old;
 
         hold_nodes(t);
-        record_of(t, NFS_MKDIR, "once", &record);
-        tclient_send(&t->c, buf_span(&record));
-        tmount_settle(t->m);
-        old = t->c;
-        tclient_open(&t->c, t->m);
-        tclient_send(&t->c, buf_span(&record));
-        tmount_settle(t->m);
+        old = send_on_both(t, &record);
         assert_int_equal(vfs_stats(t->m->vfs).parked, 2);
         let_nodes_go(t);
         treply_free(&t->reply);
@@ -426,13 +436,7 @@ static void requests_beyond_the_ring_are_run_once(void **state)
                 tmount_settle(t->m);
         }
         assert_int_equal(vfs_stats(t->m->vfs).parked, DRC_ENTRIES);
-        record_of(t, NFS_MKDIR, "once", &record);
-        tclient_send(&t->c, buf_span(&record));
-        tmount_settle(t->m);
-        old = t->c;
-        tclient_open(&t->c, t->m);
-        tclient_send(&t->c, buf_span(&record));
-        tmount_settle(t->m);
+        old = send_on_both(t, &record);
         assert_int_equal(vfs_stats(t->m->vfs).parked, DRC_ENTRIES + 2);
         let_nodes_go(t);
         for (size_t i = 0; i < 2; i++) {
