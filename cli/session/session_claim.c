@@ -7,18 +7,24 @@
 #include "vfs/claim.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <ftw.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define NODE_CACHE_BYTES (64u << 20)
 #define NOTES_BATCH      200
+#define BUSY_WAIT_MS     5000 /* for another claim of it here, which may just be dying */
+#define BUSY_POLL_MS     20
 
 /* What it becomes here. */
 struct making {
         const struct session_claim *claim;
-        char *dir; /* state_dir/claims/{id} */
+        char *dir;   /* state_dir/claims/{id} */
+        int dir_fd;  /* its lock */
+        int waited;  /* for others, ms */
         struct overlay *overlay;
         struct arena arena;
         struct buf stored;
@@ -36,16 +42,66 @@ static int remove_one(const char *path, const struct stat *st, int kind, struct 
 {
         (void)st;
         (void)kind;
-        (void)ftw;
-        return remove(path);
+        return ftw->level == 0 ? 0 : remove(path);
 }
 
-static enum hif_err remove_tree(const char *path, struct hif_why *why)
+static enum hif_err remove_content(const char *path, struct hif_why *why)
 {
-        if (nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS) == 0 || errno == ENOENT)
+        if (nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS) == 0)
                 return HIF_OK;
-        return why_set(why, hif_err_from_errno(errno), "'%s' cannot be removed: %s", path,
-                       strerror(errno));
+        return why_set(why, hif_err_from_errno(errno), "what is in '%s' cannot be removed: %s",
+                       path, strerror(errno));
+}
+
+static bool wait_a_little(struct making *making)
+{
+        if (making->waited >= BUSY_WAIT_MS)
+                return false;
+        usleep(BUSY_POLL_MS * 1000);
+        making->waited += BUSY_POLL_MS;
+        return true;
+}
+
+/* Who had it before may have moved it, or removed it, before its lock was free. */
+static enum hif_err lock_dir_once(struct making *making)
+{
+        struct env *env = &making->claim->cli->env;
+        struct stat held, named;
+        enum hif_err err = env_mkdirs(env, making->dir, 0700);
+
+        if (err == HIF_OK)
+                err = env->ops->open(env, making->dir, O_RDONLY | O_DIRECTORY, 0, &making->dir_fd);
+        if (err == HIF_ENOENT)
+                return HIF_EBUSY;
+        if (err != HIF_OK)
+                return err;
+        err = env->ops->lock(env, making->dir_fd);
+        if (err == HIF_OK &&
+            (fstat(making->dir_fd, &held) != 0 || stat(making->dir, &named) != 0 ||
+             held.st_dev != named.st_dev || held.st_ino != named.st_ino))
+                err = HIF_EBUSY;
+        if (err != HIF_OK) {
+                env->ops->close(env, making->dir_fd);
+                making->dir_fd = -1;
+        }
+        return err;
+}
+
+/* Nobody else claims this session here until dir_fd is closed. */
+static enum hif_err lock_dir(struct making *making, struct hif_why *why)
+{
+        enum hif_err err;
+
+        do
+                err = lock_dir_once(making);
+        while (err == HIF_EBUSY && wait_a_little(making));
+        if (err == HIF_EBUSY)
+                return why_set(why, err,
+                               "another command is just claiming this session: wait for it, or "
+                               "stop it");
+        return err == HIF_OK ? HIF_OK
+                             : why_set(why, err, "'%s' cannot be used: %s", making->dir,
+                                       hif_strerror(err));
 }
 
 /* An earlier claim may have got so far that the record names its holder. *done: it did. */
@@ -57,11 +113,12 @@ static enum hif_err look_for_earlier(struct making *making, bool *done, struct h
         enum hif_err err;
 
         *done = false;
-        if (access(making->dir, F_OK) != 0)
-                return HIF_OK;
-        err = overlay_open(&making->claim->cli->env, NULL, making->dir, &config, &overlay, why);
+        do
+                err = overlay_open(&making->claim->cli->env, NULL, making->dir, &config, &overlay,
+                                   why);
+        while (err == HIF_EBUSY && wait_a_little(making)); /* one that dies has its own lock yet */
         if (err == HIF_EBUSY)
-                return why_set(why, err, "another command is just claiming this session");
+                return err;
         if (err == HIF_OK) {
                 holder = overlay_value(overlay, VALUE_HOLDER);
                 *done =
@@ -70,7 +127,7 @@ static enum hif_err look_for_earlier(struct making *making, bool *done, struct h
                 overlay_close(overlay);
         }
         why->text[0] = '\0';
-        return *done ? HIF_OK : remove_tree(making->dir, why);
+        return *done ? HIF_OK : remove_content(making->dir, why);
 }
 
 /* --- what it holds --- */
@@ -208,8 +265,6 @@ static enum hif_err make(struct making *making, struct hif_why *why)
         env_random(env, making->holder, sizeof(making->holder));
         env_random(env, making->key, sizeof(making->key));
         fill_record(making);
-        if (err == HIF_OK)
-                err = env_mkdirs(env, making->dir, 0700);
         if (err == HIF_OK)
                 err = overlay_open(env, NULL, making->dir, &config, &making->overlay, why);
         if (err != HIF_OK)
@@ -384,28 +439,36 @@ static enum hif_err claim_anew(struct making *making, struct hif_why *why)
 
 enum hif_err session_claim(const struct session_claim *claim, char **name, struct hif_why *why)
 {
-        struct making making = {.claim = claim};
+        struct making making = {.claim = claim, .dir_fd = -1};
+        struct env *env = &claim->cli->env;
         char hex[SESSION_ID_HEX_SIZE];
         struct hif_why ignored = {0};
         bool done;
-        enum hif_err err = choose_name(claim, name, why);
+        enum hif_err err = HIF_OK;
 
         session_id_to_hex(&claim->read->record.id, hex);
-        if (err == HIF_OK &&
-            asprintf(&making.dir, "%s/claims/%s", claim->cli->paths.state_dir, hex) < 0) {
+        if (asprintf(&making.dir, "%s/claims/%s", claim->cli->paths.state_dir, hex) < 0) {
                 making.dir = NULL;
                 err = HIF_ENOMEM;
         }
+        if (err == HIF_OK)
+                err = lock_dir(&making, why);
+        if (err == HIF_OK)
+                err = choose_name(claim, name, why);
         if (err == HIF_OK)
                 err = look_for_earlier(&making, &done, why);
         if (err == HIF_OK && !done) {
                 err = claim_anew(&making, why);
                 /* Whether the record was written may be unknown: then the directory is needed. */
                 if (err != HIF_OK && err != HIF_EUNKNOWN && err != HIF_EUNREACHABLE)
-                        (void)!remove_tree(making.dir, &ignored);
+                        (void)!remove_content(making.dir, &ignored);
         }
         if (err == HIF_OK)
                 err = move_into_place(&making, *name, why);
+        if (making.dir_fd >= 0) {
+                (void)rmdir(making.dir); /* where nothing is left in it */
+                env->ops->close(env, making.dir_fd);
+        }
         if (err != HIF_OK && why->text[0] == '\0')
                 why_set(why, err, "the session could not be claimed: %s", hif_strerror(err));
         arena_free(&making.arena);

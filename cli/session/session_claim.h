@@ -6,7 +6,8 @@
  *      3  the directory is moved to its place among the sessions
  *
  * What dies before 2 has changed nothing; between 2 and 3 the next claim of the id finds the
- * directory, sees that the record names its holder, and does 3. */
+ * directory, sees that the record names its holder, and does 3. Claims of one session on one machine
+ * wait for each other: the directory's lock (flock) is theirs from before 1 to after 3. */
 #ifndef HIF_CLI_SESSION_SESSION_CLAIM_H
 #define HIF_CLI_SESSION_SESSION_CLAIM_H
 
