@@ -22,9 +22,9 @@
 /* What it becomes here. */
 struct making {
         const struct session_claim *claim;
-        char *dir;   /* state_dir/claims/{id} */
-        int dir_fd;  /* its lock */
-        int waited;  /* for others, ms */
+        char *dir;  /* state_dir/claims/{id} */
+        int dir_fd; /* its lock */
+        int waited; /* for others, ms */
         struct overlay *overlay;
         struct arena arena;
         struct buf stored;
@@ -76,9 +76,8 @@ static enum hif_err lock_dir_once(struct making *making)
         if (err != HIF_OK)
                 return err;
         err = env->ops->lock(env, making->dir_fd);
-        if (err == HIF_OK &&
-            (fstat(making->dir_fd, &held) != 0 || stat(making->dir, &named) != 0 ||
-             held.st_dev != named.st_dev || held.st_ino != named.st_ino))
+        if (err == HIF_OK && (fstat(making->dir_fd, &held) != 0 || stat(making->dir, &named) != 0 ||
+                              held.st_dev != named.st_dev || held.st_ino != named.st_ino))
                 err = HIF_EBUSY;
         if (err != HIF_OK) {
                 env->ops->close(env, making->dir_fd);
@@ -99,12 +98,13 @@ static enum hif_err lock_dir(struct making *making, struct hif_why *why)
                 return why_set(why, err,
                                "another command is just claiming this session: wait for it, or "
                                "stop it");
-        return err == HIF_OK ? HIF_OK
-                             : why_set(why, err, "'%s' cannot be used: %s", making->dir,
-                                       hif_strerror(err));
+        return err == HIF_OK
+                   ? HIF_OK
+                   : why_set(why, err, "'%s' cannot be used: %s", making->dir, hif_strerror(err));
 }
 
-/* An earlier claim may have got so far that the record names its holder. *done: it did. */
+/* An earlier claim may have got so far that the record names its holder. *done: it did. What it left is
+ * made again from the store where it cannot be opened: nobody has worked in it. */
 static enum hif_err look_for_earlier(struct making *making, bool *done, struct hif_why *why)
 {
         struct overlay_config config = {0};
@@ -316,41 +316,64 @@ static enum hif_err move_record(struct making *making, struct hif_why *why)
 
 /* --- its place --- */
 
-static bool is_free(struct cli *cli, const char *project, const char *name)
+static enum hif_err is_free(struct cli *cli, const char *project, const char *name, bool *is,
+                            struct hif_why *why)
 {
         AUTO_FREE char *path = NULL;
 
         if (asprintf(&path, "%s/workspaces/%s/%s", cli->paths.state_dir, project, name) < 0) {
                 path = NULL;
-                return false;
+                return HIF_ENOMEM;
         }
-        return access(path, F_OK) != 0 && errno == ENOENT;
+        *is = access(path, F_OK) != 0;
+        if (!*is || errno == ENOENT)
+                return HIF_OK;
+        return why_set(why, hif_err_from_errno(errno), "cannot look at '%s': %s", path,
+                       strerror(errno));
 }
 
+static enum hif_err use_name(const struct session_claim *claim, char **out, struct hif_why *why)
+{
+        bool is;
+        enum hif_err err = is_free(claim->cli, claim->project, claim->name, &is, why);
+
+        if (err != HIF_OK)
+                return err;
+        if (!is)
+                return why_set(why, HIF_EEXIST,
+                               "%s has a session '%s' here; choose another name with --session",
+                               claim->project, claim->name);
+        *out = strdup(claim->name);
+        return *out != NULL ? HIF_OK : HIF_ENOMEM;
+}
+
+/* As it is called there, where that is free here. */
 static enum hif_err choose_name(const struct session_claim *claim, char **out, struct hif_why *why)
 {
         const struct open_session *record = &claim->read->record;
         char hex[SESSION_ID_HEX_SIZE];
-        AUTO_FREE char *there = strndup((const char *)record->name.data, record->name.size);
-        int n;
+        char *there;
+        bool is = false;
+        enum hif_err err = HIF_OK;
 
-        if (claim->name != NULL && !is_free(claim->cli, claim->project, claim->name))
-                return why_set(why, HIF_EEXIST,
-                               "%s has a session '%s' here; choose another name with --session",
-                               claim->project, claim->name);
-        session_id_to_hex(&record->id, hex);
         if (claim->name != NULL)
-                n = asprintf(out, "%s", claim->name);
-        else if (there != NULL && session_name_valid(there) &&
-                 is_free(claim->cli, claim->project, there))
-                n = asprintf(out, "%s", there);
-        else
-                n = asprintf(out, "claimed-%.12s", hex);
-        if (n < 0) {
+                return use_name(claim, out, why);
+        there = strndup((const char *)record->name.data, record->name.size);
+        if (there == NULL)
+                return HIF_ENOMEM;
+        if (session_name_valid(there))
+                err = is_free(claim->cli, claim->project, there, &is, why);
+        if (err == HIF_OK && is) {
+                *out = there;
+                return HIF_OK;
+        }
+        free(there);
+        session_id_to_hex(&record->id, hex);
+        if (err == HIF_OK && asprintf(out, "claimed-%.12s", hex) < 0) {
                 *out = NULL;
                 return HIF_ENOMEM;
         }
-        return HIF_OK;
+        return err;
 }
 
 static enum hif_err write_summary(const struct session_claim *claim, const char *dir,

@@ -9,6 +9,16 @@ set -u
 all_kinds='malloc call short'
 . "$(dirname "$0")/lib.sh"
 
+finish() { # also where setting up has ended half way
+	put_away
+	! grep -q " $now/mnt " /proc/mounts || umount -l "$now/mnt"
+	rm -rf --one-file-system "$work"
+}
+trap finish EXIT
+
+# Some of what is done afterwards starts a daemon.
+put_away() { "$HIF" daemon stop >/dev/null 2>&1; }
+
 explain() { cat "$work/out" "$work/err" 2>/dev/null; }
 
 # --- what is there before ---
@@ -32,6 +42,17 @@ with_two() {
 	echo changed >"$now/src/file2" && echo new >"$now/src/dir/new" && rm "$now/src/file3"
 	run import acme/app "$now/src" -m second
 }
+# A session that was worked in, and put down, on another machine; the store is left of it.
+with_session() {
+	with_landing
+	run mount --fuse acme/app "$now/mnt" --session work
+	echo changed >"$now/mnt/file2" && mkdir "$now/mnt/made" && echo new >"$now/mnt/made/new" && rm "$now/mnt/file3"
+	mv "$now/mnt/dir/deep" "$now/mnt/moved"
+	run session note -C "$now/mnt" 'why is it so?'
+	run session decide -C "$now/mnt" 'the old format stays'
+	run unmount "$now/mnt" && run daemon stop
+	rm -r "$HOME/.local/state/hif"
+}
 with_edits() { with_landing && echo changed >"$now/src/file2" && echo new >"$now/src/dir/new"; }
 
 # --- what must hold afterwards ---
@@ -42,7 +63,7 @@ again() {
 	[ "$status" != 0 ] || return 0
 	"$HIF" "$@" >"$work/out" 2>"$work/err"
 	code=$?
-	[ $code = 0 ] || [ $code = 5 ] || grep -q 'exists already' "$work/err" || fail "again: $code"
+	[ $code = 0 ] || [ $code = 5 ] || grep -qE 'exists already|is on this machine already|has a session' "$work/err" || fail "again: $code"
 }
 created() { "$HIF" log acme/app >"$work/out" 2>"$work/err" || fail "the project is not there"; }
 imported() {
@@ -50,6 +71,18 @@ imported() {
 	"$HIF" cat acme/app:"$1" >"$work/out" 2>"$work/err" || fail "$1 can not be read"
 	cmp -s "$work/out" "$now/src/$1" || fail "$1 is not what was imported"
 	"$HIF" cat acme/app:dir/deep/large 2>"$work/err" | cmp -s - "$now/src/dir/deep/large" || fail "large"
+}
+claimed() {
+	whole
+	[ -z "$(ls "$HOME/.local/state/hif/claims")" ] || fail "a claim is left behind"
+	"$HIF" session list --json acme/app >"$work/out" 2>"$work/err" || fail "it cannot be listed"
+	[ "$(jq -r '.[] | .session + " " + .state' "$work/out")" = 'work open' ] || fail "what is here is not the session"
+	"$HIF" session show acme/app work --json >"$work/out" 2>"$work/err" || fail "it cannot be shown"
+	[ "$(jq -r '.messages[].text, .decisions[].text' "$work/out")" = $'why is it so?\nthe old format stays' ] || fail "notes"
+	"$HIF" session export acme/app work "$now/saved" >"$work/out" 2>"$work/err" || fail "it cannot be saved"
+	[ "$(cat "$now/saved/files/$1" "$now/saved/files/made/new")" = $'changed\nnew' ] || fail "edits are not there"
+	grep -q file3 "$now/saved/report.txt" || fail "what was removed is not told"
+	"$HIF" daemon stop >"$work/out" 2>"$work/err" || fail "the daemon does not end"
 }
 nothing() { :; }
 
@@ -99,3 +132,4 @@ scenario maintain with_two whole maintain acme/app
 scenario sessions with_two nothing session list
 scenario projects with_two nothing project list
 scenario probe with_two whole store probe
+scenario claim with_session claimed session claim acme/app work
