@@ -1,6 +1,7 @@
 #include "cli/bounded.h"
 
 #include "cli/clock.h"
+#include "cli/process.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,6 +12,7 @@
 #include <unistd.h>
 
 #define SAID_MAX (1u << 20)
+#define WATCH_MS 100
 
 /* False: it has not come in time. */
 static bool wait_for(int fd, uint64_t deadline)
@@ -29,21 +31,25 @@ static bool wait_for(int fd, uint64_t deadline)
         }
 }
 
+/* Some of what it says. False: that was all. */
+static bool hear(int fd, struct buf *said)
+{
+        uint8_t bytes[4096];
+        ssize_t size = read(fd, bytes, sizeof(bytes));
+
+        if (size < 0 && errno == EINTR)
+                return true;
+        if (size > 0 && said != NULL && said->size < SAID_MAX)
+                buf_put(said, bytes, (size_t)size);
+        return size > 0;
+}
+
 /* All that it says, to the end. */
 static bool listen_to(int fd, uint64_t deadline, struct buf *said)
 {
-        uint8_t bytes[4096];
-
-        while (wait_for(fd, deadline)) {
-                ssize_t size = read(fd, bytes, sizeof(bytes));
-
-                if (size < 0 && errno == EINTR)
-                        continue;
-                if (size <= 0)
+        while (wait_for(fd, deadline))
+                if (!hear(fd, said))
                         return true;
-                if (said != NULL && said->size < SAID_MAX)
-                        buf_put(said, bytes, (size_t)size);
-        }
         return false;
 }
 
@@ -83,19 +89,12 @@ void bounded_begin(struct bounded *bounded, uint64_t timeout_ms,
         close(ends[1]);
 }
 
-enum hif_err bounded_end(struct bounded *bounded, struct buf *said)
+/* done: it ends, or has. */
+static enum hif_err finish(struct bounded *bounded, bool done)
 {
-        int status, end;
-        bool done;
+        int status;
 
-        if (bounded->err != HIF_OK)
-                return bounded->err;
-        end = (int)syscall(SYS_pidfd_open, bounded->pid, 0);
-        done = listen_to(bounded->out, bounded->deadline_ms, said) &&
-               (end < 0 || wait_for(end, bounded->deadline_ms));
         close(bounded->out);
-        if (end >= 0)
-                close(end);
         if (!done) {
                 kill(bounded->pid, SIGKILL);
                 (void)waitpid(bounded->pid, &status, WNOHANG); /* else it is init's, once we end */
@@ -109,6 +108,21 @@ enum hif_err bounded_end(struct bounded *bounded, struct buf *said)
         return (enum hif_err)WEXITSTATUS(status);
 }
 
+enum hif_err bounded_end(struct bounded *bounded, struct buf *said)
+{
+        int end;
+        bool done;
+
+        if (bounded->err != HIF_OK)
+                return bounded->err;
+        end = (int)syscall(SYS_pidfd_open, bounded->pid, 0);
+        done = listen_to(bounded->out, bounded->deadline_ms, said) &&
+               (end < 0 || wait_for(end, bounded->deadline_ms));
+        if (end >= 0)
+                close(end);
+        return finish(bounded, done);
+}
+
 enum hif_err bounded_run(uint64_t timeout_ms, enum hif_err (*run)(void *arg, int out), void *arg,
                          struct buf *said)
 {
@@ -116,4 +130,38 @@ enum hif_err bounded_run(uint64_t timeout_ms, enum hif_err (*run)(void *arg, int
 
         bounded_begin(&bounded, timeout_ms, run, arg);
         return bounded_end(&bounded, said);
+}
+
+enum hif_err bounded_watch(bool (*go_on)(void *arg, const struct bounded_wait *wait),
+                           enum hif_err (*run)(void *arg, int out), void *arg, struct buf *said)
+{
+        struct bounded bounded;
+        struct bounded_wait wait = {.said = said};
+        uint64_t begin = clock_now_ms(), still_since = begin, turns = 0;
+        bool silent = false, ended = false, give_up = false;
+        int end;
+
+        bounded_begin(&bounded, 0, run, arg);
+        if (bounded.err != HIF_OK)
+                return bounded.err;
+        end = (int)syscall(SYS_pidfd_open, bounded.pid, 0);
+        while (!ended && !give_up) {
+                uint64_t now, before = turns;
+
+                if (wait_for(silent ? end : bounded.out, clock_now_ms() + WATCH_MS)) {
+                        ended = silent;
+                        silent = silent || !hear(bounded.out, said);
+                        ended = ended || (silent && end < 0);
+                        continue;
+                }
+                now = clock_now_ms();
+                if (!process_waits(bounded.pid, &turns) || turns != before)
+                        still_since = now;
+                wait.waited_ms = now - begin;
+                wait.still_ms = now - still_since;
+                give_up = !go_on(arg, &wait);
+        }
+        if (end >= 0)
+                close(end);
+        return finish(&bounded, ended);
 }

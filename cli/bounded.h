@@ -25,4 +25,17 @@ void bounded_begin(struct bounded *bounded, uint64_t timeout_ms,
                    enum hif_err (*run)(void *arg, int out), void *arg);
 HIF_MUST_USE enum hif_err bounded_end(struct bounded *bounded, struct buf *said);
 
+/* For places of the user's, where a time alone tells nothing: a busy machine keeps a child waiting for
+ * a processor, a slow disk answers late, and both are no reason to give up. One that hangs waits for
+ * one and the same thing all the time. */
+struct bounded_wait {
+        uint64_t waited_ms;
+        uint64_t still_ms;      /* it did nothing for so long, and wanted no processor */
+        const struct buf *said; /* so far */
+};
+/* As bounded_run, while go_on(), asked every 100 ms, says so. Else HIF_ETIMEDOUT. */
+HIF_MUST_USE enum hif_err bounded_watch(bool (*go_on)(void *arg, const struct bounded_wait *wait),
+                                        enum hif_err (*run)(void *arg, int out), void *arg,
+                                        struct buf *said);
+
 #endif

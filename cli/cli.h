@@ -14,6 +14,7 @@
 
 #include <argp.h>
 #include <jansson.h>
+#include <limits.h>
 #include <stdbool.h>
 
 /* Exit codes, documented in docs/cli.md. */
@@ -142,9 +143,16 @@ HIF_MUST_USE enum hif_err position_parse(const char *text, uint64_t *out, struct
 HIF_MUST_USE enum hif_err cli_absolute(const struct cli *cli, const char *path, char **out,
                                        struct hif_why *why);
 /* The same, where symbolic links are followed that lead into a mount of ours. Nothing is asked of
- * those mounts, and what else may hang does so in a child, for a second at most. */
+ * those mounts, and what else may hang does so in a child, which is given up after a second in which
+ * it did nothing. */
 HIF_MUST_USE enum hif_err cli_place(struct cli *cli, const char *path, char **out,
                                     struct hif_why *why);
+/* What that child does. HIF_OK: the absolute path comes into a mount of ours, as `out`; HIF_ENOENT:
+ * it does not, `out` is what it stands for. `before` (or NULL) is called with each place that is
+ * looked at, just before. */
+HIF_MUST_USE enum hif_err place_follow(struct env *env, const char *path,
+                                       enum hif_err (*before)(void *arg, const char *path),
+                                       void *arg, char out[PATH_MAX]);
 /* Put it into a request to the daemon, as "path". */
 HIF_MUST_USE enum hif_err cli_put_place(struct cli *cli, json_t *request, const char *path,
                                         struct hif_why *why);

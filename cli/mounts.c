@@ -112,7 +112,7 @@ enum hif_err mounts_each(struct env *env, bool (*each)(void *arg, const struct m
 /* What is looked for among the mounts. */
 struct search {
         const char *path, *source;
-        struct buf best;
+        struct buf best, type;
         bool ours, held;
 };
 
@@ -130,6 +130,8 @@ static bool look_at(void *arg, const struct mount *mount)
         search->ours = mount->ours;
         buf_reset(&search->best);
         buf_put_span(&search->best, point);
+        buf_reset(&search->type);
+        buf_put_span(&search->type, mount->type);
         return true;
 }
 
@@ -137,7 +139,15 @@ static enum hif_err read_mounts(struct env *env, struct search *search)
 {
         enum hif_err err = mounts_each(env, look_at, search);
 
-        return err == HIF_OK && buf_failed(&search->best) ? HIF_ENOMEM : err;
+        if (buf_failed(&search->best) || buf_failed(&search->type))
+                return HIF_ENOMEM;
+        return err;
+}
+
+static void search_free(struct search *search)
+{
+        buf_free(&search->best);
+        buf_free(&search->type);
 }
 
 enum hif_err mounts_find(struct env *env, const char *path, bool *found, char **mount_point)
@@ -151,7 +161,26 @@ enum hif_err mounts_find(struct env *env, const char *path, bool *found, char **
                 if (!*mount_point)
                         err = HIF_ENOMEM;
         }
-        buf_free(&search.best);
+        search_free(&search);
+        return err;
+}
+
+enum hif_err mounts_holding(struct env *env, const char *path, char **mount_point, char **type)
+{
+        struct search search = {.path = path};
+        enum hif_err err = read_mounts(env, &search);
+
+        if (err == HIF_OK && search.best.size == 0)
+                err = HIF_ENOENT;
+        buf_put_u8(&search.best, '\0');
+        buf_put_u8(&search.type, '\0');
+        if (err == HIF_OK && (buf_failed(&search.best) || buf_failed(&search.type)))
+                err = HIF_ENOMEM;
+        if (err == HIF_OK) {
+                *mount_point = (char *)STEAL(search.best.data);
+                *type = (char *)STEAL(search.type.data);
+        }
+        search_free(&search);
         return err;
 }
 
@@ -161,7 +190,7 @@ enum hif_err mounts_hold(struct env *env, const char *source, const char *mount_
         enum hif_err err = read_mounts(env, &search);
 
         *found = search.held;
-        buf_free(&search.best);
+        search_free(&search);
         return err;
 }
 

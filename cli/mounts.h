@@ -19,6 +19,10 @@ HIF_MUST_USE enum hif_err mounts_each(struct env *env,
 /* Is the canonical path in a mount of ours? The mount point is the caller's to free. */
 HIF_MUST_USE enum hif_err mounts_find(struct env *env, const char *path, bool *found,
                                       char **mount_point);
+/* The mount that holds the canonical path, whoever's it is: where, and its type; both are the caller's
+ * to free. HIF_ENOENT: none does. */
+HIF_MUST_USE enum hif_err mounts_holding(struct env *env, const char *path, char **mount_point,
+                                         char **type);
 /* Is this source mounted at this very place, maybe below another mount? */
 HIF_MUST_USE enum hif_err mounts_hold(struct env *env, const char *source, const char *mount_point,
                                       bool *found);

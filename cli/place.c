@@ -14,8 +14,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define FOLLOW_TIMEOUT_MS 1000
-#define FOLLOW_MAX        40 /* links, as the kernel does */
+#define FOLLOW_STILL_MS 1000  /* then what it looks at hangs */
+#define FOLLOW_MOST_MS  10000 /* on a machine that is very busy */
+#define FOLLOW_MAX      40    /* links, as the kernel does */
 
 /* Append the components of `path`, with "." and ".." carried out as words. */
 static void append_components(struct buf *out, const char *path)
@@ -106,38 +107,35 @@ static enum hif_err replace_link(char path[PATH_MAX], size_t end, const char *ta
         return HIF_OK;
 }
 
-struct following {
-        struct env *env;
-        const char *path;
-};
-
-/* Writes the path at which it comes into a mount. HIF_ENOENT: it comes into none. */
-static enum hif_err follow(void *arg, int out)
+enum hif_err place_follow(struct env *env, const char *path,
+                          enum hif_err (*before)(void *arg, const char *path), void *arg,
+                          char out[PATH_MAX])
 {
-        const struct following *following = arg;
-        char path[PATH_MAX], target[PATH_MAX];
+        char target[PATH_MAX];
         size_t end = 0;
         int links = 0;
 
-        snprintf(path, sizeof(path), "%s", following->path);
-        while (path[end] != '\0' && links <= FOLLOW_MAX) {
-                size_t next = end + 1 + strcspn(path + end + 1, "/");
-                char after = path[next];
-                ssize_t size;
+        snprintf(out, PATH_MAX, "%s", path);
+        while (out[end] != '\0' && links <= FOLLOW_MAX) {
+                size_t next = end + 1 + strcspn(out + end + 1, "/");
+                char after = out[next];
+                enum hif_err err = HIF_OK;
+                ssize_t size = -1;
+                bool found;
 
-                path[next] = '\0';
-                if (is_in_mount(following->env, path)) {
-                        path[next] = after;
-                        return write(out, path, strlen(path)) > 0 ? HIF_OK : HIF_EIO;
-                }
-                size = readlink(path, target, sizeof(target) - 1);
-                path[next] = after;
+                out[next] = '\0';
+                found = is_in_mount(env, out);
+                if (!found && before != NULL)
+                        err = before(arg, out);
+                if (!found && err == HIF_OK)
+                        size = readlink(out, target, sizeof(target) - 1);
+                out[next] = after;
                 end = next;
+                if (found || err != HIF_OK)
+                        return err;
                 if (size > 0) {
-                        enum hif_err err;
-
                         target[size] = '\0';
-                        err = replace_link(path, next, target);
+                        err = replace_link(out, next, target);
                         if (err != HIF_OK)
                                 return err;
                         end = 0;
@@ -145,6 +143,28 @@ static enum hif_err follow(void *arg, int out)
                 }
         }
         return HIF_ENOENT;
+}
+
+struct following {
+        struct env *env;
+        const char *path;
+};
+
+static enum hif_err follow(void *arg, int out)
+{
+        const struct following *following = arg;
+        char path[PATH_MAX];
+        enum hif_err err = place_follow(following->env, following->path, NULL, NULL, path);
+
+        if (err != HIF_OK)
+                return err;
+        return write(out, path, strlen(path)) > 0 ? HIF_OK : HIF_EIO;
+}
+
+static bool may_follow(void *arg, const struct bounded_wait *wait)
+{
+        (void)arg;
+        return wait->still_ms < FOLLOW_STILL_MS && wait->waited_ms < FOLLOW_MOST_MS;
 }
 
 enum hif_err cli_place(struct cli *cli, const char *path, char **out, struct hif_why *why)
@@ -158,7 +178,7 @@ enum hif_err cli_place(struct cli *cli, const char *path, char **out, struct hif
                 return err;
         following.path = absolute;
         if (is_in_mount(&cli->env, absolute) ||
-            bounded_run(FOLLOW_TIMEOUT_MS, follow, &following, &followed) != HIF_OK) {
+            bounded_watch(may_follow, follow, &following, &followed) != HIF_OK) {
                 *out = STEAL(absolute);
                 return HIF_OK;
         }

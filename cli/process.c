@@ -88,3 +88,27 @@ bool process_busy(pid_t pid)
         closedir(tasks);
         return busy;
 }
+
+bool process_waits(pid_t pid, uint64_t *turns)
+{
+        char path[64], text[4096];
+        const char *state, *own, *forced;
+        ssize_t size;
+        int fd;
+
+        snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+        size = fd >= 0 ? read(fd, text, sizeof(text) - 1) : -1;
+        if (fd >= 0)
+                close(fd);
+        if (size <= 0)
+                return false;
+        text[size] = '\0';
+        state = strstr(text, "\nState:\t");
+        own = strstr(text, "\nvoluntary_ctxt_switches:\t");
+        forced = strstr(text, "\nnonvoluntary_ctxt_switches:\t");
+        if (state == NULL || own == NULL || forced == NULL)
+                return false;
+        *turns = strtoull(strchr(own, '\t'), NULL, 10) + strtoull(strchr(forced, '\t'), NULL, 10);
+        return state[8] != 'R';
+}

@@ -17,5 +17,8 @@ pid_t process_of_lock(struct env *env, const char *path);
 bool process_stopped(pid_t pid);
 /* A thread of it runs, or would if there were a processor for it. */
 bool process_busy(pid_t pid);
+/* Its only thread waits for something that is no processor. *turns: how often it has run; while that
+ * stays the same it has waited for one and the same thing. False: it runs, or it is not known. */
+bool process_waits(pid_t pid, uint64_t *turns);
 
 #endif

@@ -1,11 +1,10 @@
 /* hif mount. */
 #include "base/cleanup.h"
-#include "cli/bounded.h"
 #include "cli/commands/commands.h"
+#include "cli/commands/mount_point.h"
 #include "cli/commands/session.h"
 #include "cli/control.h"
 #include "cli/known.h"
-#include "cli/mounts.h"
 #include "cli/store.h"
 #include "cli/supervisor/supervisor.h"
 #include "core/layout.h"
@@ -17,9 +16,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-/* How long a path that leads into no mount of ours may take to answer. */
-#define TOUCH_TIMEOUT_MS 10000
 
 struct mount_args {
         const char *project, *dir, *session, *at, *durability, *front, *goal;
@@ -110,117 +106,6 @@ static const struct argp mount_argp = {
     .doc = "Mount a project as a writable directory. Edits are kept in a session, which survives "
            "unmounting and can be landed. Without arguments: list what is mounted."};
 
-static enum hif_err check_empty(const char *path, struct hif_why *why)
-{
-        DIR *dir = opendir(path);
-        struct dirent *entry;
-        bool empty = true;
-
-        if (dir == NULL)
-                return why_set(why, hif_err_from_errno(errno),
-                               errno == ENOTDIR
-                                   ? "'%s' cannot be mounted on: %s; name an empty directory, or "
-                                     "one that does not exist yet"
-                                   : "'%s' cannot be mounted on: %s; name a directory of your own",
-                               path, strerror(errno));
-        while (empty && (entry = readdir(dir)) != NULL)
-                empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0;
-        closedir(dir);
-        if (empty)
-                return HIF_OK;
-        return why_set(why, HIF_ENOTEMPTY,
-                       "'%s' is not empty, and a mount would hide what is in it; name an empty "
-                       "directory, or one that does not exist yet",
-                       path);
-}
-
-static enum hif_err make_mount_point(const char *dir, bool *made, struct hif_why *why)
-{
-        int error;
-
-        *made = mkdir(dir, 0755) == 0;
-        error = *made ? 0 : errno;
-        if (*made || error == EEXIST || error == ENOTCONN)
-                return HIF_OK;
-        if (error == ENOENT)
-                return why_set(why, HIF_EINVAL,
-                               "'%s' could not be made: the directory above it does not exist; "
-                               "make it with `mkdir -p`, and try again",
-                               dir);
-        return why_set(why, hif_err_from_errno(error),
-                       "'%s' could not be made: %s; name a directory of your own", dir,
-                       strerror(error));
-}
-
-static enum hif_err touch(void *arg, int out)
-{
-        struct stat st;
-
-        (void)out;
-        return stat(arg, &st) == 0 ? HIF_OK : hif_err_from_errno(errno);
-}
-
-/* What leads into a mount, by whatever links, is known by where it comes into it. That is not touched:
- * its server may hang, or be busy. *out is set when it is just a mount's place. */
-static enum hif_err known_mount(struct cli *cli, const char *dir, char **out, struct hif_why *why)
-{
-        AUTO_FREE char *path = NULL, *mount_point = NULL;
-        bool found = false;
-        enum hif_err err = cli_place(cli, dir, &path, why);
-
-        if (err != HIF_OK)
-                return err;
-        err = mounts_find(&cli->env, path, &found, &mount_point);
-        if (err != HIF_OK)
-                return why_set(why, err, "the list of mounts could not be read: %s",
-                               hif_strerror(err));
-        if (!found)
-                return HIF_OK;
-        if (strcmp(mount_point, path) != 0)
-                return why_set(why, HIF_EBUSY,
-                               "'%s' is inside the mount at '%s'; choose a directory outside", path,
-                               mount_point);
-        *out = STEAL(path);
-        return HIF_OK;
-}
-
-/* The directory to mount on: made if missing, empty, and not inside another mount of ours. What is
- * mounted there already is the daemon's to judge: it may be just what is asked for. */
-static enum hif_err mount_point_of(struct cli *cli, const char *dir, char **out, bool *made,
-                                   struct hif_why *why)
-{
-        AUTO_FREE char *path = NULL, *mount_point = NULL;
-        bool found = false;
-        enum hif_err err;
-
-        /* It may be on someone else's mount, or be made to lead into one of ours just now. */
-        if (bounded_run(TOUCH_TIMEOUT_MS, touch, (void *)(uintptr_t)dir, NULL) == HIF_ETIMEDOUT)
-                return why_set(why, HIF_ETIMEDOUT,
-                               "'%s' does not answer within %d s: the file system that it is on "
-                               "hangs, or is very busy; name a directory elsewhere, or try again",
-                               dir, TOUCH_TIMEOUT_MS / 1000);
-        err = make_mount_point(dir, made, why);
-        if (err != HIF_OK)
-                return err;
-        path = realpath(dir, NULL);
-        if (path == NULL)
-                return why_set(why, hif_err_from_errno(errno), "'%s' could not be found: %s", dir,
-                               strerror(errno));
-        err = mounts_find(&cli->env, path, &found, &mount_point);
-        if (err != HIF_OK)
-                return why_set(why, err, "the list of mounts could not be read: %s",
-                               hif_strerror(err));
-        if (found && strcmp(mount_point, path) != 0)
-                return why_set(why, HIF_EBUSY,
-                               "'%s' is inside the mount at '%s'; choose a directory outside", path,
-                               mount_point);
-        if (!found)
-                err = check_empty(path, why);
-        if (err == HIF_OK)
-                *out = STEAL(path);
-        return err;
-}
-
 /* What the command line says wrongly. */
 static enum hif_err check_args(struct cli *cli, const struct mount_args *args, uint64_t *position,
                                struct hif_why *why)
@@ -285,15 +170,10 @@ static bool is_text(const char *text)
 static enum hif_err mount_project(struct cli *cli, const struct mount_args *args, uint64_t position,
                                   json_t **result, struct hif_why *why)
 {
-        AUTO_FREE char *named = NULL, *dir = NULL;
+        AUTO_FREE char *dir = NULL;
         bool made = false;
-        enum hif_err err = known_mount(cli, args->dir, &dir, why);
+        enum hif_err err = mount_point_take(cli, args->dir, &dir, &made, why);
 
-        if (err == HIF_OK && dir == NULL) {
-                err = cli_path(cli, args->dir, &named);
-                if (err == HIF_OK)
-                        err = mount_point_of(cli, named, &dir, &made, why);
-        }
         if (err == HIF_OK && !is_text(dir))
                 err = why_set(
                     why, HIF_EINVAL,
@@ -301,7 +181,7 @@ static enum hif_err mount_project(struct cli *cli, const struct mount_args *args
         if (err == HIF_OK)
                 err = ask_to_mount(cli, args, dir, position, result, why);
         if (err != HIF_OK && made)
-                (void)rmdir(named);
+                mount_point_return(dir);
         return err;
 }
 

@@ -22,12 +22,12 @@ within() {
 	[ $took -le "$slowest" ] || slowest=$took
 }
 
-server= supervisor= holder= crowd=
+server= supervisor= holder= crowd= nas=
 at_end() { # nothing stays stopped
 	for pid in $server $supervisor; do
 		[ "$(cat "/proc/$pid/comm" 2>/dev/null)" != hif ] || kill -KILL "$pid"
 	done
-	[ -z "$holder$crowd" ] || kill $holder $crowd 2>/dev/null || true
+	[ -z "$holder$crowd$nas" ] || kill $holder $crowd $nas 2>/dev/null || true
 }
 
 trap 'status=$?; set +e; at_end; (exit $status); finish' EXIT
@@ -200,6 +200,32 @@ expect "$(hif status | grep kept)" 'A kept'
 cd /
 hif unmount "$work/app" >/dev/null
 echo "  slowest: $slowest ms"
+
+# A FUSE file system of which not even the first word is answered.
+if [ "$front" = fuse ]; then
+	step "a directory on somebody else's file system, which hangs"
+	slowest=0
+	mkdir "$work/nas"
+	ln -s nas/below "$work/to-nas"
+	(exec 8<>/dev/fuse && mount -i -t fuse -o fd=8,rootmode=40000,user_id=0,group_id=0 nas "$work/nas" && exec sleep 600) &
+	nas=$!
+	until grep -q " $work/nas fuse " /proc/mounts; do sleep 0.1; done
+	says="mounted at '$work/nas' .fuse. hangs.*name a directory elsewhere"
+	within $limit 7 "'$work/nas/app' does not answer: .*$says" "$hif" mount acme/app "$work/nas/app"
+	within $limit 7 "'$work/nas/below' does not answer: .*$says" "$hif" mount acme/app "$work/to-nas/app"
+	within $limit 7 "'$work/nas' does not answer: .*$says" "$hif" mount acme/app "$work/nas"
+	within $limit 6 'not in a mounted workspace' "$hif" -C "$work/nas/app" status
+	[ $slowest -ge 2000 ] || fail 'one that may only be slow is given two seconds'
+	kill $nas && nas=
+	umount "$work/nas"
+	echo "  slowest: $slowest ms"
+
+	step 'one that only takes its time, which is no server, is waited for, and that is said'
+	said=$(strace -f -qq -o /dev/null -P "$work/late" -e inject=mkdir:delay_enter=3s \
+		"$hif" mount "--$front" acme/app "$work/late" 2>&1)
+	expect_match "$said" "'$work/late' does not answer yet; it is waited for, and Ctrl-C ends that.*acme/app"
+	hif unmount "$work/late" >/dev/null
+fi
 
 step 'a state directory that can not be written'
 slowest=0
