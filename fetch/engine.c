@@ -114,6 +114,7 @@ static void flight_free(struct fetch *fetch, struct flight *flight)
         table_remove(fetch, flight);
         hint_ends(fetch, flight);
         flight->origin->users--;
+        free(flight->places);
         free(flight);
         if (fetch->helpers)
                 pthread_cond_broadcast(&fetch->changed);
@@ -198,6 +199,8 @@ void flight_fail(struct fetch *fetch, struct flight *flight, enum hif_err err, s
         flight->use_pack = location_usable(&other->want);
         flight->refetched = false;
         flight->pack_err = HIF_OK;
+        flight->looked = false;
+        flight->place_count = flight->places_tried = 0;
         flight_route(fetch, flight, false);
 }
 

@@ -162,6 +162,11 @@ enum hif_err fetch_origin_new(struct fetch *fetch, struct store *store, const st
         return HIF_OK;
 }
 
+void fetch_origin_set_locator(struct fetch_origin *origin, struct fetch_locator locator)
+{
+        origin->locator = locator;
+}
+
 static void cancel_queue(struct fetch_origin *origin, struct flight_queue *queue, struct todo *todo)
 {
         for (struct flight *flight = queue->first; flight;) {

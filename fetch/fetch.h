@@ -55,6 +55,7 @@ struct fetch_stats {
         uint64_t store_nodes, store_blobs, store_chunk_lists; /* objects that came from a store */
         uint64_t store_requests, store_bytes;
         uint64_t corrupt, refetched, evicted;
+        uint64_t elsewhere; /* contents that lay where the locator said */
         uint64_t hints, hints_useful, hints_dropped;
 };
 
@@ -72,6 +73,20 @@ struct fetch_stats fetch_stats(struct fetch *fetch);
 /* store stays the caller's; the layout is copied. */
 HIF_MUST_USE enum hif_err fetch_origin_new(struct fetch *fetch, struct store *store,
                                            const struct layout *layout, struct fetch_origin **out);
+
+#define FETCH_PLACES_MAX 4u
+
+/* Knows where else a packed content may lie: up to `most` places, the best first; how many. Hints, as
+ * every location. Blocks: called on threads of the pool, for one object of a store at a time. */
+struct fetch_locator {
+        size_t (*find)(void *arg, const struct hif_hash *hash, uint64_t content_size,
+                       struct pack_loc *places, size_t most);
+        void *arg; /* stays the caller's, until the origin is freed */
+};
+/* Asked for contents that are wanted, and that neither their location nor their own name gave.
+ * Before the first fetch. */
+void fetch_origin_set_locator(struct fetch_origin *origin, struct fetch_locator locator);
+
 /* Cancels what it was asked for, and waits for what is in flight. Its hints are freed before. */
 void fetch_origin_free(struct fetch_origin *origin);
 

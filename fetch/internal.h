@@ -91,7 +91,11 @@ struct flight {
         bool use_pack;         /* try its location next, else its own object */
         bool refetched;        /* from where it is being tried now */
         enum hif_err pack_err; /* why its location did not serve */
-        uint64_t hint_bytes;   /* its part of fetch->hint_bytes */
+        bool looked;      /* the locator was asked: what it said is tried, then all has failed */
+        enum hif_err err; /* looked: why what was tried before did not serve */
+        struct pack_loc *places; /* that it said */
+        size_t place_count, places_tried;
+        uint64_t hint_bytes; /* its part of fetch->hint_bytes */
 };
 
 struct flight_queue {
@@ -105,6 +109,9 @@ struct lane {
         bool use_ssd;
         uint32_t origins;
         struct flight_queue demand, hints;
+        struct flight_queue lost; /* to be looked for by `look`, one after the other */
+        struct work look;
+        bool looking;
         uint32_t demand_in_flight, hints_in_flight;
         uint64_t bytes_in_flight; /* expected */
 };
@@ -127,6 +134,7 @@ struct fetch_origin {
         struct fetch *fetch;
         struct lane *lane;
         struct layout layout;
+        struct fetch_locator locator;
         uint64_t users; /* flights and prefetch runs */
         bool closing;
 };

@@ -192,14 +192,6 @@ static void request_arrived(struct store_req *req)
         pthread_mutex_unlock(&fetch->lock);
 }
 
-/* A derived index from hash to location would be asked here, when neither the location of the tree
- * nor the object's own name served: true once the flight has another location to try. */
-static bool relocate(struct flight *flight)
-{
-        (void)flight;
-        return false;
-}
-
 /* Who reads gets EIO and no reason: it is in the log. (The log itself limits how often.) */
 static void log_failure(struct fetch *fetch, const struct flight *flight, enum hif_err err)
 {
@@ -213,12 +205,95 @@ static void log_failure(struct fetch *fetch, const struct flight *flight, enum h
                  hif_strerror(err));
 }
 
+static void give_up(struct fetch *fetch, struct flight *flight, enum hif_err err, struct todo *todo)
+{
+        log_failure(fetch, flight, err);
+        flight_fail(fetch, flight, err, todo);
+}
+
+/* --- elsewhere --- */
+
+/* Only small contents lie in packs; and a hint is not worth the search. */
+static bool may_be_elsewhere(const struct flight *flight, enum hif_err err)
+{
+        return flight->origin->locator.find != NULL && flight->demand &&
+               flight->want.kind == FETCH_BLOB && flight->want.size > 0 &&
+               flight->want.size <= BODY_PACK_BLOB_MAX &&
+               (err == HIF_ENOENT || err == HIF_ECORRUPT);
+}
+
+static bool try_next_place(struct fetch *fetch, struct flight *flight)
+{
+        if (flight->places_tried == flight->place_count)
+                return false;
+        flight->want.loc = flight->places[flight->places_tried++];
+        flight->use_pack = true;
+        flight->refetched = false;
+        flight_route(fetch, flight, false);
+        return true;
+}
+
+/* The work of a lane: asks for the places of one flight, and comes again for the next one. */
+static void look_for_first(struct fetch *fetch, struct work *work)
+{
+        struct lane *lane = (struct lane *)((char *)work - offsetof(struct lane, look));
+        struct pack_loc *places = malloc(FETCH_PLACES_MAX * sizeof(*places));
+        struct fetch_locator locator;
+        struct todo todo = {0};
+        struct fetch_want want;
+        struct flight *flight;
+        bool closing;
+        size_t count = 0;
+
+        pthread_mutex_lock(&fetch->lock);
+        flight = lane->lost.first;
+        lane->lost.first = flight->next;
+        if (flight->next == NULL)
+                lane->lost.last = NULL;
+        locator = flight->origin->locator;
+        closing = flight->origin->closing;
+        want = flight->want;
+        pthread_mutex_unlock(&fetch->lock);
+        if (places != NULL && !closing)
+                count = locator.find(locator.arg, &want.hash, want.size, places, FETCH_PLACES_MAX);
+        pthread_mutex_lock(&fetch->lock);
+        free(flight->places);
+        flight->places = places;
+        flight->place_count = count;
+        flight->places_tried = 0;
+        if (!try_next_place(fetch, flight))
+                give_up(fetch, flight, flight->err, &todo);
+        lane->looking = lane->lost.first != NULL;
+        if (lane->looking)
+                work_push(fetch, &lane->look, true);
+        settle(fetch, &todo);
+}
+
+/* With the lock held. */
+static void look_elsewhere(struct fetch *fetch, struct flight *flight)
+{
+        struct lane *lane = flight->origin->lane;
+
+        flight->next = NULL;
+        *(lane->lost.last ? &lane->lost.last->next : &lane->lost.first) = flight;
+        lane->lost.last = flight;
+        if (lane->looking)
+                return;
+        lane->looking = true;
+        lane->look.run = look_for_first;
+        work_push(fetch, &lane->look, true);
+}
+
+/* --- failing --- */
+
 /* With the lock held: a flight came back from the store with an error. Where next? A location gets
- * two tries when its bytes are wrong, then the object's own name gets as many. */
+ * two tries when its bytes are wrong, then the object's own name gets as many, then each place that
+ * the locator knows. */
 static void store_failed(struct fetch *fetch, struct flight *flight, enum hif_err err,
                          struct todo *todo)
 {
         bool wrong = err == HIF_ECORRUPT || err == HIF_EUNSUPPORTED;
+        bool elsewhere = false;
 
         if (wrong)
                 fetch->stats.corrupt++;
@@ -228,23 +303,27 @@ static void store_failed(struct fetch *fetch, struct flight *flight, enum hif_er
                 flight_route(fetch, flight, false);
                 return;
         }
-        if (flight->use_pack) {
+        if (flight->use_pack && !flight->looked) {
                 flight->use_pack = false;
                 flight->refetched = false;
                 flight->pack_err = err;
                 flight_route(fetch, flight, false);
                 return;
         }
-        if (err == HIF_ENOENT && relocate(flight)) {
-                flight_route(fetch, flight, false);
-                return;
+        if (!flight->looked) {
+                elsewhere = may_be_elsewhere(flight, err);
+                /* Small blobs often have no object of their own: then the reason is the pack's,
+                 * unless that just has no such range. */
+                flight->err =
+                    err == HIF_ENOENT && flight->pack_err && flight->pack_err != HIF_EINVAL
+                        ? flight->pack_err
+                        : err;
+                flight->looked = true;
         }
-        /* Small blobs often have no object of their own: then the reason is the pack's, unless that
-         * just has no such range. */
-        if (err == HIF_ENOENT && flight->pack_err && flight->pack_err != HIF_EINVAL)
-                err = flight->pack_err;
-        log_failure(fetch, flight, err);
-        flight_fail(fetch, flight, err, todo);
+        if (elsewhere)
+                look_elsewhere(fetch, flight);
+        else if (!try_next_place(fetch, flight))
+                give_up(fetch, flight, flight->err, todo);
 }
 
 static void count_arrival(struct fetch *fetch, enum fetch_kind kind)
@@ -305,6 +384,7 @@ static struct fetch_ref *arrive(struct fetch *fetch, struct request *request, st
                 store_failed(fetch, flight, err, &todo);
         } else {
                 count_arrival(fetch, flight->want.kind);
+                fetch->stats.elsewhere += flight->looked;
                 ref = flight_land(fetch, flight, &content, &todo);
         }
         settle(fetch, &todo);

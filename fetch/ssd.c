@@ -1,10 +1,13 @@
 /* ssd.c - which segments there are: opening, eviction, and the calls of ssd.h. */
-#include "fetch/ssd_impl.h"
+#include "fetch/ssd.h"
 
 #include "base/log.h"
+#include "fetch/ssd_index.h"
+#include "fetch/ssd_segment.h"
 
 #include <assert.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 

@@ -1,6 +1,6 @@
 /* ssd_index.c - where on the SSD an object is. Slots of an evicted segment are not searched for and
  * cleared, they just count as deleted from then on. */
-#include "fetch/ssd_impl.h"
+#include "fetch/ssd_index.h"
 
 #include <stdlib.h>
 

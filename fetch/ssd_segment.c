@@ -23,8 +23,9 @@
  *     16   8   SipHash-2-4 of all lines and bytes 0..15 with the key 0
  *
  * Checksums tell torn from whole; the hash is what vouches for the content. */
+#include "fetch/ssd_segment.h"
+
 #include "base/siphash.h"
-#include "fetch/ssd_impl.h"
 
 #include <assert.h>
 #include <stdlib.h>

@@ -7,6 +7,7 @@
 #include "cli/daemon/workspace_publish.h"
 #include "cli/store.h"
 #include "cli/supervisor/helper.h"
+#include "land/derived/derived.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -54,6 +55,13 @@ static enum hif_err open_project(struct workspace *workspace, struct hif_why *wh
                             why);
 }
 
+/* A content that does not lie where its entry says: fetch_locator.find. */
+static size_t find_places(void *arg, const struct hif_hash *hash, uint64_t content_size,
+                          struct pack_loc *places, size_t most)
+{
+        return hash_index_find(arg, hash, content_size, places, most);
+}
+
 enum hif_err workspace_open_store(struct workspace *workspace, struct hif_why *why)
 {
         struct cli *cli = workspace->daemon->cli;
@@ -64,6 +72,10 @@ enum hif_err workspace_open_store(struct workspace *workspace, struct hif_why *w
         if (err == HIF_OK)
                 err = fetch_origin_new(workspace->daemon->fetch, workspace->store,
                                        &workspace->project.layout, &workspace->origin);
+        if (err == HIF_OK)
+                fetch_origin_set_locator(
+                    workspace->origin,
+                    (struct fetch_locator){.find = find_places, .arg = &workspace->project});
         return err;
 }
 

@@ -1,13 +1,15 @@
-/* ssd_impl.h - private to ssd.c, ssd_segment.c and ssd_index.c. */
-#ifndef HIF_FETCH_SSD_IMPL_H
-#define HIF_FETCH_SSD_IMPL_H
+/* ssd_segment.h - the bytes of a segment file of the SSD tier: records, and the footer that lists
+ * them. Not thread-safe; each call blocks on the disk. */
+#ifndef HIF_FETCH_SSD_SEGMENT_H
+#define HIF_FETCH_SSD_SEGMENT_H
 
-#include "base/map.h"
-#include "fetch/ssd.h"
+#include "base/env.h"
+#include "fetch/fetch.h"
 
-#include <pthread.h>
-
-#define SSD_SEGMENT_MAX (64u << 20)
+#define SSD_SEGMENT_MAX  (64u << 20)
+#define SSD_HEADER_SIZE  52
+#define SSD_LISTED_SIZE  16
+#define SSD_TRAILER_SIZE 24
 
 /* A record in a segment, as its footer lists it. */
 struct ssd_record {
@@ -32,12 +34,6 @@ struct ssd_segment {
         struct ssd_record *records; /* for the footer; NULL once that is written */
         size_t record_count, record_capacity;
 };
-
-/* --- ssd_segment.c: the bytes --- */
-
-#define SSD_HEADER_SIZE  52
-#define SSD_LISTED_SIZE  16
-#define SSD_TRAILER_SIZE 24
 
 /* Names an object in the index; another object may have the same. */
 static inline uint64_t ssd_key(enum fetch_kind kind, const struct hif_hash *hash)
@@ -66,27 +62,5 @@ HIF_MUST_USE enum hif_err ssd_segment_add(struct ssd_segment *segment, struct ss
 /* Fill records, end, sealed and footed from the file; what is torn at its end is cut off. */
 HIF_MUST_USE enum hif_err ssd_segment_load(struct env *env, struct ssd_segment *segment);
 void ssd_segment_free(struct env *env, struct ssd_segment *segment); /* closes it */
-
-/* --- ssd_index.c: key -> record --- */
-
-struct ssd_slot {
-        uint64_t key; /* 0: empty */
-        uint32_t
-            segment; /* 0: deleted. An id that is not in `segments`: evicted, as good as that */
-        uint32_t offset, size;
-};
-
-struct ssd_index {
-        struct ssd_slot *slots;
-        size_t capacity;     /* a power of two, or 0 */
-        size_t used;         /* slots that are not empty */
-        struct map segments; /* id -> struct ssd_segment: those that are alive */
-};
-
-/* NULL: none. */
-struct ssd_slot *ssd_index_find(struct ssd_index *index, uint64_t key);
-HIF_MUST_USE enum hif_err ssd_index_put(struct ssd_index *index, uint32_t segment,
-                                        struct ssd_record record);
-void ssd_index_free(struct ssd_index *index);
 
 #endif
