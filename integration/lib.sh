@@ -66,6 +66,11 @@ kill_daemon() { # both, so that nobody brings anything back
 	kill -9 "$(jq .supervisor_pid <<<"$status")" "$(jq .pid <<<"$status")"
 }
 
+is_running() { # is_running PID; one that is dead and not waited for does not run
+	local state
+	state=$(sed -n 's/^State:[[:space:]]*\(.\).*/\1/p' "/proc/$1/status" 2>/dev/null) && [ -n "$state" ] && [ "$state" != Z ]
+}
+
 fetched() { hif daemon status --json | jq ".fetch.$1"; }
 
 at_end() { :; } # for cases that have more to clean up

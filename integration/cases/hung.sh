@@ -187,7 +187,9 @@ echo "  slowest: $slowest ms"
 
 step 'a server that is stopped, and has no supervisor'
 slowest=0
-kill -KILL "$(supervisor_pid)"
+supervisor=$(supervisor_pid)
+kill -KILL "$supervisor"
+while is_running "$supervisor"; do sleep 0.01; done # as long as it only dies, nobody would start another
 kill -STOP "$server"
 within $limit 7 "server .process $server. is stopped" "$hif" status
 within $limit 7 "server .process $server. is stopped" "$hif" daemon status
