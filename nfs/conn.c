@@ -8,21 +8,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-void conn_mark(struct nfs_conn *conn)
-{
-        if (conn->dirty)
-                return;
-        conn->dirty = true;
-        conn->dirty_next = conn->server->dirty;
-        conn->server->dirty = conn;
-}
-
-void conn_fail(struct nfs_conn *conn)
-{
-        conn->broken = true;
-        conn_mark(conn);
-}
-
 /* --- receiving --- */
 
 /* Room at the end of the buffer for what the next record needs, or for a good batch of small ones.

@@ -104,12 +104,27 @@ struct nfs_server {
         struct nfs_stats stats;
 };
 
+/* Look at it at the turn's end. */
+static inline void conn_mark(struct nfs_conn *conn)
+{
+        if (conn->dirty)
+                return;
+        conn->dirty = true;
+        conn->dirty_next = conn->server->dirty;
+        conn->server->dirty = conn;
+}
+
+/* Close it at the turn's end. */
+static inline void conn_fail(struct nfs_conn *conn)
+{
+        conn->broken = true;
+        conn_mark(conn);
+}
+
 /* --- conn.c --- */
 
 HIF_MUST_USE enum hif_err conn_new(struct nfs_server *server, int fd);
 void conn_close(struct nfs_conn *conn); /* frees it; drops what waits */
-void conn_mark(struct nfs_conn *conn);  /* look at it at the turn's end */
-void conn_fail(struct nfs_conn *conn);  /* close it at the turn's end */
 void conn_run(struct nfs_conn *conn);   /* what has come and what is ready */
 void conn_finish_turn(struct nfs_conn *conn);
 bool conn_idle(const struct nfs_conn *conn); /* nothing received, waiting, or to be sent */

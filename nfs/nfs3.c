@@ -32,16 +32,6 @@ bool nfs3_reads(uint32_t proc)
         return !nfs3_non_idempotent(proc) && proc != NFS_WRITE && proc != NFS_COMMIT;
 }
 
-bool nfs3_room(struct nfs3_op *op, size_t size)
-{
-        uint8_t *room = out_reserve(op->out, RPC_REPLY_SIZE + size);
-
-        if (room == NULL)
-                return false;
-        op->at = room + RPC_REPLY_SIZE;
-        return true;
-}
-
 uint8_t *nfs3_put_failure(uint8_t *at, uint32_t proc, enum nfsstat3 status)
 {
         /* "attributes follow: no", so many times */

@@ -120,3 +120,13 @@ enum hif_err nfs3_get_sattr(struct nfs3_op *op, struct vfs_setattr *set)
         mtime_err = get_time(args, set, VFS_SET_MTIME_NOW, VFS_SET_MTIME, &set->mtime);
         return atime_err != HIF_OK ? atime_err : mtime_err;
 }
+
+bool nfs3_room(struct nfs3_op *op, size_t size)
+{
+        uint8_t *room = out_reserve(op->out, RPC_REPLY_SIZE + size);
+
+        if (room == NULL)
+                return false;
+        op->at = room + RPC_REPLY_SIZE;
+        return true;
+}

@@ -313,34 +313,3 @@ enum hif_err data_write(struct data *data, const struct node_row *row, bool own,
                 return sparse_write(data, row, own, sparse, offset, bytes, out);
         return segment_write(data, row, own, offset, bytes, out);
 }
-
-enum hif_err dfile_read(struct data *data, uint32_t number, uint64_t at, uint64_t size, bool wait,
-                        void *out)
-{
-        const struct env_ops *ops = data->env->ops;
-        struct dfile *file;
-        uint8_t *next = out;
-        enum hif_err err;
-
-        pthread_mutex_lock(&data->lock);
-        file = idmap_get(&data->files, number);
-        err = file == NULL || file->gone ? HIF_EIO : dfile_pin_locked(data, file);
-        pthread_mutex_unlock(&data->lock);
-        if (err != HIF_OK)
-                return err == HIF_ENOENT ? HIF_EIO : err;
-        while (size > 0 && err == HIF_OK) {
-                size_t count = 0;
-
-                err = (wait ? ops->pread : ops->pread_nowait)(data->env, file->fd, next,
-                                                              (size_t)size, at, &count);
-                if (err == HIF_ENOTSUP && !wait)
-                        err = ops->pread(data->env, file->fd, next, (size_t)size, at, &count);
-                if (err == HIF_OK && count == 0)
-                        err = HIF_EIO;
-                next += count;
-                at += count;
-                size -= count;
-        }
-        dfile_unpin(data, file);
-        return err == HIF_EAGAIN ? HIF_EMISS : err;
-}

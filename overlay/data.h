@@ -34,6 +34,14 @@ struct dfile {
         struct dfile *newer, *older; /* open ones by last use */
 };
 
+/* Bytes that lie over those of a file; later ones over earlier ones. */
+struct kept {
+        uint32_t file;
+        uint64_t at;
+        size_t size;
+        uint8_t *bytes;
+};
+
 struct data {
         struct env *env;
         const char *dir; /* of the overlay */
@@ -105,8 +113,6 @@ HIF_MUST_USE enum hif_err data_restore(struct data *data, uint32_t file, uint64_
 /* The same where nothing may be written: reads see them. */
 HIF_MUST_USE enum hif_err data_keep(struct data *data, uint32_t file, uint64_t at,
                                     struct span bytes);
-/* How large the file is with them. */
-uint64_t data_kept_size(const struct data *data, uint32_t file, uint64_t size);
 
 /* Is there anything for data_sync? Thread-safe. */
 bool data_is_dirty(struct data *data);

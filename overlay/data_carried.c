@@ -4,14 +4,6 @@
 
 #include <stdlib.h>
 
-/* Bytes that lie over those of a file; later ones over earlier ones. */
-struct kept {
-        uint32_t file;
-        uint64_t at;
-        size_t size;
-        uint8_t *bytes;
-};
-
 enum hif_err data_restore(struct data *data, uint32_t number, uint64_t at, struct span bytes)
 {
         struct dfile *file;
@@ -51,24 +43,6 @@ enum hif_err data_keep(struct data *data, uint32_t number, uint64_t at, struct s
         return HIF_OK;
 }
 
-void data_kept_free(struct data *data)
-{
-        for (size_t i = 0; i < data->kept_count; i++)
-                free(data->kept[i].bytes);
-        free(data->kept);
-}
-
-uint64_t data_kept_size(const struct data *data, uint32_t file, uint64_t size)
-{
-        for (size_t i = 0; i < data->kept_count; i++) {
-                const struct kept *kept = &data->kept[i];
-
-                if (kept->file == file && kept->at <= size && kept->at + kept->size > size)
-                        size = kept->at + kept->size;
-        }
-        return size;
-}
-
 /* What covers `at`, the newest, or NULL; *size: up to where that holds. */
 static const struct kept *kept_at(const struct data *data, uint32_t file, uint64_t at,
                                   uint64_t *size)
@@ -87,6 +61,37 @@ static const struct kept *kept_at(const struct data *data, uint32_t file, uint64
                         *size = kept->at - at;
         }
         return NULL;
+}
+
+static enum hif_err dfile_read(struct data *data, uint32_t number, uint64_t at, uint64_t size,
+                               bool wait, void *out)
+{
+        const struct env_ops *ops = data->env->ops;
+        struct dfile *file;
+        uint8_t *next = out;
+        enum hif_err err;
+
+        pthread_mutex_lock(&data->lock);
+        file = idmap_get(&data->files, number);
+        err = file == NULL || file->gone ? HIF_EIO : dfile_pin_locked(data, file);
+        pthread_mutex_unlock(&data->lock);
+        if (err != HIF_OK)
+                return err == HIF_ENOENT ? HIF_EIO : err;
+        while (size > 0 && err == HIF_OK) {
+                size_t count = 0;
+
+                err = (wait ? ops->pread : ops->pread_nowait)(data->env, file->fd, next,
+                                                              (size_t)size, at, &count);
+                if (err == HIF_ENOTSUP && !wait)
+                        err = ops->pread(data->env, file->fd, next, (size_t)size, at, &count);
+                if (err == HIF_OK && count == 0)
+                        err = HIF_EIO;
+                next += count;
+                at += count;
+                size -= count;
+        }
+        dfile_unpin(data, file);
+        return err == HIF_EAGAIN ? HIF_EMISS : err;
 }
 
 enum hif_err data_read(struct data *data, uint32_t number, uint64_t at, uint64_t size, bool wait,

@@ -10,7 +10,7 @@
 #define REWRITE_CHUNK ((size_t)1 << 20)
 
 /* data/s0000002a: segment 42; data/n0000002a: a node's own file. */
-static enum hif_err file_path(const struct data *data, uint32_t number, char out[PATH_MAX])
+enum hif_err dfile_path(const struct data *data, uint32_t number, char out[PATH_MAX])
 {
         int size =
             snprintf(out, PATH_MAX, "%s/data/%c%08x", data->dir,
@@ -19,7 +19,7 @@ static enum hif_err file_path(const struct data *data, uint32_t number, char out
         return size < 0 || size >= PATH_MAX ? HIF_ENAMETOOLONG : HIF_OK;
 }
 
-static bool parse_name(const char *name, uint32_t *number)
+bool dfile_number(const char *name, uint32_t *number)
 {
         unsigned value;
         char kind;
@@ -44,6 +44,13 @@ enum hif_err data_init(struct data *data, struct env *env, const char *dir, uint
         return pthread_mutex_init(&data->lock, NULL) == 0 ? HIF_OK : HIF_ENOMEM;
 }
 
+static void kept_free(struct data *data)
+{
+        for (size_t i = 0; i < data->kept_count; i++)
+                free(data->kept[i].bytes);
+        free(data->kept);
+}
+
 void data_free(struct data *data)
 {
         uint64_t number;
@@ -57,7 +64,7 @@ void data_free(struct data *data)
                 free(file);
         }
         idmap_free(&data->files);
-        data_kept_free(data);
+        kept_free(data);
         pthread_mutex_destroy(&data->lock);
 }
 
@@ -103,7 +110,7 @@ static enum hif_err open_file(struct data *data, struct dfile *file, int flags)
 {
         struct env *env = data->env;
         char path[PATH_MAX];
-        enum hif_err err = file_path(data, file->number, path);
+        enum hif_err err = dfile_path(data, file->number, path);
 
         if (err != HIF_OK)
                 return err;
@@ -419,7 +426,7 @@ void data_reap(struct data *data, uint64_t durable)
                 char path[PATH_MAX];
 
                 /* What stays behind after an error is found and unlinked at the next open. */
-                if (file_path(data, file->number, path) == HIF_OK)
+                if (dfile_path(data, file->number, path) == HIF_OK)
                         (void)data->env->ops->unlink(data->env, path);
         }
         if (list == NULL)
@@ -449,8 +456,8 @@ static bool unlink_orphan(void *arg, const char *name)
         char path[PATH_MAX];
         uint32_t number;
 
-        if (!parse_name(name, &number) || idmap_get(&data->files, number) != NULL ||
-            file_path(data, number, path) != HIF_OK)
+        if (!dfile_number(name, &number) || idmap_get(&data->files, number) != NULL ||
+            dfile_path(data, number, path) != HIF_OK)
                 return true;
         /* One that stays is only never used again. */
         if (data->env->ops->unlink(data->env, path) != HIF_OK) {
@@ -477,86 +484,6 @@ static void resume_segment(struct data *data)
         data->floor = file->end;
         file->alloc_from = 0;
         file->alloc_to = file->end / 4096 * 4096;
-}
-
-static enum hif_err check_file(struct data *data, struct dfile *file, struct damage *damage,
-                               struct idmap *bad)
-{
-        char path[PATH_MAX];
-        const char *name = path + strlen(data->dir) + 1;
-        struct stat st = {0};
-        enum hif_err err = file_path(data, file->number, path);
-
-        if (err == HIF_OK)
-                err = data->env->ops->stat(data->env, path, &st);
-        if (err == HIF_ENOMEM || err == HIF_ENOSPC)
-                return err; /* says nothing about the file */
-        if (err == HIF_OK || err == HIF_ENOENT)
-                file->found = data_kept_size(data, file->number, (uint64_t)st.st_size);
-        if ((err == HIF_OK || err == HIF_ENOENT) && file->found >= file->end)
-                return HIF_OK;
-        if (err == HIF_OK) {
-                damage_add(damage, "%s has %llu of %llu bytes: content is lost", name,
-                           (unsigned long long)file->found, (unsigned long long)file->end);
-        } else if (err == HIF_ENOENT) {
-                damage_add(damage, "%s is missing: content is lost", name);
-        } else {
-                damage_add(damage, "%s cannot be looked at: %s", name, hif_strerror(err));
-        }
-        if (bad != NULL)
-                return idmap_put(bad, file->number, file);
-        return err == HIF_OK || err == HIF_ENOENT ? HIF_ECORRUPT : err;
-}
-
-enum hif_err data_check(struct data *data, struct damage *damage, struct idmap *bad)
-{
-        enum hif_err err = HIF_OK;
-        uint64_t number;
-        void *value;
-
-        for (struct idmap_at at = {0};
-             err == HIF_OK && idmap_next(&data->files, &at, &number, &value);) {
-                struct dfile *file = value;
-
-                if (file->live > 0)
-                        err = check_file(data, file, damage, bad);
-        }
-        return err;
-}
-
-struct telling {
-        struct data *data;
-        struct damage *damage;
-};
-
-static bool tell_orphan(void *arg, const char *name)
-{
-        struct telling *telling = arg;
-        struct data *data = telling->data;
-        const struct dfile *file;
-        char path[PATH_MAX];
-        struct stat st;
-        uint32_t number;
-
-        if (!parse_name(name, &number) || file_path(data, number, path) != HIF_OK ||
-            data->env->ops->stat(data->env, path, &st) != HIF_OK || st.st_size == 0)
-                return true;
-        file = idmap_get(&data->files, number);
-        if (file == NULL || file->live == 0)
-                damage_add(telling->damage,
-                           "data/%s holds %llu bytes, and nothing says any more of which files",
-                           name, (unsigned long long)st.st_size);
-        return true;
-}
-
-void data_tell_orphans(struct data *data, struct damage *damage)
-{
-        struct telling telling = {.data = data, .damage = damage};
-        char path[PATH_MAX];
-
-        /* Told to help: what cannot be listed was told already. */
-        if (snprintf(path, sizeof(path), "%s/data", data->dir) < (int)sizeof(path))
-                (void)!data->env->ops->list(data->env, path, tell_orphan, &telling);
 }
 
 void data_trim(struct data *data)

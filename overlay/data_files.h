@@ -4,6 +4,11 @@
 
 #include "overlay/data.h"
 
+#include <limits.h>
+
+HIF_MUST_USE enum hif_err dfile_path(const struct data *data, uint32_t number, char out[PATH_MAX]);
+/* The number of a file of that name; false: none has it. */
+bool dfile_number(const char *name, uint32_t *number);
 /* A record of a file that is there; NULL when out of memory. The owner's. */
 struct dfile *dfile_add(struct data *data, uint32_t number);
 /* A new, empty file. */
@@ -17,10 +22,6 @@ void dfile_dirty(struct data *data, struct dfile *file, uint64_t from, uint64_t 
 void dfile_dirty_locked(struct data *data, struct dfile *file, uint64_t from, uint64_t to);
 /* Open it, and make it if it is not there; as dfile_pin otherwise. */
 HIF_MUST_USE enum hif_err dfile_pin_made(struct data *data, struct dfile *file);
-/* data_read, without what is kept. */
-HIF_MUST_USE enum hif_err dfile_read(struct data *data, uint32_t number, uint64_t at, uint64_t size,
-                                     bool wait, void *out);
-void data_kept_free(struct data *data);
 /* Free the records of unlinked files. */
 void dfile_drop_gone(struct data *data);
 

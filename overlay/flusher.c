@@ -36,6 +36,21 @@ static void tell(struct overlay_sync *ready, enum hif_err err)
         }
 }
 
+/* Programs wait while an overlay is opened, so it does not wait for the disk: what the process
+ * before may have left in memory only is synced by the first one who needs that. */
+enum hif_err overlay_secure(struct overlay *overlay)
+{
+        enum hif_err err = HIF_OK;
+
+        if (overlay->secured)
+                return HIF_OK;
+        err = env_sync_above(overlay->env, overlay->dir);
+        if (err == HIF_OK)
+                err = fold_secure(overlay);
+        overlay->secured = err == HIF_OK;
+        return err;
+}
+
 static enum hif_err sync_all(struct overlay *overlay, uint64_t *captured)
 {
         uint64_t durable = overlay->durable, carried = overlay->carried;

@@ -373,3 +373,21 @@ enum hif_err oplog_remove(struct oplog *log, const struct oseg *upto, uint64_t f
                 free(seg);
         }
 }
+
+void oplog_trim(struct oplog *log)
+{
+        const struct env_ops *ops = log->env->ops;
+
+        for (const struct oseg *seg = log->oldest; seg != NULL; seg = seg->next) {
+                char path[OPLOG_PATH_MAX];
+                int fd;
+
+                if (!seg->sealed || seg->map != NULL || seg->pos >= seg->size ||
+                    oplog_path(log, seg->generation, seg->number, path) != HIF_OK ||
+                    ops->open(log->env, path, O_RDWR, 0, &fd) != HIF_OK)
+                        continue;
+                /* What is not given back is missed by nobody but who looks for room. */
+                (void)ops->ftruncate(log->env, fd, seg->pos);
+                ops->close(log->env, fd);
+        }
+}

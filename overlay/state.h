@@ -99,8 +99,6 @@ HIF_MUST_USE enum hif_err overlay_new(struct env *env, struct pool *pool, const 
 void overlay_free(struct overlay *overlay);
 /* Learn which start of the machine this is. */
 HIF_MUST_USE enum hif_err overlay_read_boot(struct overlay *overlay, struct hif_why *why);
-/* Sync the directory's name and the database, as the process before left them. */
-HIF_MUST_USE enum hif_err overlay_secure(struct overlay *overlay);
 
 /* tx.c */
 void tx_init(struct overlay *overlay);
@@ -109,6 +107,8 @@ void tx_free(struct overlay *overlay);
 /* flusher.c */
 HIF_MUST_USE enum hif_err flusher_start(struct overlay *overlay);
 void flusher_stop(struct overlay *overlay); /* after a last sync */
+/* Sync the directory's name and the database, as the process before left them. */
+HIF_MUST_USE enum hif_err overlay_secure(struct overlay *overlay);
 /* One round on the calling thread. */
 enum hif_err flusher_round(struct overlay *overlay);
 /* The owner saw that the state is not SYNC_OK. */

@@ -8,17 +8,6 @@
 #include <string.h>
 #include <unistd.h>
 
-enum hif_err session_ask(struct cli *cli, json_t *request, json_t **result, struct hif_why *why)
-{
-        enum hif_err err = cli_put_place(cli, request, ".", why);
-
-        if (err != HIF_OK) {
-                json_decref(request);
-                return err;
-        }
-        return control_ask(cli, request, NULL, NULL, result, why);
-}
-
 static const struct argp status_argp = {
     .doc = "Show the session of the workspace in which you stand (or -C DIR)."};
 

@@ -14,7 +14,7 @@ command_fn cmd_session_abandon;
 command_fn cmd_session_claim;
 command_fn cmd_session_export;
 
-/* --- session.c --- */
+/* --- session_ask.c --- */
 
 /* Send a request (taken over) about the workspace in which we stand, or -C DIR. */
 HIF_MUST_USE enum hif_err session_ask(struct cli *cli, json_t *request, json_t **result,

@@ -4,6 +4,8 @@
 
 #include "cli/daemon/daemon.h"
 
+/* --- request.c --- */
+
 /* HIF_EINVAL, and the sentence: the request has no such argument. */
 enum hif_err request_missing(struct hif_why *why, const char *name);
 /* The workspace that the request names by a path in it, entered. HIF_ENOENT. */
