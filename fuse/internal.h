@@ -94,7 +94,7 @@ struct op {
         bool done_before;          /* by a predecessor, which could not answer any more */
         bool waited;               /* lives on the heap, with copies of name, name2 and data */
         bool interrupted;          /* by a signal that was not SIGKILL, so far */
-        size_t grouped;            /* of the caller's groups: tried so far */
+        gid_t *groups;             /* the caller's, once they were looked up */
         struct op *prev, *next;
 
         /* Arguments. Spans are borrowed from the request until the first wait. */

@@ -62,7 +62,7 @@ void op_begin(struct op *op, fuse_req_t req, const struct op_type *type, uint64_
         op->id = id;
         op->state = OP_RUNNING;
         op->waited = op->interrupted = false;
-        op->grouped = 0;
+        op->groups = NULL;
         op->name = op->name2 = op->data = (struct span){0};
         op->set.set = 0;
         op->gathered = NULL;
@@ -137,6 +137,12 @@ static void free_kept(struct op *op)
         free(op);
 }
 
+static void free_owned(struct op *op)
+{
+        free(op->gathered);
+        free(op->groups);
+}
+
 static void finish(struct op *op, enum hif_err err)
 {
         if (err == HIF_OK)
@@ -144,7 +150,7 @@ static void finish(struct op *op, enum hif_err err)
         else
                 fuse_reply_err(op->req, errno_of(err));
         vfs_call_end(&op->call);
-        free(op->gathered);
+        free_owned(op);
         if (!op->waited)
                 return;
         ledger_drop(op->server->ledger, op->slot);
@@ -304,7 +310,7 @@ static void leave(struct op *op)
         }
         fuse_reply_none(op->req);
         vfs_call_end(&op->call);
-        free(op->gathered);
+        free_owned(op);
         if (op->waited)
                 free_kept(op);
 }
@@ -364,28 +370,25 @@ static void wait_stable(struct op *op)
         vfs_when_stable(kept->server->vfs, &kept->stable);
 }
 
-/* The caller's supplementary groups cost a look into /proc: only when they might matter. Who has more
- * than a caller may have here is tried with some after the other. */
+_Static_assert(sizeof(gid_t) == sizeof(uint32_t), "groups of the system are groups of the vfs");
+
+/* The caller's supplementary groups cost a look into /proc: only when they might matter. False: there
+ * are none, or they are known already. */
 static bool add_groups(struct op *op)
 {
-        AUTO_FREE gid_t *groups = NULL;
-        size_t from = op->grouped, count;
-        int all;
+        int count;
 
-        if (op->caller.uid == 0)
+        if (op->caller.uid == 0 || op->groups != NULL)
                 return false;
-        all = fuse_req_getgroups(op->req, 0, NULL);
-        if (all <= 0 || (size_t)all <= from)
+        count = fuse_req_getgroups(op->req, 0, NULL);
+        if (count <= 0)
                 return false;
-        groups = malloc((size_t)all * sizeof(*groups));
+        op->groups = malloc((size_t)count * sizeof(*op->groups));
         /* Its groups may change meanwhile. */
-        if (groups == NULL || fuse_req_getgroups(op->req, all, groups) < all)
+        if (op->groups == NULL || fuse_req_getgroups(op->req, count, op->groups) < count)
                 return false;
-        count = (size_t)all - from < VFS_GROUPS_MAX ? (size_t)all - from : VFS_GROUPS_MAX;
-        for (size_t i = 0; i < count; i++)
-                op->caller.groups[i] = groups[from + i];
+        op->caller.groups = op->groups;
         op->caller.group_count = (uint32_t)count;
-        op->grouped = from + count;
         return true;
 }
 
@@ -405,7 +408,7 @@ void op_go(struct op *op)
 {
         enum hif_err err = op->done_before ? tell_again(op) : op->type->run(op);
 
-        while ((err == HIF_EACCES || err == HIF_EPERM) && add_groups(op))
+        if ((err == HIF_EACCES || err == HIF_EPERM) && add_groups(op))
                 err = op->type->run(op);
         if (err == HIF_EMISS)
                 park(op);

@@ -36,6 +36,7 @@ struct nfs_request {
         struct vfs_parked parked;
         struct vfs_call call;
         struct vfs_caller caller;
+        uint32_t groups[RPC_GROUPS_MAX]; /* the caller's */
         struct overlay_reply reply;
         struct nfs_conn *conn;
         struct nfs_request *prev, *next; /* of the connection */

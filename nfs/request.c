@@ -202,6 +202,9 @@ static struct nfs_request *request_new(struct nfs_conn *conn, const struct job *
         request->parked = (struct vfs_parked){.resume = on_resume};
         request->call = *job->call;
         request->caller = *job->call->caller;
+        memcpy(request->groups, request->caller.groups,
+               request->caller.group_count * sizeof(*request->groups));
+        request->caller.groups = request->groups;
         request->call.caller = &request->caller;
         if (job->call->reply != NULL) {
                 request->reply = *job->call->reply;

@@ -61,19 +61,19 @@ enum rpc_scan rpc_record_scan(uint8_t *bytes, size_t size, struct rpc_record *ou
 }
 
 /* authsys_parms: stamp u32, machinename string<255>, uid u32, gid u32, gids u32<16>. */
-static bool parse_auth_sys(struct span body, struct vfs_caller *out)
+static bool parse_auth_sys(struct span body, struct rpc_call *out)
 {
         struct xdr xdr = xdr_open(body);
         uint32_t count;
 
         xdr_u32(&xdr);
         xdr_opaque(&xdr, MACHINE_MAX);
-        out->uid = xdr_u32(&xdr);
-        out->gid = xdr_u32(&xdr);
-        count = xdr_enum(&xdr, VFS_GROUPS_MAX);
+        out->caller.uid = xdr_u32(&xdr);
+        out->caller.gid = xdr_u32(&xdr);
+        count = xdr_enum(&xdr, RPC_GROUPS_MAX);
         for (uint32_t i = 0; i < count; i++)
                 out->groups[i] = xdr_u32(&xdr);
-        out->group_count = count;
+        out->caller.group_count = count;
         return !xdr.bad && xdr_left(&xdr) == 0;
 }
 
@@ -99,6 +99,7 @@ enum rpc_parse rpc_call_parse(struct span record, struct rpc_call *out)
         if (xdr.bad)
                 return RPC_BAD_CRED;
         out->args = span_of(xdr.next, xdr_left(&xdr));
+        out->caller.groups = out->groups;
         switch (flavor) {
         case RPC_AUTH_NONE:
                 out->flavor = RPC_AUTH_NONE;
@@ -107,7 +108,7 @@ enum rpc_parse rpc_call_parse(struct span record, struct rpc_call *out)
                 return cred.size == 0 ? RPC_PARSED : RPC_BAD_CRED;
         case RPC_AUTH_SYS:
                 out->flavor = RPC_AUTH_SYS;
-                return parse_auth_sys(cred, &out->caller) ? RPC_PARSED : RPC_BAD_CRED;
+                return parse_auth_sys(cred, out) ? RPC_PARSED : RPC_BAD_CRED;
         default:
                 return RPC_REFUSED_CRED;
         }

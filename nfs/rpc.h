@@ -59,11 +59,14 @@ enum rpc_scan rpc_record_scan(uint8_t *bytes, size_t size, struct rpc_record *ou
 
 /* --- calls --- */
 
+#define RPC_GROUPS_MAX 16 /* RFC 5531 appendix A: AUTH_SYS */
+
 struct rpc_call {
         uint32_t xid;
         uint32_t prog, vers, proc;
         enum rpc_flavor flavor;
-        struct vfs_caller caller; /* AUTH_SYS; AUTH_NONE: nobody */
+        struct vfs_caller caller; /* AUTH_SYS; AUTH_NONE: nobody. Borrows `groups` */
+        uint32_t groups[RPC_GROUPS_MAX];
         struct span args;
 };
 

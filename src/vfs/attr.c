@@ -95,7 +95,7 @@ static bool in_group(const struct vfs_caller *caller, uint32_t gid)
 {
         if (caller->gid == gid)
                 return true;
-        for (uint32_t i = 0; i < caller->group_count && i < VFS_GROUPS_MAX; i++)
+        for (uint32_t i = 0; i < caller->group_count; i++)
                 if (caller->groups[i] == gid)
                         return true;
         return false;

@@ -64,11 +64,9 @@ struct loop *vfs_loop(struct vfs *vfs);
 
 /* --- one call --- */
 
-#define VFS_GROUPS_MAX 16
-
 struct vfs_caller {
         uint32_t uid, gid;
-        uint32_t groups[VFS_GROUPS_MAX];
+        const uint32_t *groups; /* supplementary ones; good as long as the call goes on */
         uint32_t group_count;
 };
 

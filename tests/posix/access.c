@@ -110,6 +110,38 @@ static void supplementary_groups_count(const struct check_limits *limits)
         as_user(OWNER, GROUP, 0, NULL, may_not_open_it, NULL);
 }
 
+static void move_between(void *arg)
+{
+        (void)arg;
+        MUST(rename("from/file", "to/file") == 0);
+        MUST(rename("to/file", "from/file") == 0);
+}
+
+static void may_not_move_between(void *arg)
+{
+        (void)arg;
+        MUST_FAIL(rename("from/file", "to/file"), EACCES);
+}
+
+/* One call may need two of them: the first of the list and the last. */
+static void two_groups_count_at_once(const struct check_limits *limits)
+{
+        size_t count = limits->nfs ? GROUPS_A : GROUPS_B;
+        gid_t groups[GROUPS_B];
+
+        if (!limits->root)
+                return;
+        for (size_t i = 0; i < count; i++)
+                groups[i] = (gid_t)(GROUP + i);
+        MUST(mkdir("from", 0755) == 0 && mkdir("to", 0755) == 0);
+        put_file("from/file", "x");
+        MUST(chown("from", OWNER, groups[0]) == 0 && chmod("from", 0770) == 0);
+        MUST(chown("to", OWNER, groups[count - 1]) == 0 && chmod("to", 0770) == 0);
+        as_user(OTHER, OTHER, count - 1, groups, may_not_move_between, NULL);
+        as_user(OTHER, OTHER, count - 1, groups + 1, may_not_move_between, NULL);
+        as_user(OTHER, OTHER, count, groups, move_between, NULL);
+}
+
 static void set_group_id(void *mode)
 {
         MUST(chmod("tool", 02755) == 0);
@@ -225,6 +257,7 @@ static void limits_are_told(const struct check_limits *limits)
 
 const struct check check_access[] = {CHECK(modes_are_kept),
                                      CHECK(supplementary_groups_count),
+                                     CHECK(two_groups_count_at_once),
                                      CHECK(set_group_id_is_for_members),
                                      CHECK(directories_pass_their_group_on),
                                      CHECK(writing_drops_set_id_bits),
