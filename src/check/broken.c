@@ -235,3 +235,27 @@ enum hif_err broken_report(struct check *c)
         }
         return err;
 }
+
+/* --- places of contents in packs --- */
+
+uint64_t place_digest(const struct hif_hash *pack, const struct hif_hash *content, uint32_t offset,
+                      uint32_t size)
+{
+        uint8_t place[8];
+        struct blake3 state;
+        struct hif_hash out;
+
+        be32_put(place, offset);
+        be32_put(place + 4, size);
+        blake3_init(&state);
+        blake3_update(&state, span_of(pack->bytes, HIF_HASH_SIZE));
+        blake3_update(&state, span_of(content->bytes, HIF_HASH_SIZE));
+        blake3_update(&state, span_of(place, sizeof(place)));
+        blake3_final(&state, &out);
+        return hash_prefix(&out);
+}
+
+uint64_t location_digest(const struct entry *entry)
+{
+        return place_digest(&entry->loc.pack, &entry->hash, entry->loc.offset, entry->loc.size);
+}

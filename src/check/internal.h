@@ -225,6 +225,10 @@ struct other {
 void other_add(struct check *c, const char *key, enum hash_kind kind, const struct hif_hash *hash,
                uint64_t position);
 
+/* A place of a content in a pack, and the one that an entry gives, in 64 bits. */
+uint64_t place_digest(const struct hif_hash *pack, const struct hif_hash *content, uint32_t offset,
+                      uint32_t size);
+uint64_t location_digest(const struct entry *entry);
 #define LOCATION_LOST "its location in a pack is wrong, and it has no blob of its own"
 
 /* The record of a broken object, new or as it was; NULL: BROKEN_MAX, or out of memory. */
@@ -370,7 +374,6 @@ HIF_MUST_USE enum hif_err sessions_check(struct check *c, const struct slot_view
 
 /* read.c: where entries say that their contents lie. */
 HIF_MUST_USE enum hif_err location_note(struct check *c, const struct entry *entry);
-uint64_t location_digest(const struct entry *entry);
 /* locate.c: which paths need what was found damaged. */
 HIF_MUST_USE enum hif_err locate(struct check *c);
 /* Call each for every file of the newest tree, as far as it can be read. */
@@ -392,37 +395,48 @@ HIF_MUST_USE enum hif_err large_walk(struct check *c, const struct entry *entry,
 HIF_MUST_USE enum hif_err derived_remove(struct check *c, const char *key);
 HIF_MUST_USE enum hif_err derived_make_again(struct check *c);
 
-/* --- repairing: repair.c, repair_packs.c, repair_tree.c --- */
+/* --- repairing: repair.c --- */
 
 /* Everything that can be, of what was found. */
 HIF_MUST_USE enum hif_err repair_all(struct check *c);
 
+/* repair_find.c: intact bytes. */
+struct repair_state {
+        struct map places; /* hash prefix -> place in another pack, of contents that are wanted */
+        struct map wanted;
+        struct arena arena;
+        struct buf objects; /* struct slot_object: for the repair slot */
+};
+
+/* Read, once, the indexes of all packs for what is wanted. */
+HIF_MUST_USE enum hif_err repair_begin(struct check *c);
+void repair_forget(struct check *c);
 /* Ask the sources. HIF_ENOENT: none has it. */
 HIF_MUST_USE enum hif_err source_get(struct check *c, const struct check_wanted *wanted,
                                      bool (*is_right)(struct check *c, struct span bytes,
                                                       const struct check_wanted *wanted),
                                      struct buf *out);
+/* An is_right: a content of that hash. */
+bool repair_is_content(struct check *c, struct span bytes, const struct check_wanted *wanted);
 /* A content by its hash: its own blob, other packs, or sources. HIF_ENOENT. */
 HIF_MUST_USE enum hif_err content_get(struct check *c, const struct hif_hash *hash, uint64_t size,
                                       uint64_t file_size, struct buf *out);
+
+/* repair_put.c: writing, and telling. */
+void tell_repaired(struct check *c, bool done, const char *what, const char *key,
+                   const char *detail);
 /* Write bytes that are what the key says; tells. False: they could not be. */
 bool object_put(struct check *c, const char *key, struct span body);
 /* The same for a content, as a blob of its own; noted for the repair slot. Does not tell. */
 HIF_MUST_USE enum hif_err blob_put(struct check *c, const struct hif_hash *hash,
                                    struct span content, bool *done);
-void tell_repaired(struct check *c, bool done, const char *what, const char *key,
-                   const char *detail);
-
-/* repair_packs.c: the pack itself again, to the byte, or all of it that can be had as blobs. */
-HIF_MUST_USE enum hif_err pack_repair(struct check *c, struct broken *broken);
-/* Where other packs have contents that are wanted: read once, from their indexes. */
-HIF_MUST_USE enum hif_err packs_find(struct check *c, const struct hif_hash *hash,
-                                     struct pack_loc *out);
-void packs_forget(struct check *c);
 /* For the repair slot to list: a blob that the tree names from there on, or that was put for older
  * positions. */
 HIF_MUST_USE enum hif_err repair_list(struct check *c, const struct hif_hash *hash);
 const struct slot_object *repair_objects(struct check *c, uint32_t *count);
+
+/* repair_packs.c: the pack itself again, to the byte, or all of it that can be had as blobs. */
+HIF_MUST_USE enum hif_err pack_repair(struct check *c, struct broken *broken);
 
 /* repair_tree.c: what the newest tree has to change for that, as a position of its own. */
 HIF_MUST_USE enum hif_err tree_repair(struct check *c);

@@ -6,28 +6,6 @@
 
 #define LOCATIONS_MAX (1u << 24)
 
-static uint64_t digest(const struct hif_hash *pack, const struct hif_hash *content, uint32_t offset,
-                       uint32_t size)
-{
-        uint8_t place[8];
-        struct blake3 state;
-        struct hif_hash out;
-
-        be32_put(place, offset);
-        be32_put(place + 4, size);
-        blake3_init(&state);
-        blake3_update(&state, span_of(pack->bytes, HIF_HASH_SIZE));
-        blake3_update(&state, span_of(content->bytes, HIF_HASH_SIZE));
-        blake3_update(&state, span_of(place, sizeof(place)));
-        blake3_final(&state, &out);
-        return hash_prefix(&out);
-}
-
-uint64_t location_digest(const struct entry *entry)
-{
-        return digest(&entry->loc.pack, &entry->hash, entry->loc.offset, entry->loc.size);
-}
-
 enum hif_err location_note(struct check *c, const struct entry *entry)
 {
         if (!subset_has(&c->subset, &entry->loc.pack) || c->locations_full)
@@ -92,8 +70,8 @@ static enum hif_err verify_pack(struct check *c, const struct hif_hash *hash, st
 
         for (uint32_t i = 0; i < count && err == HIF_OK; i++) {
                 err = verify_frame(c, stored, &entries[i]);
-                (void)map_del(&c->locations,
-                              digest(hash, &entries[i].hash, entries[i].offset, entries[i].size));
+                (void)map_del(&c->locations, place_digest(hash, &entries[i].hash, entries[i].offset,
+                                                          entries[i].size));
         }
         return err;
 }

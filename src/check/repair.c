@@ -4,50 +4,7 @@
  * Objects first, then packs, whose contents may need what came back, then the newest tree. */
 #include "check/internal.h"
 
-/* --- telling --- */
-
-void tell_repaired(struct check *c, bool done, const char *what, const char *key,
-                   const char *detail)
-{
-        struct check_repaired repaired = {.what = what, .key = key, .detail = detail, .done = done};
-
-        if (done)
-                c->report->repaired++;
-        else
-                c->report->unrepaired++;
-        if (c->hooks->repaired)
-                c->hooks->repaired(c->hooks, &repaired);
-}
-
-/* --- getting --- */
-
-enum hif_err source_get(struct check *c, const struct check_wanted *wanted,
-                        bool (*is_right)(struct check *c, struct span bytes,
-                                         const struct check_wanted *wanted),
-                        struct buf *out)
-{
-        for (struct check_source *source = c->options->repair->sources; source;
-             source = source->next) {
-                AUTO_BUF struct buf bytes = {0};
-                enum hif_err err = source->get(source, wanted, &bytes);
-
-                if (err == HIF_ENOMEM || buf_failed(&bytes))
-                        return HIF_ENOMEM;
-                if (err != HIF_OK || !is_right(c, buf_span(&bytes), wanted))
-                        continue; /* another one may have it whole */
-                buf_put_span(out, buf_span(&bytes));
-                return buf_failed(out) ? HIF_ENOMEM : HIF_OK;
-        }
-        return HIF_ENOENT;
-}
-
-static bool is_content(struct check *c, struct span bytes, const struct check_wanted *wanted)
-{
-        struct hif_hash actual = hash_of(HASH_BLOB, bytes);
-
-        (void)c;
-        return bytes.size <= BODY_BLOB_MAX && hash_eq(&actual, wanted->hash);
-}
+/* --- what is right --- */
 
 static bool is_chunks(struct check *c, struct span bytes, const struct check_wanted *wanted)
 {
@@ -81,99 +38,7 @@ static bool is_stored_blob(struct check *c, struct span bytes, const struct chec
 
         return is_chunks(c, bytes, wanted) ||
                (body_get(c->codec, BODY_BLOB, bytes, &content) == HIF_OK &&
-                is_content(c, buf_span(&content), wanted));
-}
-
-/* A frame of another pack of this store. */
-static enum hif_err from_packs(struct check *c, const struct hif_hash *hash, uint64_t size,
-                               struct buf *out)
-{
-        struct check_wanted wanted = {.hash = hash};
-        struct pack_loc loc;
-        struct layout_key key;
-        AUTO_BUF struct buf content = {0};
-        struct store_req req;
-        enum hif_err err;
-
-        if (size == 0 || size > BODY_PACK_BLOB_MAX)
-                return HIF_ENOENT;
-        err = packs_find(c, hash, &loc);
-        if (err != HIF_OK)
-                return err;
-        key = layout_pack(&c->project.layout, &loc.pack);
-        req = (struct store_req){
-            .op = STORE_GET, .key = key.text, .range_start = loc.offset, .range_size = loc.size};
-        err = run_requests(c, &req, 1);
-        if (err == HIF_OK &&
-            (req.result != HIF_OK ||
-             body_frame_get(c->codec, buf_span(&req.data), (size_t)size, &content) != HIF_OK ||
-             !is_content(c, buf_span(&content), &wanted)))
-                err = HIF_ENOENT;
-        if (err == HIF_OK)
-                buf_put_span(out, buf_span(&content));
-        store_req_free(&req);
-        return err == HIF_OK && buf_failed(out) ? HIF_ENOMEM : err;
-}
-
-static enum hif_err from_blob(struct check *c, const struct hif_hash *hash, struct buf *out)
-{
-        struct layout_key key = layout_blob(&c->project.layout, hash);
-        struct check_wanted wanted = {.hash = hash};
-        AUTO_BUF struct buf content = {0};
-        struct store_req req;
-        enum hif_err err;
-
-        if (!has_own_blob(c, hash))
-                return HIF_ENOENT;
-        err = get_one(c, key.text, 0, &req);
-        if (err == HIF_OK &&
-            (req.result != HIF_OK ||
-             body_get(c->codec, BODY_BLOB, buf_span(&req.data), &content) != HIF_OK ||
-             !is_content(c, buf_span(&content), &wanted)))
-                err = HIF_ENOENT;
-        if (err == HIF_OK)
-                buf_put_span(out, buf_span(&content));
-        store_req_free(&req);
-        return err == HIF_OK && buf_failed(out) ? HIF_ENOMEM : err;
-}
-
-enum hif_err content_get(struct check *c, const struct hif_hash *hash, uint64_t size,
-                         uint64_t file_size, struct buf *out)
-{
-        struct layout_key key = layout_blob(&c->project.layout, hash);
-        struct check_wanted wanted = {.want = CHECK_WANT_CONTENT,
-                                      .key = key.text,
-                                      .hash = hash,
-                                      .size = size,
-                                      .file_size = file_size};
-        enum hif_err err = from_blob(c, hash, out);
-
-        if (err == HIF_ENOENT)
-                err = from_packs(c, hash, size, out);
-        return err == HIF_ENOENT ? source_get(c, &wanted, is_content, out) : err;
-}
-
-/* --- putting --- */
-
-bool object_put(struct check *c, const char *key, struct span body)
-{
-        struct store_req req = {.op = STORE_PUT, .key = key, .body = body};
-
-        for (unsigned i = 0; i < TRIES; i++) {
-                store_req_free(&req);
-                req = (struct store_req){.op = STORE_PUT, .key = key, .body = body};
-                store_run(c->project.store, &req, 1);
-                c->report->requests++;
-                if (req.result != HIF_EUNKNOWN && req.result != HIF_EUNREACHABLE)
-                        break;
-        }
-        store_req_free(&req);
-        if (req.result == HIF_OK)
-                tell_repaired(c, true, "restored", key, "");
-        else
-                tell_repaired(c, false, "not restored", key, hif_strerror(req.result));
-        c->unsure |= req.result != HIF_OK;
-        return req.result == HIF_OK;
+                repair_is_content(c, buf_span(&content), wanted));
 }
 
 /* --- one object --- */
@@ -351,6 +216,6 @@ enum hif_err repair_all(struct check *c)
                 err = head_repair(c);
         if (err == HIF_OK)
                 err = derived_make_again(c);
-        packs_forget(c);
+        repair_forget(c);
         return err;
 }
