@@ -478,7 +478,7 @@ HIF_MUST_USE enum hif_err land_of_others(const struct project *project,
                                          const struct session *session, struct land **out);
 /* land.c: HIF_EINVAL: the clock is too far from the store's. */
 HIF_MUST_USE enum hif_err check_skew(const struct land *land, struct hif_why *why);
-/* land.c: take base's slot, or read it, if it was not yet, and hold it against the session. */
+/* line.c: take base's slot, or read it, if it was not yet, and hold it against the session. */
 HIF_MUST_USE enum hif_err land_accept_base(struct land *land, const struct slot_read *base,
                                            struct hif_why *why);
 HIF_MUST_USE enum hif_err land_load_base(struct land *land, struct hif_why *why);

@@ -2,6 +2,7 @@
  * it, and tree nodes, also of trees that are in no store yet. */
 #include "land/batch.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 
 /* --- nodes that were made --- */
@@ -147,6 +148,35 @@ bool land_line_tail(const struct land_line *line, struct slot *out)
         *out = (struct slot){
             .position = read->slot.position, .tree = read->slot.tree, .hlc = read->slot.hlc};
         return true;
+}
+
+enum hif_err land_accept_base(struct land *land, const struct slot_read *base, struct hif_why *why)
+{
+        if (!hash_eq(&base->hash, &land->session->base_slot))
+                return why_set(why, HIF_ECORRUPT,
+                               "%s holds something else at @%" PRIu64
+                               " than this session started from: it is another store, or an older "
+                               "copy of it",
+                               store_url(land->project->store), land->session->base_position);
+        land->base_tree = base->slot.tree;
+        return HIF_OK;
+}
+
+enum hif_err land_load_base(struct land *land, struct hif_why *why)
+{
+        struct slot_read base;
+        enum hif_err err;
+
+        if (!hash_is_zero(&land->base_tree))
+                return HIF_OK;
+        err = project_slot(land->project, land->session->base_position, false, &base, why);
+        if (err == HIF_ENOENT)
+                err = slot_lost(land->project, land->session->base_position, why);
+        if (err != HIF_OK)
+                return err;
+        err = land_accept_base(land, &base, why);
+        slot_read_free(&base);
+        return err;
 }
 
 enum hif_err line_base(struct land_line *line, struct land *land, struct hif_why *why)
