@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define LOCK_TRIES_MAX 10
+
 /* --- opening --- */
 
 static enum hif_err make_dirs(struct overlay *overlay)
@@ -37,9 +39,24 @@ static enum hif_err take_lock(struct overlay *overlay)
             overlay->env->ops->open(overlay->env, path, O_RDWR | O_CREAT, 0600, &overlay->lock_fd);
         if (err != HIF_OK)
                 return err;
-        if (overlay->env->ops->lock != NULL)
-                err = overlay->env->ops->lock(overlay->env, overlay->lock_fd);
+        err = env_lock(overlay->env, overlay->lock_fd, path, ENV_LOCK_WAIT_MS);
         return err == HIF_OK ? witness_open(&overlay->witness, overlay->lock_fd) : err;
+}
+
+/* Whoever had it before may have moved the directory away: then it is made anew. */
+static enum hif_err make_and_lock(struct overlay *overlay)
+{
+        enum hif_err err = HIF_ENOENT;
+
+        for (int tries = 0; err == HIF_ENOENT && tries < LOCK_TRIES_MAX; tries++) {
+                if (overlay->lock_fd >= 0)
+                        overlay->env->ops->close(overlay->env, overlay->lock_fd);
+                overlay->lock_fd = -1;
+                err = make_dirs(overlay);
+                if (err == HIF_OK)
+                        err = take_lock(overlay);
+        }
+        return err;
 }
 
 /* Names this start of the machine. Where there is no name, each open counts as one: then content
@@ -279,9 +296,7 @@ enum hif_err overlay_open(struct env *env, struct pool *pool, const char *dir,
 
         if (err != HIF_OK)
                 return why_set(why, err, "cannot open %s: %s", dir, hif_strerror(err));
-        err = make_dirs(overlay);
-        if (err == HIF_OK)
-                err = take_lock(overlay);
+        err = make_and_lock(overlay);
         if (err == HIF_OK)
                 err = fold_init(overlay);
         if (err == HIF_EBUSY)

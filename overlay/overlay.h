@@ -42,7 +42,8 @@ struct overlay_config {
 /* For a process that will have to open one without delay: load what that takes. */
 void overlay_rehearse(void);
 
-/* Open or create the overlay in this directory (locked: HIF_EBUSY when another process has it).
+/* Open or create the overlay in this directory (locked: HIF_EBUSY when another process has it,
+ * and keeps it for ENV_LOCK_WAIT_MS).
  * Blocks: replays what is not folded. On a full disk it opens read-only (HIF_EROFS from commits)
  * until there is room again. HIF_ECORRUPT with a reason, and nothing changed, when something that
  * was on the disk is missing or damaged: overlay_open_salvage opens the rest. */

@@ -276,7 +276,10 @@ static enum hif_err take_lock(struct overlay *overlay, struct hif_why *why)
                 damage_add(overlay->damage, "lock: cannot be opened: %s", hif_strerror(err));
                 return HIF_OK;
         }
-        if (ops->lock != NULL && ops->lock(overlay->env, overlay->lock_fd) != HIF_OK)
+        err = env_lock(overlay->env, overlay->lock_fd, path, ENV_LOCK_WAIT_MS);
+        if (err == HIF_ENOENT)
+                return why_set(why, err, "%s was just moved away", overlay->dir);
+        if (err != HIF_OK)
                 return why_set(why, HIF_EBUSY, "%s is in use by another process", overlay->dir);
         if (witness_open(&overlay->witness, overlay->lock_fd) != HIF_OK)
                 damage_add(overlay->damage, "lock: cannot be read");

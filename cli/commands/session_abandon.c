@@ -200,7 +200,9 @@ static enum hif_err seize(struct cli *cli, const struct abandon_args *args, cons
                 mounted = NULL;
                 return HIF_ENOMEM;
         }
-        err = overlay_open_salvage(&cli->env, NULL, from, overlay, store_why);
+        err = HIF_EBUSY;
+        if (access(mounted, F_OK) != 0) /* else there is nothing to wait for */
+                err = overlay_open_salvage(&cli->env, NULL, from, overlay, store_why);
         if (access(mounted, F_OK) == 0)
                 return why_set(why, HIF_EBUSY,
                                "session '%s' of %s is mounted; `hif unmount` it first",

@@ -13,6 +13,8 @@
 #define STATE_VERSION 1u
 #define STATE_SIZE    40u
 
+#define LOCK_TRIES_MAX 10
+
 static const char state_magic[4] = {'H', 'I', 'F', 'I'};
 
 static uint64_t check(const uint8_t *bytes)
@@ -78,10 +80,26 @@ static enum hif_err name_files(struct import_state *state, const struct project 
         return HIF_OK;
 }
 
+/* An import that has just ended has removed the file. */
+static enum hif_err open_locked(struct import_state *state)
+{
+        struct env *env = &state->cli->env;
+        enum hif_err err = HIF_ENOENT;
+
+        for (int tries = 0; err == HIF_ENOENT && tries < LOCK_TRIES_MAX; tries++) {
+                if (state->fd >= 0)
+                        env->ops->close(env, state->fd);
+                state->fd = -1;
+                err = env->ops->open(env, state->path, O_RDWR | O_CREAT, 0600, &state->fd);
+                if (err == HIF_OK)
+                        err = env_lock(env, state->fd, state->path, ENV_LOCK_WAIT_MS);
+        }
+        return err;
+}
+
 enum hif_err import_state_open(struct cli *cli, const struct project *project, const char *dir,
                                struct import_state *out, struct hif_why *why)
 {
-        struct env *env = &cli->env;
         struct import_state state = {.cli = cli, .fd = -1};
         AUTO_FREE char *parent = NULL;
         enum hif_err err = name_files(&state, project, dir);
@@ -93,9 +111,7 @@ enum hif_err import_state_open(struct cli *cli, const struct project *project, c
         if (err == HIF_OK)
                 err = cli_mkdir(cli, parent, why);
         if (err == HIF_OK) {
-                err = env->ops->open(env, state.path, O_RDWR | O_CREAT, 0600, &state.fd);
-                if (err == HIF_OK)
-                        err = env->ops->lock(env, state.fd);
+                err = open_locked(&state);
                 if (err == HIF_EBUSY)
                         (void)why_set(why, err,
                                       "another import of %s into this project is running: wait for "

@@ -16,15 +16,13 @@
 
 #define NODE_CACHE_BYTES (64u << 20)
 #define NOTES_BATCH      200
-#define BUSY_WAIT_MS     5000 /* for another claim of it here, which may just be dying */
-#define BUSY_POLL_MS     20
+#define LOCK_TRIES_MAX   10
 
 /* What it becomes here. */
 struct making {
         const struct session_claim *claim;
         char *dir;  /* state_dir/claims/{id} */
         int dir_fd; /* its lock */
-        int waited; /* for others, ms */
         struct overlay *overlay;
         struct arena arena;
         struct buf stored;
@@ -53,32 +51,17 @@ static enum hif_err remove_content(const char *path, struct hif_why *why)
                        path, strerror(errno));
 }
 
-static bool wait_a_little(struct making *making)
-{
-        if (making->waited >= BUSY_WAIT_MS)
-                return false;
-        usleep(BUSY_POLL_MS * 1000);
-        making->waited += BUSY_POLL_MS;
-        return true;
-}
-
-/* Who had it before may have moved it, or removed it, before its lock was free. */
+/* HIF_ENOENT: who had it before has moved it, or removed it. */
 static enum hif_err lock_dir_once(struct making *making)
 {
         struct env *env = &making->claim->cli->env;
-        struct stat held, named;
         enum hif_err err = env_mkdirs(env, making->dir, 0700);
 
         if (err == HIF_OK)
                 err = env->ops->open(env, making->dir, O_RDONLY | O_DIRECTORY, 0, &making->dir_fd);
-        if (err == HIF_ENOENT)
-                return HIF_EBUSY;
         if (err != HIF_OK)
                 return err;
-        err = env->ops->lock(env, making->dir_fd);
-        if (err == HIF_OK && (fstat(making->dir_fd, &held) != 0 || stat(making->dir, &named) != 0 ||
-                              held.st_dev != named.st_dev || held.st_ino != named.st_ino))
-                err = HIF_EBUSY;
+        err = env_lock(env, making->dir_fd, making->dir, ENV_LOCK_WAIT_MS);
         if (err != HIF_OK) {
                 env->ops->close(env, making->dir_fd);
                 making->dir_fd = -1;
@@ -89,11 +72,10 @@ static enum hif_err lock_dir_once(struct making *making)
 /* Nobody else claims this session here until dir_fd is closed. */
 static enum hif_err lock_dir(struct making *making, struct hif_why *why)
 {
-        enum hif_err err;
+        enum hif_err err = HIF_ENOENT;
 
-        do
+        for (int tries = 0; err == HIF_ENOENT && tries < LOCK_TRIES_MAX; tries++)
                 err = lock_dir_once(making);
-        while (err == HIF_EBUSY && wait_a_little(making));
         if (err == HIF_EBUSY)
                 return why_set(why, err,
                                "another command is just claiming this session: wait for it, or "
@@ -113,10 +95,7 @@ static enum hif_err look_for_earlier(struct making *making, bool *done, struct h
         enum hif_err err;
 
         *done = false;
-        do
-                err = overlay_open(&making->claim->cli->env, NULL, making->dir, &config, &overlay,
-                                   why);
-        while (err == HIF_EBUSY && wait_a_little(making)); /* one that dies has its own lock yet */
+        err = overlay_open(&making->claim->cli->env, NULL, making->dir, &config, &overlay, why);
         if (err == HIF_EBUSY)
                 return err;
         if (err == HIF_OK) {

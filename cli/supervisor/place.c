@@ -16,7 +16,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define BACKLOG 64
+#define BACKLOG      64
+#define LOCK_WAIT_MS 1000 /* for one that is just dying */
+#define LOCK_POLL_MS 5
 
 enum hif_err supervisor_lock(struct supervisor *supervisor, struct hif_why *why)
 {
@@ -26,10 +28,14 @@ enum hif_err supervisor_lock(struct supervisor *supervisor, struct hif_why *why)
         if (supervisor->lock_fd < 0)
                 return why_set(why, hif_err_from_errno(errno), "'%s' could not be opened: %s", path,
                                strerror(errno));
-        if (flock(supervisor->lock_fd, LOCK_EX | LOCK_NB) != 0)
-                return why_set(why, HIF_EBUSY,
-                               "a daemon is running already; `hif daemon status` "
-                               "shows it, `hif daemon stop` ends it");
+        for (int waited = 0; flock(supervisor->lock_fd, LOCK_EX | LOCK_NB) != 0;
+             waited += LOCK_POLL_MS) {
+                if (waited >= LOCK_WAIT_MS)
+                        return why_set(why, HIF_EBUSY,
+                                       "a daemon is running already; `hif daemon status` "
+                                       "shows it, `hif daemon stop` ends it");
+                usleep(LOCK_POLL_MS * 1000);
+        }
         return HIF_OK;
 }
 

@@ -6,8 +6,10 @@
 #include <assert.h>
 #include <fcntl.h>
 #include <string.h>
+#include <time.h>
 
-#define READ_STEP (64 * 1024)
+#define READ_STEP    (64 * 1024)
+#define LOCK_POLL_MS 10
 
 enum hif_err env_read_all(struct env *env, int fd, void *out, size_t size, uint64_t offset)
 {
@@ -215,4 +217,34 @@ enum hif_err env_sync_above(struct env *env, const char *path)
                         return err;
         }
         return HIF_OK;
+}
+
+static enum hif_err lock_wait(struct env *env, int fd, unsigned wait_ms)
+{
+        const struct timespec pause = {.tv_nsec = LOCK_POLL_MS * 1000000l};
+
+        for (unsigned waited = 0;; waited += LOCK_POLL_MS) {
+                enum hif_err err = env->ops->lock(env, fd);
+
+                if (err != HIF_EBUSY || waited >= wait_ms)
+                        return err;
+                nanosleep(&pause, NULL);
+        }
+}
+
+enum hif_err env_lock(struct env *env, int fd, const char *path, unsigned wait_ms)
+{
+        struct stat locked, named;
+        enum hif_err err;
+
+        if (env->ops->lock == NULL)
+                return HIF_OK;
+        err = lock_wait(env, fd, wait_ms);
+        if (err == HIF_OK)
+                err = env->ops->fstat(env, fd, &locked);
+        if (err == HIF_OK)
+                err = env->ops->stat(env, path, &named);
+        if (err != HIF_OK)
+                return err;
+        return locked.st_dev == named.st_dev && locked.st_ino == named.st_ino ? HIF_OK : HIF_ENOENT;
 }

@@ -120,4 +120,13 @@ static inline void env_random(struct env *env, void *out, size_t size)
 
 uint64_t env_random_u64(struct env *env);
 
+#define ENV_LOCK_WAIT_MS 5000 /* for a process that is just dying, or looks at something */
+
+/* The lock of the file that path names, open as fd. A process that was killed has its locks until it is
+ * quite gone, which takes a while on a busy machine: whoever has it is waited for, wait_ms at most.
+ *      HIF_EBUSY     it goes on having it
+ *      HIF_ENOENT    whoever had it has removed or moved the file: a lock on this one excludes nobody
+ * HIF_OK also on a machine without locks. */
+HIF_MUST_USE enum hif_err env_lock(struct env *env, int fd, const char *path, unsigned wait_ms);
+
 #endif

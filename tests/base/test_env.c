@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 struct tenv {
@@ -615,6 +617,68 @@ static void descriptors_are_close_on_exec(void **state)
         t->env->ops->close(t->env, fd);
 }
 
+/* Another process has the lock of a file, removes the file or leaves it, and dies a little later. */
+static pid_t start_holder(const char *path, bool removes)
+{
+        int ready[2];
+        char byte;
+        pid_t pid;
+
+        assert_int_equal(pipe(ready), 0);
+        pid = fork();
+        if (pid == 0) {
+                int fd = open(path, O_RDWR);
+                bool holds = fd >= 0 && flock(fd, LOCK_EX) == 0 && write(ready[1], "h", 1) == 1;
+
+                usleep(200000);
+                if (removes)
+                        (void)!unlink(path);
+                _exit(holds ? 0 : 1);
+        }
+        assert_true(pid > 0);
+        assert_int_equal(read(ready[0], &byte, 1), 1);
+        close(ready[0]);
+        close(ready[1]);
+        return pid;
+}
+
+static void expect_gone(pid_t pid)
+{
+        int status;
+
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_int_equal(status, 0);
+}
+
+/* Whoever has a lock is waited for, as long as was said. */
+static void locks_are_waited_for(void **state)
+{
+        struct tenv *t = *state;
+        int fd = open_new(t, "f");
+        pid_t holder = start_holder(at(t, "f"), false);
+
+        assert_err(env_lock(t->env, fd, at(t, "f"), 0), HIF_EBUSY);
+        assert_ok(env_lock(t->env, fd, at(t, "f"), 60000));
+        expect_gone(holder);
+        t->env->ops->close(t->env, fd);
+}
+
+/* A lock on a file that has no name any more, or whose name is another's, excludes nobody. */
+static void locks_are_of_the_file_that_is_named(void **state)
+{
+        struct tenv *t = *state;
+        int fd = open_new(t, "f"), other;
+        pid_t holder = start_holder(at(t, "f"), true);
+
+        assert_err(env_lock(t->env, fd, at(t, "f"), 60000), HIF_ENOENT);
+        expect_gone(holder);
+        other = open_new(t, "f");
+        assert_err(env_lock(t->env, fd, at(t, "f"), 0), HIF_ENOENT);
+        assert_ok(env_lock(t->env, other, at(t, "f"), 0));
+        t->env->ops->close(t->env, other);
+        t->env->ops->close(t->env, fd);
+}
+
 #define BOTH(test)                                                                                 \
         {"real " #test, test, setup_real, teardown, NULL},                                         \
         {                                                                                          \
@@ -650,6 +714,9 @@ int main(void)
             BOTH(mkdirs_makes_parents),
             BOTH(sync_dir_wants_a_directory),
             cmocka_unit_test_setup_teardown(descriptors_are_close_on_exec, setup_real, teardown),
+            cmocka_unit_test_setup_teardown(locks_are_waited_for, setup_real, teardown),
+            cmocka_unit_test_setup_teardown(locks_are_of_the_file_that_is_named, setup_real,
+                                            teardown),
         };
 
         return cmocka_run_group_tests_name("env", tests, NULL, NULL);
