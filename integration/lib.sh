@@ -53,6 +53,17 @@ fails_with() {
 	expect_match "$output" "$regex"
 }
 
+# wait_for WHAT COMMAND...: until the command says yes. Whoever waits for what will come is in no hurry: the machine
+# may be busy with a dozen other tests.
+wait_for() {
+	local what=$1 end=$((SECONDS + 120))
+	shift
+	until "$@"; do
+		[ $SECONDS -lt $end ] || fail "$what"
+		sleep 0.1
+	done
+}
+
 # What hif status says of changes. How far uploads are is another matter, and not the same each time.
 changes() { # changes [DIR]
 	hif -C "${1:-.}" status | sed '/^uploaded: /d'

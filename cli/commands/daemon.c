@@ -3,6 +3,7 @@
 #include "base/cleanup.h"
 #include "cli/commands/commands.h"
 #include "cli/control.h"
+#include "cli/known.h"
 #include "cli/patience.h"
 #include "cli/supervisor/supervisor.h"
 #include "cli/supervisor/wire.h"
@@ -307,6 +308,19 @@ static enum hif_err stop(struct cli *cli, bool suspend, bool *killed, struct hif
         return err;
 }
 
+/* A server that has no descriptor left, say, ends without unmounting. */
+static void warn_of_mounts(struct cli *cli)
+{
+        json_t *mounts = NULL;
+
+        if (known_mounts(cli, &mounts) == HIF_OK && json_array_size(mounts) > 0)
+                cli_warn(cli,
+                         "'%s' is still mounted, and nobody serves it: `hif mount` has it served "
+                         "again, `hif unmount --force` takes it away; the log '%s' may say why",
+                         json_text(json_array_get(mounts, 0), "mount_point"), cli->paths.log_file);
+        json_decref(mounts);
+}
+
 static int cmd_stop(struct cli *cli, int argc, char **argv)
 {
         struct hif_why why = {0};
@@ -317,6 +331,8 @@ static int cmd_stop(struct cli *cli, int argc, char **argv)
         err = stop(cli, suspend, &killed, &why);
         if (err != HIF_OK)
                 return cli_fail(cli, err, &why);
+        if (!suspend && !killed)
+                warn_of_mounts(cli);
         if (cli->json)
                 return cli_print_json(cli,
                                       json_pack("{s:b, s:b}", "stopped", true, "killed", killed));

@@ -22,8 +22,10 @@ hif mount "--$front" acme/app "$work/at"
 step 'a hundred landings of one session at once: one lands, the others are told that nothing is left'
 head -c 30000000 /dev/urandom >"$work/at/big"
 # So that many have asked before it looks; not long enough to count as hung.
-timeout 2 "${HOLD_STILL:?set HOLD_STILL to tests/restart/hold_still}" "$(daemon_pid)" >"$work/held" &
-until grep -qs held "$work/held"; do sleep 0.1; done
+"${HOLD_STILL:?set HOLD_STILL to tests/restart/hold_still}" "$(daemon_pid)" >"$work/held" &
+holder=$!
+wait_for 'the server is not held' grep -qs held "$work/held"
+(sleep 2; kill $holder) &
 for i in $(seq $lands); do
 	(
 		status=0
@@ -46,6 +48,24 @@ for i in $(seq 6); do
 		hif unmount "$work/raced" >/dev/null
 	fi
 done
+
+step 'a lock that someone has for a moment, or who is dying, is waited for'
+hif mount "--$front" acme/app "$work/raced" --session waits >/dev/null
+hif unmount "$work/raced" >/dev/null
+dir=$HOME/.local/state/hif/workspaces/acme/app/waits
+while_locked() { # while_locked COMMAND...
+	rm -f "$work/locked"
+	flock "$dir/lock" sh -c 'echo >"$1"; sleep 1' _ "$work/locked" &
+	until [ -e "$work/locked" ]; do sleep 0.01; done
+	"$@" || fail "it is not waited for: $*"
+	wait $!
+}
+while_locked hif session show waits >/dev/null
+while_locked hif session export acme/app waits "$work/saved" >/dev/null
+while_locked hif mount "--$front" acme/app "$work/raced" --session waits >/dev/null
+hif unmount "$work/raced" >/dev/null
+while_locked hif session abandon acme/app waits >/dev/null
+[ ! -e "$dir" ] || fail 'it is there still'
 
 step 'what is said where standard error is closed lands in no file'
 hif mount "--$front" acme/app "$work/raced" --session quiet >/dev/null
@@ -84,6 +104,31 @@ for i in $(seq 12); do hif mount "--$front" acme/app "$work/more/$i" --session "
 timeout 60 "$hif" -C "$work/at" status >/dev/null || fail 'status does not answer'
 timeout 60 "$hif" -C "$work/at" land 'large ones' >/dev/null 2>&1 || [ $? = 1 ] || fail 'landing does not end'
 timeout 60 "$hif" daemon stop >/dev/null
+if grep -q " $work/at " /proc/mounts; then # for want of a descriptor, and that was told
+	hif -C "$work/at" status >/dev/null
+	hif unmount "$work/at"
+fi
+
+step 'not one descriptor is left: the one in reserve lets each command in'
+hif mount "--$front" acme/app "$work/at" --session none-left >/dev/null
+server=$(daemon_pid)
+number=3 # the lowest that is free
+while [ -L "/proc/$server/fd/$number" ]; do
+	[ "$(readlink "/proc/$server/fd/$number")" != /dev/null ] || reserve=$number
+	number=$((number + 1))
+done
+[ -n "${reserve:-}" ] || fail "no descriptor below $number is in reserve"
+prlimit --pid "$server" --nofile="$number:"
+for i in 1 2 3; do
+	expect "$(timeout 60 "$hif" daemon status --json | jq .pid)" "$server"
+	timeout 60 "$hif" -C "$work/at" status >"$work/said" 2>&1 || [ $? = 1 ] || fail "status does not answer: $(cat "$work/said")"
+done
+fails_with 1 'too many files are open: raise .ulimit -n' timeout 60 "$hif" mount "--$front" acme/app "$work/more" --session one-more
+expect_match "$(timeout 60 "$hif" daemon stop 2>&1)" "'$work/at' is still mounted.*The daemon has stopped"
+[ ! -e "/proc/$server" ] || fail 'it is there still'
+hif -C "$work/at" status >/dev/null # another one serves it again
+expect "$(cat "$work/at/README")" hello
+hif unmount "$work/at"
 
 step 'no thread can be started: commands say so, and the daemon can be ended'
 said=

@@ -68,10 +68,10 @@ static enum hif_err check_root(struct dir_store *dir, bool create, struct hif_wh
                                "(hif project create ORG/NAME --store %s)",
                                dir->root, dir->url);
         if (err)
-                return why_set(why, err,
-                               "cannot open the store directory %s: %s; check its "
-                               "permissions",
-                               dir->root, hif_strerror(err));
+                return why_set(why, err, "cannot open the store directory %s: %s; %s", dir->root,
+                               hif_strerror(err),
+                               err == HIF_ELIMIT ? "too many files are open: raise `ulimit -n`"
+                                                 : "check its permissions");
         if (!dir_is_store(dir))
                 return why_set(why, HIF_ENOENT,
                                "the directory %s is no store; check the path, or create a project "
