@@ -6,15 +6,25 @@
 mounts=20 # in one daemon
 agents=8  # that land at once
 rounds=5  # landings of each
+cold=30   # files that nobody has read
 [ "$front" = fuse ] || rounds=3 # the guest has one processor
 
 at() { echo "$work/at/$1"; }
 
 daemon_rss() { awk '/^VmRSS/ { print $2 }' "/proc/$(daemon_pid)/status"; } # KiB
 
+each_other() { # each_other KIB-OF-ONE KIB-OF-ALL LIMIT: what each mount but the first takes
+	local each=$((($2 - $1) / (mounts - 1)))
+	echo "  memory: $1 KiB for the first mount, $each KiB for each other"
+	[ $each -le "$3" ] || fail "each mount takes $each KiB"
+}
+
 step 'set up'
 make_tree "$work/tree"
 head -c 300000 /dev/urandom >"$work/tree/mid.bin"
+mkdir "$work/tree/cold"
+for i in $(seq $cold); do head -c 200000 /dev/urandom >"$work/tree/cold/$i"; done
+cat "$work/tree/cold"/* >"$work/cold"
 hif project create acme/app
 hif import acme/app "$work/tree" -m import
 mkdir "$work/at"
@@ -24,8 +34,7 @@ for i in $(seq $mounts); do
 	hif mount "--$front" acme/app "$(at "$i")" --session "agent-$i" >/dev/null
 	[ "$i" != 1 ] || rss_first=$(daemon_rss)
 done
-rss_all=$(daemon_rss)
-echo "  memory: $rss_first KiB with one mount, $(((rss_all - rss_first) / (mounts - 1))) KiB for each other"
+each_other "$rss_first" "$(daemon_rss)" 4096
 expect "$(hif mount | wc -l)" $mounts
 for file in README mid.bin big.bin src/f7.c; do cmp "$work/tree/$file" "$(at 1)/$file"; done
 once="$(fetched blobs) $(fetched store_requests) $(fetched store_bytes)"
@@ -34,8 +43,15 @@ for i in $(seq 2 $mounts); do
 	for file in README mid.bin big.bin src/f7.c; do cmp "$work/tree/$file" "$(at "$i")/$file"; done
 done
 expect "$(fetched blobs) $(fetched store_requests) $(fetched store_bytes)" "$once"
-rss_all=$(daemon_rss)
-echo "  memory: $rss_first KiB when one has read 9 MB, $(((rss_all - rss_first) / (mounts - 1))) KiB for each other"
+each_other "$rss_first" "$(daemon_rss)" 2048 # has read 9 MB
+
+step 'also when they want it at the same time'
+before=$(fetched blobs)
+for i in $(seq $mounts); do
+	cat "$(at "$i")"/cold/* | cmp - "$work/cold" &
+done
+for job in $(jobs -p); do wait "$job" || fail 'it is not what was imported'; done
+[ $(($(fetched blobs) - before)) -le $cold ] || fail "$cold contents came $(($(fetched blobs) - before)) times"
 
 step 'edits stay apart'
 for i in $(seq $mounts); do echo "$i" >"$(at "$i")/own-$i"; done

@@ -17,6 +17,9 @@ mkdir -p "$work/tree/many"
 (cd "$work/tree/many" && seq -f 'stable-%06g' 0 $((entries - 1)) | xargs touch)
 echo one >"$work/tree/one"
 echo two >"$work/tree/two"
+names=(name Name NAME $'\xc3\xa9t\xc3\xa9' $'e\xcc\x81te\xcc\x81' $'\xc3\x89t\xc3\xa9' $'\xff' 'name ' name.)
+mkdir "$work/tree/names"
+for i in 0 3 6 7; do echo "${names[i]}" >"$work/tree/names/${names[i]}"; done # the others are made later
 head -c 300000 /dev/zero | tr '\0' m | tee "$work/tree/map1" >"$work/tree/map2"
 hif project create acme/posix
 hif import acme/posix "$work/tree" -m import
@@ -28,6 +31,25 @@ mkdir "$m/posix"
 "$posix_dir" "$m/posix" $([ "$front" != nfs ] || echo --nfs)
 rmdir "$m/posix"
 expect "$(changes "$m")" 'no changes against @1'
+
+step 'names that differ in case, or in form, are several, in the base, beside it and landed'
+for name in "${names[@]}"; do
+	[ -e "$m/names/$name" ] || echo "$name" >"$m/names/$name"
+done
+all_names() { # all_names DIR
+	local name
+	expect "$(find "$1" -type f | wc -l)" ${#names[@]}
+	for name in "${names[@]}"; do expect "$(cat "$1/$name")" "$name"; done
+}
+all_names "$m/names"
+hif -C "$m" land 'all the names' >/dev/null
+all_names "$m/names"
+for name in "${names[@]}"; do expect "$(hif cat "acme/posix:names/$name")" "$name"; done
+rm "$m/names"/[nN]ame
+expect "$(changes "$m")" 'D names/Name
+D names/name'
+hif -C "$m" land 'without two of them' >/dev/null
+expect "$(find "$m/names" -mindepth 1 -iname 'name*' | wc -l) $(cat "$m/names/NAME")" '3 NAME'
 
 step 'room is told as the disk has it'
 read -r size total < <(stat -f -c '%S %b' "$m")
@@ -44,7 +66,7 @@ hif -C "$m" land 'without one' >/dev/null
 expect "$(cat <&8)" one
 exec 8<&-
 expect "$(ls -A "$m" | grep -c '^\.nfs')" 0
-expect "$(changes "$m")" 'no changes against @2'
+expect "$(changes "$m")" 'no changes against @4'
 expect "$(hif ls acme/posix | grep -c one)" 0
 
 step 'names that a client left go with the next mount, and only those'
@@ -123,7 +145,8 @@ if [ "$front" = nfs ]; then
 	"$nfs_twice" $proxy_port "$port" 3 >"$work/twice.log" &
 	proxy=$!
 	mkdir "$work/twice"
-	sleep 0.2
+	listens() { grep -qi ":$(printf %04X "$proxy_port") 00000000:0000 0A" /proc/net/tcp; }
+	wait_for 'the proxy does not listen' listens
 	mount -i -t nfs -o "vers=3,proto=tcp,mountproto=tcp,nolock,noacl,hard,timeo=600,sec=sys,addr=127.0.0.1,mountaddr=127.0.0.1,port=$proxy_port,mountport=$proxy_port" "$source" "$work/twice"
 	mkdir "$work/twice/dup"
 	"$dir_churn" "$work/twice/dup" --stable 50 --make --seconds 600 --until "$work/enough2" --writers 3 --readers 1 &

@@ -24,9 +24,18 @@ edit_in_emacs emacs ''
 edit_in_emacs emacs-copy '(setq backup-by-copying t)'
 
 step 'nano, sed -i, perl -i, ed, a shell'
-# On the second line: cut it, type another, save, leave.
-{ sleep 0.5; printf '\013three'; sleep 0.2; printf '\017\r\030'; sleep 0.5; } |
-	TERM=xterm timeout 20 script -qec 'nano -I +2 nano' /dev/null >/dev/null
+# On the second line: cut it, type another, save, leave. What is typed before it has drawn its screen is lost.
+mkfifo "$work/keys"
+TERM=xterm timeout 120 script -qfec 'nano -I +2 nano' "$work/screen" <"$work/keys" >/dev/null &
+exec 9>"$work/keys"
+wait_for 'nano shows nothing' grep -aqs two "$work/screen"
+printf '\013three' >&9
+wait_for 'nano takes no keys' grep -aqs three "$work/screen"
+printf '\017\r' >&9
+wait_for 'nano does not save' grep -qx three nano
+printf '\030' >&9
+wait $!
+exec 9>&-
 sed -i s/two/three/ sed
 perl -pi -e 's/two/three/' perl
 printf '2s/two/three/\nw\nq\n' | ed -s ed
@@ -55,16 +64,37 @@ for f in *; do printf 'one\ntwo\n' >$f; done
 expect "$(changes)" 'no changes against @1'
 
 step 'a program that watches the directory is told'
-inotifywait -q -m -e create,modify,moved_to,delete --format '%e %f' . >"$work/events" 2>/dev/null &
+mkdir kept
+: >"$work/events"
+inotifywait -m -e create,modify,moved_to,delete,delete_self,unmount,attrib --format '%w%f %e' . kept ed >>"$work/events" 2>"$work/watching" &
 watcher=$!
-for _ in $(seq 50); do ls -l /proc/$watcher/fd 2>/dev/null | grep -q inotify && break; sleep 0.1; done
-sleep 0.3
+until_told() { # until_told LINE
+	wait_for "'$1' is not told" grep -qxF "$1" "$work/events"
+}
+wait_for 'nothing is watched' grep -qs established "$work/watching"
 echo new >new && echo more >>new && mv new moved && rm moved
-for _ in $(seq 50); do grep -q 'DELETE moved' "$work/events" && break; sleep 0.1; done
+until_told './moved DELETE'
+expect "$(uniq "$work/events")" './new CREATE
+./new MODIFY
+./moved MOVED_TO
+./moved DELETE'
+
+step 'it goes on being told, whatever becomes of the server and of the base'
+server_dies
+: >kept/after-a-death
+until_told 'kept/after-a-death CREATE'
+echo landed >kept/landed
+hif -C "$at" land 'while it is watched' >/dev/null
+: >kept/after-a-landing
+until_told 'kept/after-a-landing CREATE'
+echo more >>ed
+until_told 'ed MODIFY'
+: >"$work/events"
+hif daemon restart >/dev/null
+: >kept/after-a-restart && rm kept/after-a-restart
+until_told 'kept/after-a-restart DELETE'
+expect "$(cat "$work/events")" 'kept/after-a-restart CREATE
+kept/after-a-restart DELETE'
 kill $watcher
-expect "$(uniq "$work/events")" 'CREATE new
-MODIFY new
-MOVED_TO moved
-DELETE moved'
 cd /
 hif unmount "$at" >/dev/null

@@ -406,6 +406,65 @@ static void full_read_queue_lets_writes_in(void **state)
         assert_int_equal(vfs_stats(t->m->vfs).parked, 0);
 }
 
+static void start_write(struct tnfs *t, uint64_t id)
+{
+        AUTO_BUF struct buf args = {0};
+
+        put_handle(&args, id);
+        buf_put_u64(&args, 0);
+        buf_put_u32(&args, 1);
+        buf_put_u32(&args, NFS_UNSTABLE);
+        put_string(&args, "x");
+        tclient_start(&t->c, NFS_WRITE, &args);
+}
+
+static void start_remove(struct tnfs *t, uint64_t dir, const char *name)
+{
+        AUTO_BUF struct buf args = {0};
+
+        put_handle(&args, dir);
+        put_string(&args, name);
+        tclient_start(&t->c, NFS_REMOVE, &args);
+}
+
+/* Changes that have to wait themselves, for the nodes that they change, wait beside a full queue of
+ * READs: they are not sent away. */
+static void full_read_queue_lets_writes_wait(void **state)
+{
+        struct tnfs *t = *state;
+        struct store_fault_rule all = {
+            .op = STORE_GET, .key_contains = "", .count = 1000, .fault = STORE_FAULT_HOLD};
+        uint64_t id = tmount_id(t->m, "file"), other = tmount_id(t->m, "dir/a");
+        uint64_t dir = tmount_id(t->m, "dir/sub");
+        bool waits;
+
+        tmount_cool(t->m);
+        tnfs_reconnect(t);
+        assert_int_equal(store_fault_add(t->m->store, &all), HIF_OK);
+        for (int i = 0; i < 512; i++)
+                start_read(t, id);
+        start_read(t, id);
+        treply_free(&t->reply);
+        tclient_receive(&t->c, &t->reply);
+        assert_int_equal(t->reply.xid, t->c.xid);
+        assert_int_equal(rd_u32(&t->reply.rd), NFS3ERR_JUKEBOX);
+        start_write(t, other);
+        start_remove(t, dir, "b");
+        treply_free(&t->reply);
+        tclient_receive(&t->c, &t->reply);
+        waits = t->reply.none && vfs_stats(t->m->vfs).parked == 514;
+        store_fault_clear(t->m->store);
+        store_fault_deliver(t->m->store);
+        tmount_settle(t->m);
+        assert_true(waits);
+        for (int i = 0; i < 514; i++) {
+                treply_free(&t->reply);
+                tclient_receive(&t->c, &t->reply);
+                assert_int_equal(rd_u32(&t->reply.rd), NFS3_OK);
+        }
+        assert_int_equal(tmount_id(t->m, "dir/sub/b"), NODEID_NONE);
+}
+
 /* Past the deadline the client is told to ask again. */
 static void slow_store_answers_jukebox(void **state)
 {
@@ -541,6 +600,7 @@ int main(void)
             TNFS_TEST(mount_lists_nothing),
             TNFS_TEST(faults_do_not_hold_up_others),
             TNFS_TEST(full_read_queue_lets_writes_in),
+            TNFS_TEST(full_read_queue_lets_writes_wait),
             TNFS_TEST(slow_store_answers_jukebox),
             TNFS_TEST(lost_content_is_an_io_error),
             TNFS_TEST(closing_drops_what_waits),

@@ -177,6 +177,53 @@ static void directories_of_the_base_move_as_one(void **state)
         assert_false(exists(m, "empty/moved"));
 }
 
+static uint64_t nodes_looked_at(struct tmount *m, const char *from, const char *to)
+{
+        struct fetch_stats before = fetch_stats(m->fetch), after;
+
+        assert_int_equal(tmount_rename(m, from, to), HIF_OK);
+        after = fetch_stats(m->fetch);
+        return after.hits + after.misses - before.hits - before.misses;
+}
+
+/* Nothing that is in it is looked at, and nothing gets a row. */
+static void a_large_directory_moves_like_a_small_one(void **state)
+{
+        struct tmount *m = *state;
+        struct overlay_stats before, after;
+        uint64_t small = nodes_looked_at(m, "dir", "small"), large;
+
+        before = overlay_stats(m->overlay);
+        large = nodes_looked_at(m, "many", "large");
+        after = overlay_stats(m->overlay);
+        assert_in_range(large, 0, small + 2); /* another path through the tree */
+        assert_in_range(after.dirents - before.dirents, 1, 2);
+        assert_in_range(after.nodes - before.nodes, 1, 2);
+        assert_true(exists(m, "large/base-7"));
+}
+
+/* Also of the base each name is what its bytes are, and another one beside it. */
+static void names_are_their_bytes(void **state)
+{
+        static const char *const others[] = {"A.txt",  "a.TXT",        "a.txt ",        "a.txt.",
+                                             " a.txt", "\xc3\xa1.txt", "a\xcc\x81.txt", "DIR"};
+        static const char *const below[] = {"dir/B.txt", "dir/SUB", "Dir/b.txt"};
+        struct tmount *m = *state;
+
+        for (size_t i = 0; i < sizeof(below) / sizeof(below[0]); i++)
+                assert_false(exists(m, below[i]));
+        for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+                assert_false(exists(m, others[i]));
+                assert_int_equal(tmount_remove(m, others[i]), HIF_ENOENT);
+                assert_int_equal(tmount_create(m, others[i], NULL), HIF_OK);
+        }
+        tmount_restart(m);
+        for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+                assert_int_equal(tmount_remove(m, others[i]), HIF_OK);
+        tvfs_expect(m, "a.txt", "a");
+        tvfs_expect(m, "dir/b.txt", "b");
+}
+
 /* What was moved out of a directory does not go with it. */
 static void moved_out_is_kept(void **state)
 {
@@ -540,6 +587,8 @@ int main(void)
             TEST(only_empty_directories_go),
             TEST(impossible_names_are_refused),
             TEST(directories_of_the_base_move_as_one),
+            TEST(a_large_directory_moves_like_a_small_one),
+            TEST(names_are_their_bytes),
             TEST(moved_out_is_kept),
             TEST(renames_replace_what_they_may),
             TEST(dotdot_follows_a_move),
