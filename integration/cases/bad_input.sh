@@ -115,7 +115,7 @@ cp "$at"/src/f[12].c "$at/src/free" "$work/tree/src/"
 
 step 'a mount that is in use'
 echo edit >"$at/edit"
-(cd "$at/src" && exec sleep 100) &
+(cd "$at/src" && exec sleep 600) &
 sleeper=$!
 until [ "$(readlink /proc/$sleeper/cwd)" = "$at/src" ]; do sleep 0.1; done
 fails_with 1 'could not be unmounted: .*lsof .*--force' hif unmount "$at"
@@ -157,7 +157,7 @@ all_answer() { # COUNT: so many commands at once, and one daemon
 	for i in $(seq "$1"); do
 		wait "${jobs[i - 1]}" || fail "status $i: $(cat "$work/said.$i")"
 	done
-	for i in $(seq 50); do
+	for i in $(seq 600); do
 		[ "$(daemons hif | wc -l)" != 1 ] || return 0
 		sleep 0.1
 	done

@@ -104,11 +104,11 @@ rm -rf "$session" && cp -a "$work/saved" "$session"
 flip "$session/rows.db" "$(grep -abo made/150 "$session/rows.db" | head -n 1 | cut -d: -f1)"
 said=$(hif mount "--$front" acme/app "$at" 2>&1)
 expect "$(grep -c damaged <<<"$said")" 0
-for _ in $(seq 100); do
+told() {
 	said=$(hif -C "$at" status 2>&1)
-	! grep -q 'cannot be landed' <<<"$said" || break
-	sleep 0.1
-done
+	grep -q 'cannot be landed' <<<"$said"
+}
+wait_for 'it is not told' told
 what='cannot read the recorded operations in .*rows.db: .*hif session export DIR. saves the files, .hif session abandon'
 expect_match "$said" "the session cannot be landed: $what"
 fails_with 8 "session 'default' of acme/app cannot be landed: $what" hif doctor

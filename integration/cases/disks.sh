@@ -94,7 +94,7 @@ hif -C "$at" land 'without README, on a full disk' >/dev/null
 fails_with 6 'README' hif cat acme/app:README
 rm "$small/other"
 healed=
-for i in $(seq 60); do
+for i in $(seq 600); do
 	! (echo again >"$at/again") 2>/dev/null || { healed=1 && break; }
 	sleep 0.2
 done
@@ -196,7 +196,7 @@ grep -q 'sync failed' "$HOME/.local/state/hif/daemon.log" || fail 'the log does 
 expect "$(cat "$at/good")" 'before it'
 rm "$work/fail"
 healed=
-for i in $(seq 60); do
+for i in $(seq 600); do
 	! fsync_of later "after it" 2>/dev/null || { healed=1 && break; }
 	sleep 0.2
 done

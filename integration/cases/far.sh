@@ -172,7 +172,8 @@ fails_with 7 's3://' hif -C "$work/one" land 'without a store'
 
 step 'it comes back by itself'
 say del "$down" >/dev/null
-for _ in $(seq 50); do ! cat "$work/one/many/d7/f7" >/dev/null 2>&1 || break; sleep 0.2; done
+can_be_read() { cat "$work/one/many/d7/f7" >/dev/null 2>&1; }
+wait_for "it does not come back" can_be_read
 expect "$(cat "$work/one/many/d7/f7")" '7 7'
 hif -C "$work/one" land 'with it again'
 

@@ -9,6 +9,14 @@ rounds=${2:-2} limit=4000
 
 ms() { echo $(($(date +%s%N) / 1000000)); }
 
+# The limits are for a machine that has little else to do. ms: what a hundred starts of the program take just now.
+slack() {
+	local start i
+	start=$(ms)
+	for i in 1 2 3 4 5 6 7 8 9 10; do "$hif" --version >/dev/null; done
+	echo $((10 * ($(ms) - start)))
+}
+
 # within MS CODE REGEX COMMAND...
 within() {
 	local most=$1 code=$2 regex=$3 start status=0 output took
@@ -18,7 +26,7 @@ within() {
 	took=$(($(ms) - start))
 	[ "$status" = "$code" ] || fail "'$*' gave $status instead of $code: $output"
 	expect_match "$output" "$regex"
-	[ $took -le "$most" ] || fail "'$*' took $took ms"
+	[ $took -le "$most" ] || [ $took -le $((most + $(slack))) ] || fail "'$*' took $took ms"
 	[ $took -le "$slowest" ] || slowest=$took
 }
 

@@ -85,10 +85,8 @@ hif mount "--$front" acme/app "$at" >/dev/null
 step 'what someone else has unmounted is not said to be mounted'
 expect "$(hif mount --json | jq '.[0].mounted')" true
 umount "$at"
-for i in $(seq 20); do
-	[ "$(hif mount --json | jq '.[0].mounted')" = true ] || break
-	sleep 0.1
-done
+unmounted() { [ "$(hif mount --json | jq '.[0].mounted')" = false ]; }
+wait_for 'it is said to be mounted' unmounted
 expect_match "$(hif mount)" 'but not mounted there now'
 hif mount "--$front" acme/app "$at" >/dev/null
 
@@ -109,11 +107,8 @@ pid=$(daemon_pid)
 kill -9 "$pid" # the next server knows of it, too
 until [ "$(daemon_pid)" != "$pid" ]; do sleep 0.1; done
 : >"$work/forced"
-for i in $(seq 500); do # the kernel connects again after some seconds only, and then after more
-	[ ! -e "$work/over" ] || break
-	sleep 0.1
-done
-test -e "$work/over" || fail 'the program hangs'
+# The kernel connects again after some seconds only, and then after more.
+wait_for 'the program hangs' test -e "$work/over"
 sync
 hif mount "--$front" acme/app "$at" >/dev/null
 rm "$at/held"

@@ -127,7 +127,7 @@ else
 		echo new >m/new
 		kill -9 "$pid"
 		[ "$(cat m/new)" = new ]
-		(cd m && exec sleep 30) &
+		(cd m && exec sleep 600) &
 		until [ "$(readlink /proc/$!/cwd)" = "$PWD/m" ]; do sleep 0.1; done
 		! "$hif" unmount m
 		kill $!
@@ -192,10 +192,8 @@ for set in CapInh CapAmb; do
 done
 # The spare, which takes over when this one dies, has given up the same.
 spare_status() { awk -v field="$1:" '$1 == field { print $2 }' "/proc/$(hif daemon status --json | jq .supervisor.spare_pid)/status"; }
-for i in {1..100}; do
-	[[ $(spare_status Seccomp) != 2 && $i != 100 ]] || break # it is just being made
-	sleep 0.1
-done
+spare_is_made() { [ "$(spare_status Seccomp)" = 2 ]; }
+wait_for 'there is no spare in a sandbox' spare_is_made
 expect_match "$(spare_status CapEff)" "$kept"
 
 step 'the control socket'

@@ -93,11 +93,12 @@ traced() { # traced NAME COMMAND...: output and command lines are kept
 	return $status
 }
 
+daemon_answers() { hif daemon status >/dev/null 2>&1; }
+
 start_daemon() {
 	strace -f -qq -s 65535 -e trace=execve,execveat -o "$seen/daemon.trace" "$hif" daemon run >"$seen/daemon.out" 2>"$seen/daemon.err" &
 	daemon_job=$!
-	for _ in $(seq 200); do hif daemon status >/dev/null 2>&1 && return; sleep 0.05; done
-	fail 'the daemon does not start'
+	wait_for 'the daemon does not start' daemon_answers
 }
 
 look() { # after everything: nowhere
@@ -195,16 +196,20 @@ step 'no core file holds them'
 ulimit -c unlimited
 mkdir "$work/cores"
 cores() { find "$work/cores" -type f | wc -l; }
-die() { # die SECONDS COMMAND...: it is aborted in that directory
+at_work() { # at_work JOB PROGRAM: it is that program, and waits for something
+	[ "/proc/$1/exe" -ef "$2" ] && grep -q '^State:.*S' "/proc/$1/status"
+}
+die() { # die SECONDS PROGRAM ARGUMENT...: it is aborted in that directory, so long after it has begun to wait
 	local job after=$1
 	shift
 	(cd "$work/cores" && exec "$@") >/dev/null 2>&1 &
 	job=$!
+	wait_for "$1 does not begin" at_work "$job" "$1"
 	sleep "$after"
 	kill -ABRT "$job"
 	wait "$job" 2>/dev/null || true
 }
-die 0.2 sleep 100
+die 0.2 "$(type -P sleep)" 100
 case $(cat /proc/sys/kernel/core_pattern) in
 '|'* | /*) echo '    (core files go elsewhere on this machine: that there would have been one is not shown)' ;;
 *) expect "$(cores)" 1 ;;

@@ -8,7 +8,7 @@ uploads() { hif -C "$work/one" status --json | jq -r ".uploads.$1"; }
 holds() { grep -rqF "$1" "$store/packs"; } # short contents lie in their frames as they are
 
 all_stored() {
-	for _ in $(seq 100); do
+	for _ in $(seq 600); do
 		[ "$(uploads files_left)" != 0 ] || return 0
 		sleep 0.2
 	done
@@ -81,8 +81,8 @@ step 'without its store it waits, says so once, and goes on by itself'
 mv "$HOME/.local/share/hif/store" "$work/away"
 echo 'more to do' >more
 sync "$work/one"
-for _ in $(seq 100); do [ "$(uploads state)" != waiting ] || break; sleep 0.2; done
-expect "$(uploads state)" waiting
+waits() { [ "$(uploads state)" = waiting ]; }
+wait_for 'it does not wait' waits
 expect_match "$(hif status)" 'uploads wait: '
 expect "$(cat more)" 'more to do'
 mv "$work/away" "$HOME/.local/share/hif/store"
@@ -95,12 +95,12 @@ published() { hif session list -a --json | jq -r '[.[] | select(.published != nu
 expect "$(published)" 0
 echo 'to be seen' >seen
 sync "$work/one" && all_stored
-for _ in $(seq 60); do [ "$(published)" = 0 ] || break; sleep 0.5; done
-expect "$(published)" 1
-sleep 3 # once is enough
-revision=$(hif session list -a --json | jq 'map(.revision // 0) | max')
-sleep 14
-expect "$(hif session list -a --json | jq 'map(.revision // 0) | max')" "$revision"
+is_published() { [ "$(published)" = 1 ]; }
+wait_for 'it is not published' is_published
+revision() { hif session list -a --json | jq 'map(.revision // 0) | max'; }
+before=$(revision) # once is enough
+sleep 17
+expect "$(revision)" "$before"
 hif land 'seen'
 expect "$(hif cat 'acme/app:seen')" 'to be seen'
 

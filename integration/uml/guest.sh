@@ -51,7 +51,7 @@ preload=
 if [ -z "${UML_KERNEL-}" ] && grep -qw amx_tile /proc/cpuinfo; then
 	preload=${TMPDIR:-/tmp}/uml-xstate-shim-$(id -u).so
 	[ "$preload" -nt "$here/uml-xstate-shim.c" ] ||
-		cc -O2 -shared -fPIC -o "$preload" "$here/uml-xstate-shim.c" -ldl ||
+		{ cc -O2 -shared -fPIC -o "$preload.$$" "$here/uml-xstate-shim.c" -ldl && mv "$preload.$$" "$preload"; } ||
 		die "cannot build the preload (needs cc)"
 fi
 if command -v insmod >/dev/null; then insmod=insmod; else insmod="busybox insmod"; fi

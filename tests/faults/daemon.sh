@@ -102,7 +102,7 @@ template() {
 # Until it can be asked, in the one place or the other, or has failed; else a command would start one that
 # does not fail.
 await() { # pid
-	for _ in {1..400}; do
+	for _ in {1..2400}; do
 		[ ! -S "$XDG_RUNTIME_DIR/hif/control.sock" ] && [ ! -S "$HOME/.local/state/hif/run/control.sock" ] &&
 			kill -0 "$1" 2>/dev/null || return 0
 		sleep 0.05
