@@ -57,13 +57,22 @@ for round in $(seq 1 "$rounds"); do
 	cd "$work/app" && cat file >/dev/null && echo $round >kept
 	if [ $((round % 2)) = 1 ]; then
 		stopped
-		(cd / && exec cat "$work/app/never-asked" >/dev/null 2>&1) &
-		reader=$!
+		rm -f "$work/forced" "$work/answered" "$work/refused"
+		(cd / && cat "$work/app/never-asked" >/dev/null 2>&1; : >"$work/answered") &
+		later="$front"
+		! compgen -G '/sys/fs/nfs/0:*/shutdown' >/dev/null || later=fuse # as there, since Linux 6.5
+		(
+			until [ -e "$work/forced" ]; do sleep 0.1; done
+			[ "$later" != fuse ] || cat never-asked-either >/dev/null 2>&1 # in the mount that is gone
+			: >"$work/refused"
+		) &
 		sleep 0.1
 		within $limit 0 Detached "$hif" unmount --force . # from inside
+		: >"$work/forced"
+		wait_for 'who waited for the server waits still' test -e "$work/answered"
+		wait_for 'who stands in the mount waits for the server' test -e "$work/refused"
 		cd / # where we stood nobody answers any more
 		kill -KILL "$server"
-		wait $reader || true
 		kill_daemon
 	else
 		kill_daemon

@@ -24,14 +24,25 @@ for delay in 0.02 0.05 0.08 0.12 0.16 0.2; do
         wait $pid 2>/dev/null
 done
 # What is left of it may have its lock a moment longer.
+locked() { # locked FILE SECONDS-COMMAND: the next command finds the lock taken
+        rm -f is-locked
+        flock "$1" sh -c ": >is-locked; $2" &
+        while [ ! -e is-locked ]; do sleep 0.01; done
+}
 for state in "$HOME"/.local/state/hif/imports/*; do
-        [[ $state == *.journal ]] || flock "$state" sleep 1 &
+        [[ $state == *.journal ]] || lock=$state
 done
-sleep 0.1
+[ -z "${lock:-}" ] || locked "$lock" 'sleep 1'
 hif import acme/app src
 [ "$code" = 0 ] || [ "$code" = 5 ] || fail "it should go on, or have landed"
 [ "$(landed)" = 2 ] || fail "it should have landed once"
 fails 5 'nothing to import' import acme/app src
+# Nor does one that ends just then, and takes the file of the lock along, keep the next from running.
+if [ -n "${lock:-}" ]; then
+        : >"$lock"
+        locked "$lock" "sleep 1; rm '$lock'"
+        fails 5 'nothing to import' import acme/app src
+fi
 for path in 1/1 17/23 40/40; do
         ok cat "acme/app:$path"
         cmp -s out "src/$path" || fail "the content of $path"

@@ -360,7 +360,7 @@ static void stopped_supervisor_comes_back(void **state)
         assert_int_equal(hold_put(hold, "before", end, (struct span){0}), HIF_OK);
         assert_int_equal(kill(pid, SIGSTOP), 0);
         assert_int_equal(waitpid(pid, &status, WUNTRACED), pid);
-        alarm(5);
+        alarm(60);
         assert_int_equal(hold_put(hold, "meanwhile", end, (struct span){0}), HIF_OK);
         assert_int_equal(hold_take(hold, "never", &out, NULL), HIF_EUNREACHABLE);
         alarm(0);

@@ -244,7 +244,7 @@ static void expect_held(struct tfuse *t, uint64_t count)
 {
         uint64_t held = UINT64_MAX;
 
-        for (int i = 0; i < 2000 && held != count; i++) {
+        for (int i = 0; i < 60000 && held != count; i++) {
                 if (i > 0)
                         usleep(1000);
                 tfuse_on_loop(t, held_of, &held);

@@ -75,7 +75,7 @@ static void start(struct tfuse *t, struct job *job, void *(*run)(void *arg), uin
         uint64_t now = 0;
 
         assert_int_equal(pthread_create(&job->thread, NULL, run, job), 0);
-        for (int i = 0; i < 2000 && now < count; i++) {
+        for (int i = 0; i < 60000 && now < count; i++) {
                 tfuse_on_loop(t, parked, &now);
                 usleep(1000);
         }
@@ -217,7 +217,8 @@ static void open_files_outlive_the_time_of_grace(void **state)
         assert_int_equal(pread(again, got, 4, 0), 4);
         assert_memory_equal(got, "made", 4);
         close(again);
-        usleep(20000); /* RELEASE comes by itself */
+        for (int i = 0; i < 60000 && survives(t, &clock, st.st_ino); i++)
+                usleep(1000); /* RELEASE comes by itself */
         assert_false(survives(t, &clock, st.st_ino));
         tfuse_unmount(t);
         t->m->real.ops = clock.real;

@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #define LOG_FIRST "/home/agent/overlay/log/00000000-00000000.log"
 
@@ -349,6 +351,45 @@ static void second_process_is_refused(void **state)
         assert_int_equal(system(command), 0);
 }
 
+/* Another process has the overlay, moves its directory away, as `hif session abandon` does, and dies: who
+ * has waited gets a new one, and not that with a lock on the other. */
+static void one_that_is_moved_away_is_made_anew(void **state)
+{
+        struct env env = env_system(NULL);
+        char root[] = "/tmp/hif-overlay-XXXXXX", dir[64], away[64], command[64];
+        struct overlay_config config = {0};
+        struct overlay *first, *second, *moved;
+        struct hif_why why = {""};
+        int ready[2], status;
+        char byte;
+        pid_t pid;
+
+        (void)state;
+        assert_non_null(mkdtemp(root));
+        snprintf(dir, sizeof(dir), "%s/dir", root);
+        snprintf(away, sizeof(away), "%s/away", root);
+        assert_int_equal(pipe(ready), 0);
+        pid = fork();
+        if (pid == 0) {
+                if (overlay_open(&env, NULL, dir, &config, &first, &why) != HIF_OK ||
+                    write(ready[1], "o", 1) != 1)
+                        _exit(1);
+                usleep(200000);
+                _exit(rename(dir, away) != 0);
+        }
+        assert_int_equal(read(ready[0], &byte, 1), 1);
+        assert_int_equal(overlay_open(&env, NULL, dir, &config, &second, &why), HIF_OK);
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_int_equal(status, 0);
+        assert_int_equal(overlay_open(&env, NULL, away, &config, &moved, &why), HIF_OK);
+        overlay_close(moved);
+        overlay_close(second);
+        close(ready[0]);
+        close(ready[1]);
+        snprintf(command, sizeof(command), "rm -r %s", root);
+        assert_int_equal(system(command), 0);
+}
+
 /* On the real machine, with its own thread: what nobody waits for is durable soon. */
 static void flusher_follows_without_a_waiter(void **state)
 {
@@ -396,6 +437,7 @@ int main(void)
             TEST(failed_sync_is_not_forgotten_with_its_process),
             TEST(folded_rows_and_the_rest_of_the_log_are_one),
             cmocka_unit_test(second_process_is_refused),
+            cmocka_unit_test(one_that_is_moved_away_is_made_anew),
             cmocka_unit_test(flusher_follows_without_a_waiter),
         };
 

@@ -280,12 +280,12 @@ static void delayed_request_outlives_its_client(void **state)
 {
         struct fixture *f = *state;
 
-        say(f, "add PUT /b 0 1 delay 50");
+        say(f, "add PUT /b 0 1 delay 2000");
         assert_true(send_request(f, "PUT", "/b/k", "", "content"));
         usleep(10000);
         wire_close(&f->client);
         assert_int_equal(applied(f), 0);
-        for (int i = 0; i < 200 && applied(f) == 0; i++)
+        for (int i = 0; i < 6000 && applied(f) == 0; i++)
                 usleep(10000);
         assert_int_equal(applied(f), 1);
         connect_client(f);
