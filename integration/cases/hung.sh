@@ -58,12 +58,16 @@ for round in $(seq 1 "$rounds"); do
 	if [ $((round % 2)) = 1 ]; then
 		stopped
 		rm -f "$work/forced" "$work/answered" "$work/refused"
-		(cd / && cat "$work/app/never-asked" >/dev/null 2>&1; : >"$work/answered") &
+		(
+			cd /
+			! cat "$work/app/never-asked" >/dev/null 2>&1
+			: >"$work/answered"
+		) &
 		later="$front"
 		! compgen -G '/sys/fs/nfs/0:*/shutdown' >/dev/null || later=fuse # as there, since Linux 6.5
 		(
 			until [ -e "$work/forced" ]; do sleep 0.1; done
-			[ "$later" != fuse ] || cat never-asked-either >/dev/null 2>&1 # in the mount that is gone
+			[ "$later" != fuse ] || ! cat never-asked-either >/dev/null 2>&1 # in the mount that is gone
 			: >"$work/refused"
 		) &
 		sleep 0.1
