@@ -7,7 +7,7 @@ mounts=20 # in one daemon
 agents=8  # that land at once
 rounds=5  # landings of each
 cold=30   # files that nobody has read
-[ "$front" = fuse ] || rounds=3 # the guest has one processor
+[ "$front" = fuse ] || rounds=3 cold=8 # the guest has one processor
 
 at() { echo "$work/at/$1"; }
 
