@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define LOCK_TRIES_MAX 10
+#define LOCK_TRIES_MAX 100
 
 /* --- opening --- */
 

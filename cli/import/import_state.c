@@ -13,7 +13,7 @@
 #define STATE_VERSION 1u
 #define STATE_SIZE    40u
 
-#define LOCK_TRIES_MAX 10
+#define LOCK_TRIES_MAX 100
 
 static const char state_magic[4] = {'H', 'I', 'F', 'I'};
 

@@ -16,7 +16,7 @@
 
 #define NODE_CACHE_BYTES (64u << 20)
 #define NOTES_BATCH      200
-#define LOCK_TRIES_MAX   10
+#define LOCK_TRIES_MAX   100
 
 /* What it becomes here. */
 struct making {
