@@ -1,4 +1,5 @@
 /* Stores by URL. */
+#include "store/percent.h"
 #include "store/s3/open.h"
 #include "store/store.h"
 
@@ -7,40 +8,6 @@
 
 /* So many syncs go to the disk at once; more gained little (see put.c). */
 #define IO_THREADS 16
-
-static int hex_digit(char c)
-{
-        if (c >= '0' && c <= '9')
-                return c - '0';
-        if (c >= 'a' && c <= 'f')
-                return c - 'a' + 10;
-        if (c >= 'A' && c <= 'F')
-                return c - 'A' + 10;
-        return -1;
-}
-
-/* Decode %XX in place; false for anything else behind a '%', and for %00. */
-static bool percent_decode(char *text)
-{
-        char *out = text;
-
-        while (*text) {
-                int high, low;
-
-                if (*text != '%') {
-                        *out++ = *text++;
-                        continue;
-                }
-                high = hex_digit(text[1]);
-                low = high < 0 ? -1 : hex_digit(text[2]);
-                if (low < 0 || (high == 0 && low == 0))
-                        return false;
-                *out++ = (char)(high << 4 | low);
-                text += 3;
-        }
-        *out = '\0';
-        return true;
-}
 
 /* "file:///dir"; the host may be missing, empty or localhost (RFC 8089). */
 static enum hif_err open_file_url(struct env *env, const char *url, const char *rest, bool create,

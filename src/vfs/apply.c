@@ -19,23 +19,6 @@ static enum hif_err put_epochs(struct vfs *vfs, struct otx *tx, const struct vfs
         return HIF_OK;
 }
 
-void apply_fill(const struct vfs *vfs, struct onode *node, const struct entry *entry)
-{
-        struct vfs_attr attr;
-
-        attr_of_base(vfs, node->id, entry, &attr);
-        node->flags |= ONODE_ATTRS;
-        node->kind = attr.kind;
-        node->mode = attr.mode;
-        node->uid = attr.uid;
-        node->gid = attr.gid;
-        node->nlink = 1;
-        node->size = entry->size;
-        node->atime = node->mtime = node->ctime = entry->mtime;
-        node->base = *entry;
-        node->base_limit = entry->size;
-}
-
 /* What the move changed gets the time of the move, so that make(1) sees it. */
 static void apply_times(struct vfs *vfs, struct otx *tx, const struct vfs_move *move)
 {
@@ -48,7 +31,7 @@ static void apply_times(struct vfs *vfs, struct otx *tx, const struct vfs_move *
 
                 if ((row->flags & ONODE_ATTRS) != 0)
                         continue;
-                apply_fill(vfs, row, &changed[i].entry);
+                fill_of_base(vfs, row, &changed[i].entry);
                 row->atime = row->mtime = now;
                 row->ctime = tick(vfs);
         }

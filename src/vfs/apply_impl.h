@@ -18,9 +18,6 @@ struct applying {
         enum hif_err err;
 };
 
-/* Give a row without attributes those of an entry. */
-void apply_fill(const struct vfs *vfs, struct onode *node, const struct entry *entry);
-
 /* --- apply_names.c --- */
 
 /* Rows of names: what the new base has under each; what it shows no more. */
@@ -33,12 +30,14 @@ bool apply_gives_way(const struct applying *ap, const struct move_name *name,
                      const struct odirent *row);
 /* A name that only the old base gave, as a row. */
 void apply_keep_name(struct applying *ap, struct odirent *row);
+/* The node loses a name; where that was its place and it has others, one of them is. */
+void apply_lose_name(struct applying *ap, uint64_t id, uint64_t dir, struct span name);
+/* Nodes lose the names in ap->dropped. */
+void apply_drop_names(struct applying *ap);
 
 /* --- apply_nodes.c --- */
 
 /* Rows of nodes: content that has landed; nodes that have lost the names that the old base gave. */
 HIF_MUST_USE enum hif_err apply_nodes(struct applying *ap);
-/* Nodes lose the names in ap->dropped. */
-void apply_drop_names(struct applying *ap);
 
 #endif

@@ -189,7 +189,7 @@ static void keep_shown(struct applying *ap)
                 }
                 if ((node->flags & ONODE_ATTRS) != 0)
                         continue;
-                apply_fill(ap->vfs, node, &entry);
+                fill_of_base(ap->vfs, node, &entry);
                 node->target = item->target;
         }
 }
@@ -214,6 +214,38 @@ static void hide_others(struct applying *ap)
                     overlay_dirent(overlay, row.dir, row.hash60, row.name) == NULL)
                         otx_dirent_put(ap->tx, &row);
         }
+}
+
+void apply_lose_name(struct applying *ap, uint64_t id, uint64_t dir, struct span name)
+{
+        const struct odirent *other = map_get(&ap->names, id);
+        struct onode *changed = otx_node(ap->tx, id);
+
+        changed->ctime = tick(ap->vfs);
+        if (changed->kind != ONODE_DIR && changed->nlink > 1) {
+                changed->nlink--;
+                if (changed->parent != dir || !span_eq(changed->name, name) || other == NULL)
+                        return;
+                changed->parent = other->dir;
+                changed->name = other->name;
+                return;
+        }
+        changed->nlink = 0;
+        changed->flags |= ONODE_REMOVED;
+        buf_put_u64(&ap->gone, id);
+        if (changed->kind == ONODE_DIR && ap->err == HIF_OK)
+                ap->err = map_put(&ap->gone_dirs, id, ap);
+        if (buf_failed(&ap->gone))
+                ap->err = HIF_ENOMEM;
+}
+
+void apply_drop_names(struct applying *ap)
+{
+        const struct odirent *dropped = (const void *)ap->dropped.data;
+
+        for (size_t i = 0; i < ap->dropped.size / sizeof(*dropped); i++)
+                apply_lose_name(ap, dropped[i].child, dropped[i].dir, dropped[i].name);
+        buf_reset(&ap->dropped);
 }
 
 enum hif_err apply_names(struct applying *ap)

@@ -116,30 +116,6 @@ static bool keep_written(void *arg, const struct onode *node)
         return ap->err == HIF_OK;
 }
 
-/* The node loses a name; where that was its place and it has others, one of them is. */
-static void lose_name(struct applying *ap, uint64_t id, uint64_t dir, struct span name)
-{
-        const struct odirent *other = map_get(&ap->names, id);
-        struct onode *changed = otx_node(ap->tx, id);
-
-        changed->ctime = tick(ap->vfs);
-        if (changed->kind != ONODE_DIR && changed->nlink > 1) {
-                changed->nlink--;
-                if (changed->parent != dir || !span_eq(changed->name, name) || other == NULL)
-                        return;
-                changed->parent = other->dir;
-                changed->name = other->name;
-                return;
-        }
-        changed->nlink = 0;
-        changed->flags |= ONODE_REMOVED;
-        buf_put_u64(&ap->gone, id);
-        if (changed->kind == ONODE_DIR && ap->err == HIF_OK)
-                ap->err = map_put(&ap->gone_dirs, id, ap);
-        if (buf_failed(&ap->gone))
-                ap->err = HIF_ENOMEM;
-}
-
 static void keep_home(struct applying *ap, const struct onode *node)
 {
         struct odirent row = {.dir = node->parent,
@@ -156,7 +132,7 @@ static void keep_attrs(struct applying *ap, uint64_t id)
         struct entry entry = {.kind = ENTRY_DIR, .mtime = now_of(ap->vfs)};
         struct onode *node = otx_node(ap->tx, id);
 
-        apply_fill(ap->vfs, node, &entry);
+        fill_of_base(ap->vfs, node, &entry);
         node->ctime = tick(ap->vfs);
 }
 
@@ -169,7 +145,7 @@ static bool leave_home(void *arg, const struct onode *node)
         if (moved_home(ap, node) && is_written(ap, node))
                 keep_home(ap, node);
         else if (moved_home(ap, node))
-                lose_name(ap, node->id, node->parent, node->name);
+                apply_lose_name(ap, node->id, node->parent, node->name);
         if (!at_home(ap, node))
                 return true;
         if (is_written(ap, node) || map_get(&ap->kept, node->id) != NULL) {
@@ -178,7 +154,7 @@ static bool leave_home(void *arg, const struct onode *node)
                         keep_attrs(ap, node->id);
                 return true;
         }
-        lose_name(ap, node->id, node->parent, node->name);
+        apply_lose_name(ap, node->id, node->parent, node->name);
         return ap->err == HIF_OK;
 }
 
@@ -207,15 +183,6 @@ static bool sweep(void *arg, const struct odirent *row)
         if (row->child != NODEID_NONE)
                 buf_put(&ap->dropped, row, sizeof(*row));
         return !buf_failed(&ap->dropped);
-}
-
-void apply_drop_names(struct applying *ap)
-{
-        const struct odirent *dropped = (const void *)ap->dropped.data;
-
-        for (size_t i = 0; i < ap->dropped.size / sizeof(*dropped); i++)
-                lose_name(ap, dropped[i].child, dropped[i].dir, dropped[i].name);
-        buf_reset(&ap->dropped);
 }
 
 static void sweep_rows(struct applying *ap)

@@ -11,18 +11,11 @@ enum hif_err may_change(const struct vfs *vfs)
         return vfs->config.read_only ? HIF_EROFS : HIF_OK;
 }
 
-struct onode *adopt(struct vfs *vfs, struct otx *tx, const struct vnode *node)
+void fill_of_base(const struct vfs *vfs, struct onode *row, const struct entry *entry)
 {
-        struct onode *row = otx_node(tx, node->id);
-        const struct entry *entry;
         struct vfs_attr attr;
 
-        /* A node that has neither is new in a transaction that has run out of memory: what becomes
-         * of its row no longer counts. */
-        if ((row->flags & ONODE_ATTRS) != 0 || node->base == NULL)
-                return row;
-        entry = &node->base->entry;
-        attr_of_base(vfs, node->id, entry, &attr);
+        attr_of_base(vfs, row->id, entry, &attr);
         row->flags |= ONODE_ATTRS;
         row->kind = attr.kind;
         row->mode = attr.mode;
@@ -35,6 +28,17 @@ struct onode *adopt(struct vfs *vfs, struct otx *tx, const struct vnode *node)
         row->ctime = attr.ctime;
         row->base = *entry;
         row->base_limit = entry->size;
+}
+
+struct onode *adopt(struct vfs *vfs, struct otx *tx, const struct vnode *node)
+{
+        struct onode *row = otx_node(tx, node->id);
+
+        /* A node that has neither is new in a transaction that has run out of memory: what becomes
+         * of its row no longer counts. */
+        if ((row->flags & ONODE_ATTRS) != 0 || node->base == NULL)
+                return row;
+        fill_of_base(vfs, row, &node->base->entry);
         return row;
 }
 

@@ -181,6 +181,8 @@ enum hif_err take_misses(struct vfs *vfs, struct vfs_call *call, enum hif_err er
 void attr_of(const struct vfs *vfs, const struct vnode *node, struct vfs_attr *out);
 void attr_of_base(const struct vfs *vfs, uint64_t id, const struct entry *entry,
                   struct vfs_attr *out);
+/* One of the caller's groups? */
+bool in_group(const struct vfs_caller *caller, uint32_t gid);
 uint32_t granted_of(const struct vfs *vfs, const struct vfs_attr *attr,
                     const struct vfs_caller *caller);
 /* HIF_EACCES unless all of `wanted` is granted. */
@@ -200,6 +202,8 @@ void wcc_after(struct vfs *vfs, struct vfs_call *call, uint64_t id, struct vfs_w
 
 /* HIF_EROFS, HIF_EBUSY. */
 HIF_MUST_USE enum hif_err may_change(const struct vfs *vfs);
+/* Give a row without attributes those of the base's entry. */
+void fill_of_base(const struct vfs *vfs, struct onode *row, const struct entry *entry);
 /* A row to change in a transaction, filled from the base's facts when there is none. */
 struct onode *adopt(struct vfs *vfs, struct otx *tx, const struct vnode *node);
 /* Before a transaction: note where the node and its ancestors have their names, for all that no row

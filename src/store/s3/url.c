@@ -1,4 +1,5 @@
 #include "store/s3/url.h"
+#include "store/percent.h"
 #include "store/store.h"
 
 #include <assert.h>
@@ -36,46 +37,13 @@ void s3_encode(struct buf *out, struct span text, bool keep_slash)
         buf_extend(out, size);
 }
 
-static int hex_digit(char c)
-{
-        if (c >= '0' && c <= '9')
-                return c - '0';
-        if (c >= 'a' && c <= 'f')
-                return c - 'a' + 10;
-        if (c >= 'A' && c <= 'F')
-                return c - 'A' + 10;
-        return -1;
-}
-
-bool s3_decode(char *text)
-{
-        char *out = text;
-
-        while (*text) {
-                int high, low;
-
-                if (*text != '%') {
-                        *out++ = *text++;
-                        continue;
-                }
-                high = hex_digit(text[1]);
-                low = high < 0 ? -1 : hex_digit(text[2]);
-                if (low < 0 || (high == 0 && low == 0))
-                        return false;
-                *out++ = (char)(high << 4 | low);
-                text += 3;
-        }
-        *out = '\0';
-        return true;
-}
-
 bool s3_decode_listed(char *text)
 {
         for (char *c = text; *c; c++) {
                 if (*c == '+')
                         *c = ' ';
         }
-        return s3_decode(text);
+        return percent_decode(text);
 }
 
 /* RFC 3629: the shortest form only, no surrogates, up to U+10FFFF. */
@@ -162,7 +130,7 @@ static bool parse_option(char *option, struct s3_url *out, enum hif_err *err)
         if (!value)
                 return false;
         *value++ = '\0';
-        if (!s3_decode(value) || !value[0])
+        if (!percent_decode(value) || !value[0])
                 return false;
         if (strcmp(option, "patience") == 0)
                 return !out->patience_s && parse_seconds(value, &out->patience_s);

@@ -37,9 +37,7 @@ void s3_url_free(struct s3_url *url);
 
 /* RFC 3986, strictly: all but A-Z a-z 0-9 - . _ ~ becomes %XX; '/' stays where keep_slash. */
 void s3_encode(struct buf *out, struct span text, bool keep_slash);
-/* %XX to bytes, in place; false for anything else behind a '%', and for %00. */
-bool s3_decode(char *text);
-/* The same for keys in lists: there '+' is a space, as in forms, and a '+' itself comes as %2B.
+/* percent_decode for keys in lists: there '+' is a space, as in forms, and a '+' itself comes as %2B.
  * (Amazon does so; others encode both.) */
 bool s3_decode_listed(char *text);
 bool s3_is_utf8(const char *text);
