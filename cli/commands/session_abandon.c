@@ -2,6 +2,7 @@
 #include "base/cleanup.h"
 #include "cli/commands/session.h"
 #include "cli/daemon/workspace_impl.h"
+#include "cli/daemon/workspace_records.h"
 #include "cli/session/session_open.h"
 #include "cli/view.h"
 #include "core/layout.h"

@@ -1,7 +1,7 @@
 /* ahead_round.c - one round: what has settled, without what is ignored, into the store. */
-#include "cli/daemon/ahead_impl.h"
-
 #include "base/cleanup.h"
+#include "cli/daemon/ahead_impl.h"
+#include "cli/daemon/call.h"
 #include "cli/daemon/workspace_changes.h"
 #include "core/key.h"
 #include "vfs/settled.h"

@@ -1,3 +1,5 @@
+#include "cli/daemon/call.h"
+
 #include "cli/daemon/workspace_impl.h"
 
 struct call {

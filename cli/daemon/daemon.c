@@ -5,8 +5,10 @@
 #include "base/log.h"
 #include "base/loop.h"
 #include "cli/daemon/ghost.h"
+#include "cli/daemon/resume.h"
 #include "cli/daemon/tie.h"
 #include "cli/daemon/workspace_ahead.h"
+#include "cli/daemon/workspace_status.h"
 #include "cli/process.h"
 
 #include <errno.h>

@@ -4,7 +4,7 @@
 #define HIF_CLI_DAEMON_DAEMON_H
 
 #include "cli/control_wire.h"
-#include "cli/daemon/workspace.h"
+#include "cli/daemon/frame.h"
 
 /* Serve until told to stop (SIGTERM, SIGINT, the request "stop", or by the supervisor). HIF_EINVAL:
  * not started by a supervisor. */
@@ -34,19 +34,5 @@ void request_serve(struct request *request);
 
 /* Unmount everything, or with `suspend` leave NFS mounts for the next daemon. */
 void daemon_close_all(struct daemon *daemon, bool suspend);
-
-/* --- resume.c --- */
-
-/* Bring back what is marked as mounted and is not there. What cannot come back now is remembered.
- */
-void daemon_resume(struct daemon *daemon);
-/* Is the path in a mount that did not come back? Then *why says why. */
-bool daemon_unresumed(struct daemon *daemon, const char *path, struct hif_why *why);
-/* Is there any? */
-bool daemon_unresumed_any(struct daemon *daemon);
-/* Programs wait in what did not come back, and not all of them in reach of a command that asks for it:
- * so it is tried again, more and more seldom, until nothing is left of it. */
-void daemon_retry_start(struct daemon *daemon);
-void daemon_retry_stop(struct daemon *daemon);
 
 #endif

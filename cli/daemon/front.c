@@ -1,9 +1,17 @@
 /* front.c - the way in: the kernel's NFS client where there is one and we may mount, else FUSE. */
-#include "cli/daemon/ghost.h"
-#include "cli/daemon/workspace_impl.h"
+#include "cli/daemon/front.h"
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "cli/daemon/call.h"
+#include "cli/daemon/front_fuse.h"
+#include "cli/daemon/ghost.h"
+#include "cli/daemon/mount_fuse.h"
+#include "cli/daemon/mount_nfs.h"
+#include "cli/daemon/netns.h"
+#include "cli/daemon/peer.h"
+#include "cli/daemon/workspace_impl.h"
+#include "cli/daemon/workspace_place.h"
 #include "cli/mounts.h"
 #include "cli/supervisor/helper.h"
 #include "cli/supervisor/hold.h"
@@ -296,7 +304,8 @@ static enum hif_err unmount_here(struct workspace *workspace, bool force, bool *
         struct daemon *daemon = workspace->daemon;
         struct hif_why refused = {0};
 
-        *busy = !front_is_mounted(workspace); /* someone else did it, and maybe with umount -l */
+        *busy =
+            !workspace_is_mounted(workspace); /* someone else did it, and maybe with umount -l */
         if (*busy || (workspace->front == FRONT_FUSE && force))
                 return HIF_OK;
         if (!force)
@@ -326,13 +335,6 @@ static void stop_nfs(void *arg)
 
         nfs_server_free(workspace->nfs);
         workspace->nfs = NULL;
-}
-
-bool front_is_mounted(struct workspace *workspace)
-{
-        if (workspace->mounted && workspace->front == FRONT_NFS && !mount_nfs_is_there(workspace))
-                workspace->mounted = false;
-        return workspace->mounted;
 }
 
 /* What was taken away while it was in use gets errors from now on, and not silence. */

@@ -1,10 +1,13 @@
 /* front_fuse.c - the way in through FUSE, and how a mount passes from server to server: the
  * supervisor holds its descriptor, what was agreed on with the kernel, and the list of requests. */
-#include "cli/daemon/workspace_impl.h"
+#include "cli/daemon/front_fuse.h"
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "cli/daemon/call.h"
+#include "cli/daemon/mount_fuse.h"
 #include "cli/daemon/tie.h"
+#include "cli/daemon/workspace_impl.h"
 #include "cli/supervisor/helper.h"
 #include "cli/supervisor/hold.h"
 

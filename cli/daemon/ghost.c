@@ -2,6 +2,7 @@
 
 #include "base/buf.h"
 #include "base/log.h"
+#include "cli/daemon/peer.h"
 #include "cli/daemon/workspace_impl.h"
 #include "cli/supervisor/hold.h"
 

@@ -1,9 +1,12 @@
 /* kernel.c - calls that go through the mount itself, and so come back to this daemon. They run in a
  * child process: if the mount hangs, the child does, and not a thread of the daemon. */
-#include "cli/daemon/refresh.h"
-#include "cli/daemon/workspace_impl.h"
+#include "cli/daemon/kernel.h"
 
 #include "base/log.h"
+#include "cli/daemon/call.h"
+#include "cli/daemon/refresh.h"
+#include "cli/daemon/workspace_impl.h"
+#include "cli/daemon/workspace_place.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -276,7 +279,7 @@ void kernel_refresh(struct workspace *workspace, struct span list)
 {
         bool told = true;
 
-        if (front_is_mounted(workspace))
+        if (workspace_is_mounted(workspace))
                 told = workspace->front == FRONT_FUSE ? refresh_fuse(workspace, list)
                                                       : refresh_nfs(workspace, list);
         if (!told)

@@ -3,7 +3,7 @@
 #ifndef HIF_CLI_DAEMON_LANDINGS_H
 #define HIF_CLI_DAEMON_LANDINGS_H
 
-#include "cli/daemon/workspace.h"
+#include "cli/daemon/frame.h"
 #include "land/queue.h"
 
 struct landings;

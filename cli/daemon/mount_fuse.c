@@ -1,4 +1,6 @@
 /* mount_fuse.c - mounting and unmounting FUSE through the supervisor, and either kind's end. */
+#include "cli/daemon/mount_fuse.h"
+
 #include "cli/daemon/workspace_impl.h"
 #include "cli/supervisor/helper.h"
 

@@ -1,4 +1,6 @@
 /* mount_nfs.c - a mount of the kernel's own NFS client, which the supervisor makes. */
+#include "cli/daemon/mount_nfs.h"
+
 #include "cli/daemon/workspace_impl.h"
 #include "cli/mounts.h"
 #include "cli/supervisor/helper.h"

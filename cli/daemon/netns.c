@@ -1,7 +1,7 @@
 #include "cli/daemon/netns.h"
 
 #include "base/log.h"
-#include "cli/daemon/daemon.h"
+#include "cli/daemon/unresumed.h"
 #include "cli/supervisor/helper.h"
 
 #include <unistd.h>

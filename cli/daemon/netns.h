@@ -12,7 +12,7 @@
 #ifndef HIF_CLI_DAEMON_NETNS_H
 #define HIF_CLI_DAEMON_NETNS_H
 
-#include "cli/daemon/workspace.h"
+#include "cli/daemon/frame.h"
 
 /* One more user of the daemon's namespace, which is made at need. there: a mount that came back is in
  * it already, so nobody has to be asked. HIF_ENOTSUP, HIF_EPERM and others, with a reason that goes

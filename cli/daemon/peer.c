@@ -8,6 +8,8 @@
  * what was sent before is still to be read: so it has to be one that is open, which has an inode, and
  * established. One that a process passed on, or that was bound to ::ffff:127.0.0.1, is the maker's, or
  * not in this table: closed. */
+#include "cli/daemon/peer.h"
+
 #include "cli/daemon/workspace_impl.h"
 
 #include <arpa/inet.h>

@@ -1,7 +1,10 @@
 /* request.c - what many requests of the daemon begin and end with. */
-#include "cli/daemon/requests.h"
-
 #include "base/cleanup.h"
+#include "cli/daemon/requests.h"
+#include "cli/daemon/resume.h"
+#include "cli/daemon/unresumed.h"
+#include "cli/daemon/workspace_list.h"
+#include "cli/daemon/workspace_moved.h"
 
 enum hif_err request_missing(struct hif_why *why, const char *name)
 {

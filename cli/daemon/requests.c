@@ -1,12 +1,21 @@
 /* requests.c - what commands may ask of the daemon: one function a request, in a table. */
 #include "cli/daemon/requests.h"
-#include "cli/daemon/daemon.h"
-#include "cli/daemon/tie.h"
-#include "cli/daemon/workspace_publish.h"
-#include "cli/store.h"
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "cli/daemon/daemon.h"
+#include "cli/daemon/resume.h"
+#include "cli/daemon/tie.h"
+#include "cli/daemon/unresumed.h"
+#include "cli/daemon/workspace.h"
+#include "cli/daemon/workspace_land.h"
+#include "cli/daemon/workspace_list.h"
+#include "cli/daemon/workspace_moved.h"
+#include "cli/daemon/workspace_place.h"
+#include "cli/daemon/workspace_publish_when.h"
+#include "cli/daemon/workspace_records.h"
+#include "cli/daemon/workspace_status.h"
+#include "cli/store.h"
 
 #include <poll.h>
 #include <stdlib.h>

@@ -3,6 +3,7 @@
 #define HIF_CLI_DAEMON_REQUESTS_H
 
 #include "cli/daemon/daemon.h"
+#include "land/land.h"
 
 /* --- request.c --- */
 

@@ -1,9 +1,11 @@
 /* requests_session.c - what commands ask of the daemon about a mounted session. */
+#include "base/cleanup.h"
 #include "cli/daemon/requests.h"
 #include "cli/daemon/workspace_export.h"
-
-#include "base/cleanup.h"
+#include "cli/daemon/workspace_list.h"
 #include "cli/daemon/workspace_publish.h"
+#include "cli/daemon/workspace_publish_when.h"
+#include "cli/daemon/workspace_records.h"
 #include "cli/daemon/workspace_session.h"
 
 #include <stdlib.h>

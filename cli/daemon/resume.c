@@ -1,10 +1,13 @@
 /* resume.c - workspaces that were mounted when the last daemon ended come back. One that cannot stays
  * on a list, and is tried again whenever a command asks for it, and now and then without. */
-#include "cli/daemon/daemon.h"
-#include "cli/daemon/workspace_impl.h"
+#include "cli/daemon/resume.h"
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "cli/daemon/unresumed.h"
+#include "cli/daemon/workspace.h"
+#include "cli/daemon/workspace_impl.h"
+#include "cli/daemon/workspace_list.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -174,35 +177,6 @@ void daemon_resume(struct daemon *daemon)
                 free(coming.dirs[i]);
         free(coming.dirs);
         pthread_mutex_destroy(&coming.lock);
-}
-
-bool daemon_unresumed(struct daemon *daemon, const char *path, struct hif_why *why)
-{
-        const char *at;
-        json_t *text;
-        bool found = false;
-
-        pthread_mutex_lock(&daemon->lock);
-        json_object_foreach(daemon->unresumed, at, text)
-        {
-                if (!path_within(span_str(path), span_str(at)))
-                        continue;
-                why_set(why, HIF_ENOENT, "'%s' was mounted and could not be brought back: %s", at,
-                        json_string_value(text));
-                found = true;
-        }
-        pthread_mutex_unlock(&daemon->lock);
-        return found;
-}
-
-bool daemon_unresumed_any(struct daemon *daemon)
-{
-        bool any;
-
-        pthread_mutex_lock(&daemon->lock);
-        any = json_object_size(daemon->unresumed) > 0;
-        pthread_mutex_unlock(&daemon->lock);
-        return any;
 }
 
 /* --- without being asked --- */

@@ -1,6 +1,7 @@
-#include "cli/daemon/sandbox_impl.h"
+#include "cli/daemon/sandbox.h"
 
 #include "base/cleanup.h"
+#include "cli/daemon/sandbox_impl.h"
 
 #include <errno.h>
 #include <linux/capability.h>

@@ -1,6 +1,7 @@
 #include "cli/daemon/tie.h"
 
 #include "base/log.h"
+#include "cli/daemon/call.h"
 #include "cli/daemon/workspace_impl.h"
 #include "cli/sockets.h"
 #include "cli/supervisor/supervisor.h"

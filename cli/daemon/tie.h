@@ -6,7 +6,7 @@
 #define HIF_CLI_DAEMON_TIE_H
 
 #include "base/loop.h"
-#include "cli/daemon/workspace.h"
+#include "cli/daemon/frame.h"
 #include "cli/supervisor/hold.h"
 
 struct tie;

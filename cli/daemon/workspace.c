@@ -1,10 +1,21 @@
 /* workspace.c - opening, mounting, resuming and unmounting a session. */
-#include "cli/daemon/refresh.h"
-#include "cli/daemon/workspace_ahead.h"
+#include "cli/daemon/workspace.h"
 
 #include "base/cleanup.h"
 #include "base/log.h"
-#include "cli/daemon/workspace_publish.h"
+#include "cli/daemon/call.h"
+#include "cli/daemon/front.h"
+#include "cli/daemon/kernel.h"
+#include "cli/daemon/mount_fuse.h"
+#include "cli/daemon/refresh.h"
+#include "cli/daemon/workspace_ahead.h"
+#include "cli/daemon/workspace_check.h"
+#include "cli/daemon/workspace_list.h"
+#include "cli/daemon/workspace_moved.h"
+#include "cli/daemon/workspace_parts.h"
+#include "cli/daemon/workspace_place.h"
+#include "cli/daemon/workspace_publish_when.h"
+#include "cli/daemon/workspace_records.h"
 #include "cli/store.h"
 #include "cli/supervisor/helper.h"
 #include "land/derived/derived.h"
@@ -18,66 +29,6 @@
 #define SYNC_TIMEOUT_MS 60000
 #define RESERVE_BYTES   (64ull << 20)
 #define SPARE_BYTES     (2ull << 20)
-
-void workspace_free(struct workspace *workspace)
-{
-        struct place_before *before;
-
-        if (workspace == NULL)
-                return;
-        pthread_mutex_destroy(&workspace->lock);
-        free(workspace->project_name);
-        free(workspace->session_name);
-        free(workspace->dir);
-        free(workspace->mount_point);
-        while ((before = workspace->before) != NULL) {
-                workspace->before = before->next;
-                free(before->mount_point);
-                free(before);
-        }
-        free(workspace->store_url);
-        free(workspace);
-}
-
-/* A workspace that comes back waits for no store: what it has to know of the project is with its
- * records. */
-static enum hif_err open_project(struct workspace *workspace, struct hif_why *why)
-{
-        struct env *env = &workspace->daemon->cli->env;
-        struct span known = workspace->overlay != NULL
-                                ? overlay_value(workspace->overlay, VALUE_FORMAT)
-                                : (struct span){0};
-
-        if (known.size > 0 && project_open_known(env, workspace->store, workspace->project_name,
-                                                 known, &workspace->project, why) == HIF_OK)
-                return HIF_OK;
-        return project_open(env, workspace->store, workspace->project_name, &workspace->project,
-                            why);
-}
-
-/* A content that does not lie where its entry says: fetch_locator.find. */
-static size_t find_places(void *arg, const struct hif_hash *hash, uint64_t content_size,
-                          struct pack_loc *places, size_t most)
-{
-        return hash_index_find(arg, hash, content_size, places, most);
-}
-
-enum hif_err workspace_open_store(struct workspace *workspace, struct hif_why *why)
-{
-        struct cli *cli = workspace->daemon->cli;
-        enum hif_err err = cli_store_open(cli, workspace->store_url, false, &workspace->store, why);
-
-        if (err == HIF_OK)
-                err = open_project(workspace, why);
-        if (err == HIF_OK)
-                err = fetch_origin_new(workspace->daemon->fetch, workspace->store,
-                                       &workspace->project.layout, &workspace->origin);
-        if (err == HIF_OK)
-                fetch_origin_set_locator(
-                    workspace->origin,
-                    (struct fetch_locator){.find = find_places, .arg = &workspace->project});
-        return err;
-}
 
 /* What can be read of it, to be looked at and copied from. */
 static enum hif_err open_damaged(struct workspace *workspace, struct hif_why *why)
@@ -211,31 +162,6 @@ static void open_vfs(void *arg)
         opening->err = vfs_open(&config, opening->first, &workspace->vfs, opening->why);
 }
 
-static void close_vfs(void *arg)
-{
-        struct workspace *workspace = arg;
-
-        vfs_close(workspace->vfs);
-        workspace->vfs = NULL;
-}
-
-/* Everything but the front end, in the other order. */
-void workspace_close_parts(struct workspace *workspace)
-{
-        if (workspace->vfs != NULL)
-                loop_call(workspace->loop, close_vfs, workspace);
-        overlay_close(workspace->overlay);
-        landings_leave(workspace->landings);
-        workspace->landings = NULL;
-        store_cancel(workspace->store); /* what is still being prefetched interests nobody now */
-        if (workspace->origin != NULL)
-                fetch_origin_free(workspace->origin);
-        store_close(workspace->store);
-        workspace->overlay = NULL;
-        workspace->origin = NULL;
-        workspace->store = NULL;
-}
-
 static enum hif_err open_parts(struct workspace *workspace, const struct workspace_options *options,
                                bool *first, struct hif_why *why)
 {
@@ -261,40 +187,6 @@ static enum hif_err open_parts(struct workspace *workspace, const struct workspa
                 return err;
         loop_call(workspace->loop, open_vfs, &opening);
         return opening.err == HIF_OK && !*first ? check_store(workspace, why) : opening.err;
-}
-
-struct workspace *workspace_new(struct daemon *daemon, const struct workspace_options *options)
-{
-        struct workspace *workspace = calloc(1, sizeof(*workspace));
-
-        if (workspace == NULL)
-                return NULL;
-        pthread_mutex_init(&workspace->lock, NULL);
-        workspace->daemon = daemon;
-        workspace->project_name = strdup(options->project);
-        workspace->session_name = strdup(options->session);
-        workspace->mount_point = strdup(options->mount_point);
-        workspace->store_url = strdup(options->store_url);
-        workspace->read_only = options->read_only;
-        workspace->power = options->power;
-        workspace->allow_other = options->allow_other;
-        workspace->isolated = !options->no_netns;
-        workspace->peers = workspace->ghost = -1;
-        mounter_init(workspace);
-        workspace->front = options->front_end;
-        if (asprintf(&workspace->dir, "%s/workspaces/%s/%s", daemon->cli->paths.state_dir,
-                     options->project, options->session) < 0)
-                workspace->dir = NULL;
-        if (workspace->project_name == NULL || workspace->session_name == NULL ||
-            workspace->mount_point == NULL || workspace->store_url == NULL ||
-            workspace->dir == NULL) {
-                workspace_free(workspace);
-                return NULL;
-        }
-        pthread_mutex_lock(&daemon->lock);
-        workspace->loop = daemon->loops[daemon->next_loop++ % daemon->loop_count];
-        pthread_mutex_unlock(&daemon->lock);
-        return workspace;
 }
 
 /* The workspace is entered; nobody finds it any more after delist, and the last to leave frees it.
@@ -483,7 +375,8 @@ enum hif_err workspace_unmount(struct workspace *workspace, bool force, char **w
 
         if (err != HIF_OK)
                 return err;
-        if (front_is_mounted(workspace) && workspace->front == FRONT_NFS && !workspace->read_only) {
+        if (workspace_is_mounted(workspace) && workspace->front == FRONT_NFS &&
+            !workspace->read_only) {
                 err = kernel_sync(workspace->mount_point, SYNC_TIMEOUT_MS);
                 if (err != HIF_OK && !force)
                         return why_set(why, err,

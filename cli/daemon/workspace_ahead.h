@@ -23,15 +23,4 @@ HIF_MUST_USE enum hif_err ahead_start(struct workspace *workspace, struct ahead 
 /* Stops what it is doing, and waits for its thread. */
 void ahead_stop(struct ahead *ahead);
 
-/* Stop soon, and wait until nothing is written any more; may be nested. */
-void ahead_pause(struct ahead *ahead);
-void ahead_resume(struct ahead *ahead);
-
-/* Has this content of a node been stored? `content` of a snapshot at `base`, taken before. */
-bool ahead_stored(struct ahead *ahead, const struct vfs_base *base, uint64_t node,
-                  const struct vfs_content *content, struct hif_hash *hash, struct pack_loc *loc);
-
-/* {"uploads": ...} of the status (docs/cli.md); NULL: out of memory. */
-json_t *ahead_status(struct ahead *ahead, const struct vfs_snapshot *snapshot);
-
 #endif

@@ -2,6 +2,7 @@
 
 #include "base/cleanup.h"
 #include "base/map.h"
+#include "cli/daemon/call.h"
 
 #include <stdlib.h>
 

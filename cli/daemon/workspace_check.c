@@ -1,8 +1,10 @@
 /* workspace_check.c - what opening a session does not read is looked through once it is served: of damage
  * there somebody learns while the session is young, and not when it is to be landed. */
-#include "cli/daemon/workspace_impl.h"
+#include "cli/daemon/workspace_check.h"
 
 #include "base/log.h"
+#include "cli/daemon/call.h"
+#include "cli/daemon/workspace_impl.h"
 
 static void take(void *arg)
 {

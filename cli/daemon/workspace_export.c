@@ -2,8 +2,11 @@
 #include "cli/daemon/workspace_export.h"
 
 #include "base/cleanup.h"
+#include "cli/daemon/call.h"
 #include "cli/daemon/export_files.h"
 #include "cli/daemon/workspace_impl.h"
+#include "cli/daemon/workspace_parts.h"
+#include "cli/daemon/workspace_records.h"
 #include "cli/daemon/workspace_work.h"
 #include "cli/mounts.h"
 

@@ -9,7 +9,7 @@
 #ifndef HIF_CLI_DAEMON_WORKSPACE_EXPORT_H
 #define HIF_CLI_DAEMON_WORKSPACE_EXPORT_H
 
-#include "cli/daemon/workspace.h"
+#include "cli/daemon/frame.h"
 
 /* Into `dir` (absolute), which is made, or is there and empty. Of a mounted workspace, entered; or
  * of one that is not mounted. *result: docs/cli.md, "hif session export". HIF_ENOENT: no such

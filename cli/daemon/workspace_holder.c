@@ -2,6 +2,8 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "cli/daemon/call.h"
+#include "cli/daemon/workspace_records.h"
 #include "cli/session/session_open.h"
 
 #include <stdlib.h>

@@ -1,12 +1,14 @@
-/* workspace_impl.h - what the files of a workspace share. */
+/* workspace_impl.h - what the files of a workspace all know: its parts, and the names of its values.
+ * What each of them does is in a header of its own, and each calls only those below it (docs/rooms.md). */
 #ifndef HIF_CLI_DAEMON_WORKSPACE_IMPL_H
 #define HIF_CLI_DAEMON_WORKSPACE_IMPL_H
 
-#include "cli/daemon/landings.h"
-#include "cli/daemon/netns.h"
-#include "cli/daemon/workspace.h"
+#include "cli/daemon/frame.h"
 #include "fuse/fuse_server.h"
+#include "land/land.h"
 #include "nfs/server.h"
+#include "vfs/move.h"
+#include "vfs/vfs.h"
 
 #include <stdatomic.h>
 
@@ -75,7 +77,7 @@ struct workspace {
         struct fuse_server *fuse;
         struct ahead *ahead; /* uploads ahead of landing; NULL: off */
         struct check check;
-        atomic_bool mounted; /* as far as is known: front_is_mounted looks */
+        atomic_bool mounted; /* as far as is known: workspace_is_mounted looks */
         unsigned device; /* of the mount, by which it is found where it was moved; 0: not known */
 
         struct landings *landings; /* since it landed first; NULL: it never did */
@@ -92,131 +94,5 @@ struct workspace {
         int peers;     /* the table of sockets there (peer.c); -1: not open */
         uint8_t key[40];
 };
-
-/* --- call.c: run something on a loop and wait for it --- */
-
-void loop_call(struct loop *loop, void (*run)(void *arg), void *arg);
-
-/* Set overlay values in one transaction and wait until they are on disk. On a request's thread. */
-HIF_MUST_USE enum hif_err workspace_set(struct workspace *workspace, const struct vfs_value *values,
-                                        size_t count);
-
-/* --- workspace.c --- */
-
-/* Not in the daemon's list, and nothing is open yet. NULL: out of memory. */
-struct workspace *workspace_new(struct daemon *daemon, const struct workspace_options *options);
-void workspace_free(struct workspace *workspace); /* NULL is fine */
-/* Its store, project and origin. */
-HIF_MUST_USE enum hif_err workspace_open_store(struct workspace *workspace, struct hif_why *why);
-/* Everything but the front end, whatever of it is open. */
-void workspace_close_parts(struct workspace *workspace);
-
-/* --- workspace_list.c --- */
-
-/* Add to the daemon's list, entered: who finds it waits until it is open, or closed again.
- * HIF_EBUSY when the session, or the mount point, is taken. */
-HIF_MUST_USE enum hif_err workspace_enlist(struct workspace *workspace, struct hif_why *why);
-void workspace_delist(struct workspace *workspace);
-/* The first that matches, entered; NULL: none does. match is called under the daemon's lock. */
-struct workspace *workspace_enter(struct daemon *daemon,
-                                  bool (*match)(const struct workspace *workspace, const void *arg),
-                                  const void *arg);
-
-/* --- workspace_moved.c: a directory above the mount point was renamed --- */
-
-/* Where its mount is; *now: the caller's to free, NULL: still at its place, or nowhere. */
-HIF_MUST_USE enum hif_err workspace_moved(struct workspace *workspace, char **now);
-
-/* --- workspace_check.c: the operations that are recorded, which opening does not read --- */
-
-/* Begin to read them, on the pool. */
-void check_start(struct workspace *workspace);
-/* Before the overlay is closed; also where none was begun. */
-void check_stop(struct workspace *workspace);
-/* The sentence: they are damaged. NULL: that has not been found. */
-const char *check_found(const struct workspace *workspace);
-
-/* --- workspace_records.c --- */
-
-/* What a session that was mounted before says of itself. HIF_ECORRUPT with a sentence. */
-HIF_MUST_USE enum hif_err records_load(struct workspace *workspace, struct hif_why *why);
-/* How a daemon before this one had mounted it: the options that opening depends on, and then where
- * its server was. HIF_ECORRUPT. */
-HIF_MUST_USE enum hif_err records_options(const struct overlay *overlay,
-                                          struct workspace_options *out);
-HIF_MUST_USE enum hif_err records_resume(struct workspace *workspace, struct hif_why *why);
-/* Is a mount that came back served elsewhere, or in another way, than the records say? */
-bool records_moved(struct workspace *workspace);
-/* Store what this mount is; first: and what the session is, with its goal (NULL: none yet). */
-HIF_MUST_USE enum hif_err records_store(struct workspace *workspace, bool first, const char *goal);
-/* A value as text; NULL: not set, or out of memory. The caller's to free. */
-char *records_text(const struct overlay *overlay, const char *name);
-/* What is damaged: an array of sentences. */
-json_t *damage_to_json(const struct overlay *overlay);
-/* The file that makes the next daemon bring the mount back. */
-HIF_MUST_USE enum hif_err records_mark_mounted(struct workspace *workspace, bool mounted);
-/* Write session.json. */
-HIF_MUST_USE enum hif_err workspace_summary(struct workspace *workspace, const char *state);
-
-/* --- front.c: NFS or FUSE --- */
-
-/* Decide (FRONT_AUTO), serve, and mount unless `resume`. note as in workspace_mount. */
-HIF_MUST_USE enum hif_err front_start(struct workspace *workspace, bool resume, char **note,
-                                      struct hif_why *why);
-HIF_MUST_USE enum hif_err front_unmount(struct workspace *workspace, bool force,
-                                        struct hif_why *why);
-/* HIF_EBUSY, and the sentence: its mount is elsewhere now. */
-HIF_MUST_USE enum hif_err front_not_moved(struct workspace *workspace, struct hif_why *why);
-void front_stop(struct workspace *workspace);
-/* Is it there still? umount(8) asks no one. */
-bool front_is_mounted(struct workspace *workspace);
-
-/* --- front_fuse.c --- */
-
-/* Go on where a predecessor was (resume), if the supervisor has kept what that takes; else mount. */
-HIF_MUST_USE enum hif_err front_fuse_start(struct workspace *workspace, bool resume,
-                                           struct hif_why *why);
-/* A mount that is to stay is left to the next server; else unmount. */
-void front_fuse_stop(struct workspace *workspace);
-
-/* --- mount_nfs.c --- */
-
-bool mount_nfs_available(const struct daemon *daemon,
-                         struct hif_why *why); /* why not, when false */
-HIF_MUST_USE enum hif_err mount_nfs(struct workspace *workspace, struct hif_why *why);
-void export_path_of(const struct workspace *workspace, char out[NFS_EXPORT_MAX]);
-/* What the kernel's list of mounts calls it: no other mount is called so. */
-#define NFS_SOURCE_MAX (NFS_EXPORT_MAX + 16)
-void nfs_source_of(const struct workspace *workspace, char out[NFS_SOURCE_MAX]);
-/* Does the kernel have this workspace's mount, wherever? True where that cannot be told. */
-bool mount_nfs_is_there(const struct workspace *workspace);
-
-/* --- mount_fuse.c --- */
-
-/* Set workspace->mounter. */
-void mounter_init(struct workspace *workspace);
-/* Of a mount that a next server would know of, or that is gone in order. */
-HIF_MUST_USE enum hif_err mount_keep(struct workspace *workspace);
-/* A mount of either kind; not mounted: fine. how: HELP_UNMOUNT and its like (helper.h). HIF_EBUSY and
- * others, with a sentence. */
-HIF_MUST_USE enum hif_err unmount(const struct daemon *daemon, const char *mount_point, int how,
-                                  struct hif_why *why);
-
-/* --- peer.c --- */
-
-/* The table of this process's namespace, in which peers are looked up; the caller's to close. */
-HIF_MUST_USE enum hif_err peer_table(int *out);
-/* May the process behind this loopback connection talk to us? The kernel's client (uid 0) or our
- * own user. arg: int *, the table. */
-bool peer_admitted(void *arg, int fd);
-
-/* --- kernel.c: what has to touch the mount, in a child process, with a timeout --- */
-
-/* Write the client's dirty pages back. HIF_ETIMEDOUT: it did not finish. */
-HIF_MUST_USE enum hif_err kernel_sync(const char *mount_point, uint64_t timeout_ms);
-/* Tell the client what a move of the base changed (refresh.h), and wait until it knows. NFS: statx with
- * AT_STATX_FORCE_SYNC; FUSE: invalidation of nodes and names. Best effort: a client that was not
- * told shows old attributes for a while, and the log says so. */
-void kernel_refresh(struct workspace *workspace, struct span list);
 
 #endif

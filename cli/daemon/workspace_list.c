@@ -1,5 +1,8 @@
 /* workspace_list.c - which workspaces a daemon has, and which request works on which. */
+#include "cli/daemon/workspace_list.h"
+
 #include "cli/daemon/workspace_impl.h"
+#include "cli/daemon/workspace_parts.h"
 
 #include <string.h>
 
@@ -156,11 +159,6 @@ void workspace_leave(struct workspace *workspace)
 bool workspace_is_at(const struct workspace *workspace, const char *mount_point)
 {
         return strcmp(workspace->mount_point, mount_point) == 0;
-}
-
-bool workspace_is_mounted(struct workspace *workspace)
-{
-        return front_is_mounted(workspace);
 }
 
 const char *workspace_mount_point(const struct workspace *workspace)

@@ -1,27 +1,19 @@
 /* workspace_moved.c - a mount goes along when a directory above it is renamed, and the workspace
  * follows it: it is at the new place from then on, for commands, for the kernel, and for the next
  * server. Found by what the kernel's list of mounts says, never by a look at the mount. */
-#include "cli/daemon/workspace_impl.h"
+#include "cli/daemon/workspace_moved.h"
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "cli/daemon/mount_nfs.h"
+#include "cli/daemon/workspace_impl.h"
+#include "cli/daemon/workspace_list.h"
+#include "cli/daemon/workspace_place.h"
+#include "cli/daemon/workspace_records.h"
 #include "cli/mounts.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-enum hif_err workspace_moved(struct workspace *workspace, char **now)
-{
-        bool nfs = workspace->front == FRONT_NFS;
-        char source[NFS_SOURCE_MAX];
-
-        *now = NULL;
-        if (!nfs && (!workspace->mounted || workspace->device == 0))
-                return HIF_OK; /* that number may be another mount's now */
-        nfs_source_of(workspace, source);
-        return mounts_moved(&workspace->daemon->cli->env, nfs ? source : NULL, workspace->device,
-                            workspace->mount_point, now);
-}
 
 static bool is_text(const char *path)
 {

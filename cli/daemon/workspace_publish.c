@@ -2,6 +2,7 @@
 #include "cli/daemon/workspace_publish.h"
 
 #include "base/cleanup.h"
+#include "cli/daemon/call.h"
 #include "cli/daemon/workspace_holder.h"
 #include "cli/daemon/workspace_session.h"
 #include "cli/daemon/workspace_work.h"

@@ -1,8 +1,12 @@
 /* workspace_publish_when.c - when a session is published without being asked to. */
+#include "cli/daemon/workspace_publish_when.h"
+
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "cli/daemon/call.h"
 #include "cli/daemon/workspace_holder.h"
 #include "cli/daemon/workspace_publish.h"
+#include "cli/daemon/workspace_records.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,8 +1,12 @@
 /* workspace_records.c - what a workspace remembers: values of its overlay, and the files beside it.
  */
-#include "cli/daemon/workspace_impl.h"
+#include "cli/daemon/workspace_records.h"
 
 #include "base/cleanup.h"
+#include "cli/daemon/call.h"
+#include "cli/daemon/workspace_check.h"
+#include "cli/daemon/workspace_impl.h"
+#include "cli/daemon/workspace_place.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -254,7 +258,7 @@ enum hif_err workspace_describe_locked(struct workspace *workspace, json_t **out
 {
         AUTO_FREE char *moved = NULL;
         const char *mount_point = workspace->mount_point;
-        bool mounted = front_is_mounted(workspace);
+        bool mounted = workspace_is_mounted(workspace);
         json_t *now;
 
         if (workspace_moved(workspace, &moved) != HIF_OK)

@@ -3,7 +3,9 @@
 
 #include "base/cleanup.h"
 #include "cli/base64.h"
+#include "cli/daemon/call.h"
 #include "cli/daemon/workspace_impl.h"
+#include "cli/daemon/workspace_records.h"
 
 static enum hif_err no_reading_only(const struct workspace *workspace, struct hif_why *why)
 {

@@ -3,7 +3,8 @@
 #ifndef HIF_CLI_DAEMON_WORKSPACE_SESSION_H
 #define HIF_CLI_DAEMON_WORKSPACE_SESSION_H
 
-#include "cli/daemon/workspace.h"
+#include "cli/daemon/frame.h"
+#include "overlay/overlay.h"
 
 /* The session that an overlay holds, copied into the arena: id, origin, base, created, goal,
  * decisions, conversation; its operations are the caller's to load and free. Author, state and bloom

@@ -1,10 +1,13 @@
 /* workspace_status.c - `hif status` and `hif diff`. */
-#include "cli/daemon/workspace_ahead.h"
-#include "cli/daemon/workspace_changes.h"
+#include "cli/daemon/workspace_status.h"
 
 #include "base/cleanup.h"
 #include "cli/base64.h"
 #include "cli/control_wire.h"
+#include "cli/daemon/ahead_use.h"
+#include "cli/daemon/workspace_ahead.h"
+#include "cli/daemon/workspace_changes.h"
+#include "cli/daemon/workspace_records.h"
 
 #include <git2.h>
 #include <stdlib.h>

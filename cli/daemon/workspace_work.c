@@ -1,7 +1,11 @@
 #include "cli/daemon/workspace_work.h"
 
+#include "cli/daemon/ahead_use.h"
+#include "cli/daemon/call.h"
+#include "cli/daemon/kernel.h"
 #include "cli/daemon/workspace_ahead.h"
 #include "cli/daemon/workspace_changes.h"
+#include "cli/daemon/workspace_place.h"
 #include "cli/daemon/workspace_session.h"
 
 #include <stdlib.h>
@@ -14,7 +18,7 @@ enum hif_err work_flush(struct workspace *workspace, const char *verb, struct hi
 {
         enum hif_err err;
 
-        if (!front_is_mounted(workspace) || workspace->front != FRONT_NFS)
+        if (!workspace_is_mounted(workspace) || workspace->front != FRONT_NFS)
                 return HIF_OK;
         err = kernel_sync(workspace->mount_point, FLUSH_TIMEOUT_MS);
         if (err == HIF_OK)

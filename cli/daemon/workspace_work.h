@@ -6,7 +6,9 @@
 #ifndef HIF_CLI_DAEMON_WORKSPACE_WORK_H
 #define HIF_CLI_DAEMON_WORKSPACE_WORK_H
 
-#include "cli/daemon/workspace.h"
+#include "cli/daemon/frame.h"
+#include "land/land.h"
+#include "vfs/changes.h"
 
 struct work {
         struct workspace *workspace;

@@ -7,6 +7,7 @@
  * a mount through FUSE. All of it lies below /mnt in a mount namespace of this process, so that
  * nothing is left of it; it needs root and /dev/fuse. Requests that reach further (a store
  * elsewhere, NFS, a supervisor) are left out. fuzz_control.c takes the bytes of the socket. */
+#include "base/loop.h"
 #include "cli/daemon/daemon.h"
 #include "cli/supervisor/helper.h"
 #include "cli/supervisor/hold.h"

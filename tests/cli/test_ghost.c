@@ -2,6 +2,7 @@
  * next server's does, too. */
 #include "base/buf.h"
 #include "cli/daemon/ghost.h"
+#include "cli/daemon/peer.h"
 #include "cli/daemon/workspace_impl.h"
 #include "cli/supervisor/hold.h"
 

@@ -1,5 +1,6 @@
 /* Whose process is at the other end? Other users are children of this test, which needs root for
  * that. */
+#include "cli/daemon/peer.h"
 #include "cli/daemon/workspace_impl.h"
 
 #include <arpa/inet.h>
