@@ -8,6 +8,7 @@
 #include "cli/known.h"
 #include "cli/mounts.h"
 #include "cli/process.h"
+#include "cli/sockets.h"
 #include "cli/supervisor/helper.h"
 #include "cli/supervisor/supervisor.h"
 
@@ -181,12 +182,38 @@ static json_t *request(const char *path, bool force)
         return request;
 }
 
-/* One that runs; none is started for this. *stopped: nothing is to be expected of it. */
+/* Has it a word for its supervisor? It lets no more commands in, because many wait for it. */
+static bool answers_supervisor(struct cli *cli)
+{
+        struct hif_why ignored = {0};
+        json_t *status = NULL;
+        enum hif_err err = supervisor_status(cli, PING_TIMEOUT_MS, &status, &ignored);
+        json_int_t silent_ms =
+            json_integer_value(json_object_get(json_object_get(status, "server"), "silent_ms"));
+
+        json_decref(status);
+        return err == HIF_OK && silent_ms < PING_TIMEOUT_MS;
+}
+
+/* One that runs; none is started for this. */
+static enum hif_err connect_to(struct cli *cli, int *fd, struct hif_why *why)
+{
+        struct sockaddr_un where;
+        enum hif_err err = sockets_find(cli, SOCKET_CONTROL, &where, fd);
+
+        if (err == HIF_OK)
+                return err;
+        if (err == HIF_EUNREACHABLE && !answers_supervisor(cli))
+                return why_set(why, err, "the daemon lets no more commands in");
+        return control_connect(cli, false, fd, why);
+}
+
+/* *stopped: nothing is to be expected of it. */
 static enum hif_err ask(struct cli *cli, const char *path, uint64_t timeout_ms, bool *stopped,
                         json_t **result, struct hif_why *why)
 {
         int fd;
-        enum hif_err err = control_connect(cli, false, &fd, why);
+        enum hif_err err = connect_to(cli, &fd, why);
 
         if (err != HIF_OK)
                 return err;
@@ -206,7 +233,7 @@ static bool is_alive(struct cli *cli)
         int fd;
         bool alive;
 
-        if (control_connect(cli, false, &fd, &ignored) != HIF_OK)
+        if (connect_to(cli, &fd, &ignored) != HIF_OK)
                 return false;
         alive = !process_stopped(process_of_socket(fd)) &&
                 control_call(cli, fd, json_pack("{s:s}", "op", "ping"), PING_TIMEOUT_MS, NULL, NULL,

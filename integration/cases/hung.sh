@@ -90,6 +90,17 @@ for round in $(seq 1 "$rounds"); do
 done
 echo "  slowest: $slowest ms"
 
+# So many wait that no more are let in.
+crowd_at() { # SOCKET...
+	: >"$work/crowd"
+	perl -MIO::Socket::UNIX -e 'for $path (@ARGV) { for (1..9999) {
+		push @all, IO::Socket::UNIX->new(Peer => $path, Timeout => 0.01,
+			Type => $path =~ /supervisor/ ? SOCK_SEQPACKET : SOCK_STREAM) || last } }
+		print scalar(@all), "\n"; close STDOUT; sleep 600' "$@" >"$work/crowd" &
+	crowd=$!
+	until [ -s "$work/crowd" ]; do sleep 0.1; done
+}
+
 # Each command that a user may call then ends in time and says so, with what is known all the same.
 # $1: what it says.
 commands_end() {
@@ -144,13 +155,7 @@ changes_end "kill -CONT $server $supervisor. lets them go on" $limit
 within $limit 7 'supervisor .* is stopped' "$hif" daemon restart
 within $limit 7 'supervisor .* is stopped' "$hif" daemon upgrade
 within $limit 7 'are stopped' "$hif" daemon stop
-# So many wait that no more are let in.
-perl -MIO::Socket::UNIX -e 'for $path (@ARGV) { for (1..9999) {
-	push @all, IO::Socket::UNIX->new(Peer => $path, Timeout => 0.01,
-		Type => $path =~ /supervisor/ ? SOCK_SEQPACKET : SOCK_STREAM) || last } }
-	print scalar(@all), "\n"; close STDOUT; sleep 600' "$XDG_RUNTIME_DIR"/hif/*.sock >"$work/crowd" &
-crowd=$!
-until [ -s "$work/crowd" ]; do sleep 0.1; done
+crowd_at "$XDG_RUNTIME_DIR"/hif/*.sock
 says="process $supervisor. (is|are) stopped"
 within $limit 7 "$says" "$hif" status
 within $limit 7 "$says" "$hif" daemon status
@@ -203,6 +208,23 @@ within $((limit + 6000)) 7 "server .process $server. hangs" "$hif" land 'too ear
 within $((limit + 6000)) 7 "server .process $server. hangs" "$hif" mount acme/app "$work/app"
 kill "$holder"
 wait "$holder" || true
+expect "$(hif status | grep kept)" 'A kept'
+echo "  slowest: $slowest ms"
+
+step 'one that hangs, and has so many that wait for it that no more are let in'
+slowest=0
+server=$(daemon_pid)
+coproc "$HOLD_STILL" "$server"
+holder=$COPROC_PID
+read -r -u "${COPROC[0]}" held && expect "$held" held
+crowd_at "$XDG_RUNTIME_DIR/hif/control.sock"
+within $limit 0 Detached "$hif" unmount --force .
+cd /
+! grep -q " $work/app " /proc/mounts || fail 'still mounted'
+kill $crowd "$holder"
+wait "$holder" || true
+hif mount "--$front" acme/app "$work/app" >/dev/null
+cd "$work/app"
 expect "$(hif status | grep kept)" 'A kept'
 echo "  slowest: $slowest ms"
 
