@@ -118,12 +118,17 @@ static void refuse(struct frame *frame, int fd, const char *reason)
         close(fd);
 }
 
+static void take_reserve(struct frame *frame)
+{
+        if (frame->reserve < 0)
+                frame->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
 static int accept_one(struct frame *frame)
 {
         int fd;
 
-        if (frame->reserve < 0)
-                frame->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        take_reserve(frame);
         fd = accept4(frame->listener.fd, NULL, NULL, SOCK_CLOEXEC);
         if (fd >= 0 || (errno != EMFILE && errno != ENFILE))
                 return fd;
@@ -451,7 +456,10 @@ static enum hif_err warm_up(struct frame *frame, struct hif_why *why)
 
 static enum hif_err start(struct frame *frame, struct hif_why *why)
 {
-        enum hif_err err = warm_up(frame, why);
+        enum hif_err err;
+
+        take_reserve(frame); /* before all that comes and goes */
+        err = warm_up(frame, why);
 
         if (err == HIF_OK)
                 err = tie_wait(frame->daemon.tie);
