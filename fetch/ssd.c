@@ -310,7 +310,7 @@ static enum hif_err lock_take(struct ssd *ssd)
         err = ssd->env->ops->open(ssd->env, path, O_RDWR | O_CREAT, 0600, &ssd->lock_fd);
         if (err)
                 return err;
-        return ssd->env->ops->lock ? ssd->env->ops->lock(ssd->env, ssd->lock_fd) : HIF_OK;
+        return env_lock(ssd->env, ssd->lock_fd, path, ENV_LOCK_WAIT_MS);
 }
 
 enum hif_err ssd_open(struct env *env, const char *dir, uint64_t bytes_max, struct ssd **out,

@@ -308,15 +308,16 @@ static enum hif_err stop(struct cli *cli, bool suspend, bool *killed, struct hif
         return err;
 }
 
-/* A server that has no descriptor left, say, ends without unmounting. */
+/* What was busy stays; and a server that has no descriptor left, say, ends without unmounting. */
 static void warn_of_mounts(struct cli *cli)
 {
         json_t *mounts = NULL;
 
         if (known_mounts(cli, &mounts) == HIF_OK && json_array_size(mounts) > 0)
                 cli_warn(cli,
-                         "'%s' is still mounted, and nobody serves it: `hif mount` has it served "
-                         "again, `hif unmount --force` takes it away; the log '%s' may say why",
+                         "'%s' is still mounted, and nobody serves it: the next command in it, as "
+                         "`hif status`, starts a daemon that does, `hif unmount --force` takes it "
+                         "away; the log '%s' may say why",
                          json_text(json_array_get(mounts, 0), "mount_point"), cli->paths.log_file);
         json_decref(mounts);
 }
