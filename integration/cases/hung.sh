@@ -173,7 +173,9 @@ cd /
 ! grep -q " $work/app " /proc/mounts || fail 'still mounted'
 kill -CONT "$server" "$supervisor"
 echo "  slowest: $slowest ms"
-hif mount "--$front" acme/app "$work/app" >/dev/null # they have made others
+answers() { hif daemon status >/dev/null 2>&1; }
+wait_for 'they make no other sockets' answers
+hif mount "--$front" acme/app "$work/app" >/dev/null
 expect "$(hif -C "$work/app" status | grep kept)" 'A kept'
 
 step 'a supervisor that is stopped: its server is all that matters'
