@@ -2,6 +2,7 @@
 
 #include "base/cleanup.h"
 #include "cli/clock.h"
+#include "cli/json_encode.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -70,7 +71,7 @@ static enum hif_err write_all(int fd, const uint8_t *data, size_t size,
 enum hif_err control_send_patiently(int fd, const json_t *message,
                                     struct control_patience *patience)
 {
-        AUTO_FREE char *text = json_dumps(message, JSON_COMPACT);
+        AUTO_FREE char *text = json_encode(message, JSON_COMPACT);
         size_t size = text != NULL ? strlen(text) : 0;
         uint8_t head[4];
         enum hif_err err;

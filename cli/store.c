@@ -1,5 +1,6 @@
 /* Opening stores: which one is meant, and whether it is known to keep its promises. */
 #include "cli/store.h"
+#include "cli/json_encode.h"
 
 #include "aws/settings.h"
 #include "base/cleanup.h"
@@ -190,7 +191,7 @@ static void known_keep(struct cli *cli, const struct known *known)
         time_text((int64_t)(now / 1000000000), (uint32_t)(now % 1000000000), time);
         value = json_pack("{s:s, s:s, s:s, s:i}", "store", known->name, "result", "good", "time",
                           time, "version", PROBE_VERSION);
-        text = json_dumps(value, JSON_INDENT(2));
+        text = json_encode(value, JSON_INDENT(2));
         json_decref(value);
         if (!text || asprintf(&dir, "%s/probes", cli->paths.state_dir) < 0) {
                 dir = NULL;

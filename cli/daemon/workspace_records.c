@@ -7,6 +7,7 @@
 #include "cli/daemon/workspace_check.h"
 #include "cli/daemon/workspace_impl.h"
 #include "cli/daemon/workspace_place.h"
+#include "cli/json_encode.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -306,7 +307,7 @@ enum hif_err workspace_summary(struct workspace *workspace, const char *state)
                 json_integer(
                     (json_int_t)(env_wall_ns(&workspace->daemon->cli->env) / 1000000000))) != 0)
                 err = HIF_ENOMEM;
-        text = json_dumps(summary, JSON_INDENT(2));
+        text = json_encode(summary, JSON_INDENT(2));
         json_decref(summary);
         if (err != HIF_OK || text == NULL || path == NULL)
                 return HIF_ENOMEM;

@@ -3,6 +3,7 @@
 #include "base/cleanup.h"
 #include "cli/daemon/workspace_holder.h"
 #include "cli/daemon/workspace_impl.h"
+#include "cli/json_encode.h"
 #include "cli/known.h"
 #include "vfs/claim.h"
 
@@ -371,7 +372,7 @@ static enum hif_err write_summary(const struct session_claim *claim, const char 
                             store_url(claim->opened->store), "read_only", false, "state", "open",
                             "updated", (json_int_t)(env_wall_ns(env) / 1000000000));
         json_set_path(summary, "goal", record->goal);
-        text = json_dumps(summary, JSON_INDENT(2));
+        text = json_encode(summary, JSON_INDENT(2));
         json_decref(summary);
         if (text == NULL || asprintf(&path, "%s/session.json", dir) < 0) {
                 path = NULL;

@@ -2,6 +2,7 @@
 #include "cli/supervisor/requests.h"
 
 #include "cli/clock.h"
+#include "cli/json_encode.h"
 #include "cli/process.h"
 #include "cli/supervisor/life.h"
 #include "cli/supervisor/upgrade.h"
@@ -58,7 +59,7 @@ static void answer_status(struct supervisor *supervisor, struct client *client)
             "last_death", supervisor->last_death, "program",
             supervisor->program != NULL ? supervisor->program : "", "spare_pid",
             (int)supervisor->spare.pid, "server", describe_server(supervisor, now));
-        char *text = status != NULL ? json_dumps(status, JSON_COMPACT) : NULL;
+        char *text = status != NULL ? json_encode(status, JSON_COMPACT) : NULL;
 
         client_answer(client, text != NULL ? HIF_OK : HIF_ENOMEM, text != NULL ? text : "");
         free(text);

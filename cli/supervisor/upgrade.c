@@ -2,6 +2,7 @@
 
 #include "base/cleanup.h"
 #include "cli/clock.h"
+#include "cli/json_encode.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -59,7 +60,7 @@ void upgrade_done(struct supervisor *supervisor)
 {
         json_t *versions =
             json_pack("{s:s, s:s}", "version", supervisor->server.version, "from", HIF_VERSION);
-        AUTO_FREE char *text = json_dumps(versions, JSON_COMPACT);
+        AUTO_FREE char *text = json_encode(versions, JSON_COMPACT);
 
         json_decref(versions);
         close(supervisor->old_program_fd);

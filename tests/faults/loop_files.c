@@ -1,14 +1,15 @@
 /* loop_files.c - what the daemon has beside stores and sessions, while something fails once: its log of
- * bounded size, and keys of S3 that a program of the user's prints.
+ * bounded size, keys of S3 that a program of the user's prints, and JSON as text.
  *
  * The log goes on after a failure, in a file that is at most one line too long, and nothing that was
  * written whole is torn by the next. A key is there, or an error says why there is none; asked anew, it is
- * there, and is what the program printed. */
+ * there, and is what the program printed. JSON is whole, or there is none. */
 #include "loop.h"
 
 #include "aws/creds.h"
 #include "base/env.h"
 #include "base/log.h"
+#include "cli/json_encode.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -209,6 +210,36 @@ static void keys(struct loop_run *run)
         loop_check(rmdir(config) == 0 && rmdir(dir) == 0);
 }
 
+/* --- JSON --- */
+
+static void json(struct loop_run *run)
+{
+        json_t *value, *read = NULL;
+        char *text = NULL;
+
+        fault_pause();
+        /* Names and values that need more room, in any place. */
+        value = json_pack("{s:s, s:[i, i], s:{s:s}}", "a name", "a value", "numbers", 1, 2,
+                          "a much longer name than the others", "name",
+                          "a value that is longer than all that came before it, in one piece");
+        loop_check(value != NULL);
+        loop_arm(run, NULL);
+        for (int tries = 0; text == NULL && tries < TRIES_MAX; tries++) {
+                fault_resume();
+                text = json_encode(value, JSON_INDENT(2));
+                fault_pause();
+                run->errors += text == NULL;
+        }
+        loop_disarm(run);
+        fault_pause();
+        loop_check(text != NULL);
+        read = json_loads(text, 0, NULL);
+        loop_check(read != NULL && json_equal(read, value));
+        json_decref(read);
+        json_decref(value);
+        free(text);
+}
+
 #define KINDS (1u << FAULT_MALLOC | 1u << FAULT_CALL | 1u << FAULT_SHORT)
 
 int main(int argc, char **argv)
@@ -216,6 +247,7 @@ int main(int argc, char **argv)
         static const struct loop_scenario scenarios[] = {
             {"log", KINDS, logging, NULL},
             {"keys", KINDS, keys, NULL},
+            {"json", 1u << FAULT_MALLOC, json, NULL},
             {NULL, 0, NULL, NULL},
         };
 
