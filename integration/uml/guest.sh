@@ -17,7 +17,8 @@
 #   --user U:G     run the command as this user instead of root
 #
 # Needs: user-mode-linux, busybox or kmod, util-linux, iproute2; cc for a preload on CPUs with AMX
-# (uml-xstate-shim.c says why). UML_KERNEL, UML_MODULES, UML_ARGS choose another kernel.
+# (uml-xstate-shim.c says why). UML_KERNEL, UML_MODULES, UML_ARGS choose another kernel. In GCOV_GUESTS, a
+# directory, each guest leaves what gcov counted in it (scripts/coverage.sh), in a directory of its own.
 set -u
 
 die() {
@@ -41,6 +42,12 @@ while [ $# -gt 0 ]; do
 	esac
 done
 [ $# -gt 0 ] || die "no command given"
+
+if [ -n "${GCOV_GUESTS-}" ]; then
+	counted=$(mktemp -d "$GCOV_GUESTS/XXXXXX") && chmod 1777 "$counted" || die "cannot write in $GCOV_GUESTS"
+	shares+=("$counted")
+	set -- env GCOV_PREFIX="$counted" "$@"
+fi
 
 kernel=${UML_KERNEL:-$(command -v linux.uml)} || die "linux.uml not found: install user-mode-linux"
 if [ -z "${UML_MODULES-}" ]; then
@@ -79,6 +86,7 @@ fi
 	echo '#!/bin/bash'
 	echo 'export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 	echo 'export HOME=/root TERM=dumb LC_ALL=C.UTF-8 IN_GUEST=1'
+	printf 'export UML_MODULES=%q\n' "$UML_MODULES"
 	printf 'cd %q || exit 126\n' "$PWD"
 	printf 'exec '
 	printf '%q ' "$@"
