@@ -150,7 +150,7 @@ call(0x800008, ctypes.create_string_buffer(struct.pack(layout, limit, *[0] * 7, 
 
 if [ "$front" = nfs ]; then # in the guest, whose kernel knows quotas
 	step 'a quota that is used up'
-	modules=/usr/lib/uml/modules/$(uname -r)/kernel
+	modules=$UML_MODULES/kernel
 	for module in drivers/block/loop fs/quota/quota_tree fs/quota/quota_v2; do
 		[ ! -e "$modules/$module.ko" ] || busybox insmod "$modules/$module.ko"
 	done

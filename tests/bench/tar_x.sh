@@ -9,7 +9,7 @@ work=$(mktemp -d "${TMPDIR:-/tmp}/hif-tar.XXXXXX")
 if [ "$(stat -f -c %T "$work")" != ext2/ext3 ]; then # a guest: ext4 in an image
 	truncate -s 1200M "$work/image"
 	/usr/sbin/mkfs.ext4 -q "$work/image"
-	[ -e /dev/loop-control ] || busybox insmod "/usr/lib/uml/modules/$(uname -r)/kernel/drivers/block/loop.ko"
+	[ -e /dev/loop-control ] || busybox insmod "$UML_MODULES/kernel/drivers/block/loop.ko"
 	mkdir "$work/disk"
 	mount -o loop "$work/image" "$work/disk"
 	image=$work
