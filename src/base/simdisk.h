@@ -114,6 +114,8 @@ void disk_fini(struct sim_disk *disk);
 /* With one reference, for the caller. */
 struct sim_inode *inode_new(struct sim_disk *disk, mode_t mode, uint64_t now_ns);
 void inode_unref(struct sim_disk *disk, struct sim_inode *inode);
+/* Empty it: names of a directory. */
+void names_clear(struct sim_disk *disk, struct map *names);
 
 struct sim_inode *dir_find(const struct sim_inode *dir, const char *name, size_t size);
 static inline bool inode_is_dir(const struct sim_inode *inode)

@@ -6,26 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define START_WALL_NS ((uint64_t)1767225600 * 1000000000) /* 2026-01-01T00:00:00Z */
 #define START_MONO_NS ((uint64_t)1000000000)
-
-struct simenv *sim_lock(struct env *env)
-{
-        struct simenv *sim = env->state;
-
-        pthread_mutex_lock(&sim->mutex);
-        return sim;
-}
-
-void sim_unlock(struct simenv **sim)
-{
-        pthread_mutex_unlock(&(*sim)->mutex);
-}
-
-uint64_t sim_wall_ns(const struct simenv *sim)
-{
-        return START_WALL_NS + sim->elapsed_ns;
-}
 
 static uint64_t op_wall_ns(struct env *env)
 {
@@ -54,19 +35,6 @@ static void op_random(struct env *env, void *out, size_t size)
                 next += part;
                 size -= part;
         }
-}
-
-enum hif_err sim_call(struct simenv *sim)
-{
-        sim->calls++;
-        if (sim->crashed)
-                return HIF_ECANCELED;
-        if (sim->calls == sim->crash_at) {
-                sim->crashed = true;
-                disk_freeze_mappings(&sim->disk);
-                return HIF_ECANCELED;
-        }
-        return sim->calls == sim->fail_at ? sim->fail_err : HIF_OK;
 }
 
 struct simenv *simenv_new(uint64_t seed)

@@ -482,7 +482,7 @@ HIF_MUST_USE enum hif_err check_skew(const struct land *land, struct hif_why *wh
 HIF_MUST_USE enum hif_err land_accept_base(struct land *land, const struct slot_read *base,
                                            struct hif_why *why);
 HIF_MUST_USE enum hif_err land_load_base(struct land *land, struct hif_why *why);
-void land_report(struct land *land); /* calls the progress hook */
+void land_report(struct land *land); /* line.c: calls the progress hook */
 /* stage.c: until all contents are stored for certain. Nothing that names them goes out before. */
 HIF_MUST_USE enum hif_err land_settle(struct land *land, struct hif_why *why);
 void land_drop_staged(struct land *land); /* puts_free */

@@ -6,12 +6,6 @@
 
 #define SKEW_MS_DEFAULT 300000u
 
-void land_report(struct land *land)
-{
-        if (land->hooks && land->hooks->progress)
-                land->hooks->progress(land->hooks, &land->progress);
-}
-
 void land_intent_free(struct land_intent *intent)
 {
         buf_free(&intent->slot);

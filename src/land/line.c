@@ -150,6 +150,12 @@ bool land_line_tail(const struct land_line *line, struct slot *out)
         return true;
 }
 
+void land_report(struct land *land)
+{
+        if (land->hooks && land->hooks->progress)
+                land->hooks->progress(land->hooks, &land->progress);
+}
+
 enum hif_err land_accept_base(struct land *land, const struct slot_read *base, struct hif_why *why)
 {
         if (!hash_eq(&base->hash, &land->session->base_slot))

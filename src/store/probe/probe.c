@@ -1,79 +1,8 @@
-/* Names, findings, and the verdict. */
+/* probe.c - the whole, and the verdict. */
 #include "store/probe/probe_impl.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-static const struct {
-        const char *name, *title;
-        bool essential;
-} checks[PROBE_CHECKS] = {
-    [PROBE_CREATE_RACE] = {"create-race", "one of several simultaneous creations wins", true},
-    [PROBE_CREATE_EXISTING] = {"create-existing", "what exists is not created again", true},
-    [PROBE_MATCH_RIGHT] = {"match-right", "a replacement with the current tag succeeds", true},
-    [PROBE_MATCH_STALE] = {"match-stale", "a replacement with an old tag fails", true},
-    [PROBE_MATCH_FOREIGN] = {"match-foreign", "a replacement with a foreign tag fails", true},
-    [PROBE_MATCH_ABSENT] = {"match-absent", "a replacement of what is not there fails", true},
-    [PROBE_MATCH_RACE] = {"match-race", "one of several simultaneous replacements wins", true},
-    [PROBE_READ] = {"read-after-write", "what was written is read", true},
-    [PROBE_RANGE] = {"range", "a part of an object can be read", true},
-    [PROBE_LIST] = {"list-after-write", "what was written is listed", false},
-    [PROBE_DELETE] = {"delete", "what was deleted is gone", false},
-};
-
-const char *probe_check_name(enum probe_check check)
-{
-        return checks[check].name;
-}
-
-const char *probe_check_title(enum probe_check check)
-{
-        return checks[check].title;
-}
-
-bool probe_check_essential(enum probe_check check)
-{
-        return checks[check].essential;
-}
-
-const char *probe_state_name(enum probe_state state)
-{
-        static const char *const names[] = {[PROBE_NOT_RUN] = "not run",
-                                            [PROBE_GOOD] = "good",
-                                            [PROBE_BROKEN] = "broken",
-                                            [PROBE_FAILED] = "failed"};
-
-        return names[state];
-}
-
-/* --- findings --- */
-
-void probe_good(struct probe *probe, enum probe_check check)
-{
-        struct probe_finding *finding = &probe->report->findings[check];
-
-        if (finding->state == PROBE_NOT_RUN)
-                finding->state = PROBE_GOOD;
-}
-
-void probe_bad(struct probe *probe, enum probe_check check, enum probe_state state,
-               enum hif_err err, const char *format, ...)
-{
-        struct probe_finding *finding = &probe->report->findings[check];
-        va_list args;
-
-        if (finding->state == PROBE_BROKEN ||
-            (finding->state == PROBE_FAILED && state != PROBE_BROKEN))
-                return;
-        finding->state = state;
-        finding->err = err;
-        va_start(args, format);
-        (void)vsnprintf(finding->text, sizeof(finding->text), format, args);
-        va_end(args);
-}
-
-/* --- the verdict --- */
 
 static int compare_ns(const void *a, const void *b)
 {
@@ -140,7 +69,7 @@ static enum hif_err verdict(struct probe *probe, struct hif_why *why)
         for (int i = 0; i < PROBE_CHECKS; i++) {
                 const struct probe_finding *finding = &probe->report->findings[i];
 
-                if (!checks[i].essential)
+                if (!probe_check_essential((enum probe_check)i))
                         continue;
                 if (finding->state == PROBE_BROKEN)
                         return why_set(
@@ -148,8 +77,8 @@ static enum hif_err verdict(struct probe *probe, struct hif_why *why)
                             "the store %.300s ignores conditions or loses what is written (%s: "
                             "%s). %s. It is not used; take one that honours If-None-Match and "
                             "If-Match when writing. `hif store probe` shows each check",
-                            store_url(probe->store), checks[i].name, finding->text,
-                            what_is_lost((enum probe_check)i));
+                            store_url(probe->store), probe_check_name((enum probe_check)i),
+                            finding->text, what_is_lost((enum probe_check)i));
                 if (finding->state == PROBE_FAILED && !failed)
                         failed = finding;
                 if (finding->state == PROBE_NOT_RUN)

@@ -25,7 +25,7 @@ struct probe {
         size_t key_count;
 };
 
-/* --- findings (probe.c) --- */
+/* --- findings (probe_findings.c) --- */
 
 void probe_good(struct probe *probe, enum probe_check check);
 /* The first that is bad counts, and what is broken goes before what failed. */
