@@ -30,7 +30,7 @@ locked() { # locked FILE SECONDS-COMMAND: the next command finds the lock taken
         while [ ! -e is-locked ]; do sleep 0.01; done
 }
 for state in "$HOME"/.local/state/hif/imports/*; do
-        [[ $state == *.journal ]] || lock=$state
+        [ ! -f "$state" ] || [[ $state == *.journal ]] || lock=$state
 done
 [ -z "${lock:-}" ] || locked "$lock" 'sleep 1'
 hif import acme/app src
