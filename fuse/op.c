@@ -372,24 +372,26 @@ static void wait_stable(struct op *op)
 
 _Static_assert(sizeof(gid_t) == sizeof(uint32_t), "groups of the system are groups of the vfs");
 
-/* The caller's supplementary groups cost a look into /proc: only when they might matter. False: there
- * are none, or they are known already. */
-static bool add_groups(struct op *op)
+/* The caller's supplementary groups cost a look into /proc: only when they might matter. HIF_ENOENT:
+ * there are none, or they are known already. */
+static enum hif_err add_groups(struct op *op)
 {
-        int count;
+        int count, read;
 
         if (op->caller.uid == 0 || op->groups != NULL)
-                return false;
+                return HIF_ENOENT;
         count = fuse_req_getgroups(op->req, 0, NULL);
         if (count <= 0)
-                return false;
+                return HIF_ENOENT;
         op->groups = malloc((size_t)count * sizeof(*op->groups));
-        /* Its groups may change meanwhile. */
-        if (op->groups == NULL || fuse_req_getgroups(op->req, count, op->groups) < count)
-                return false;
+        if (op->groups == NULL)
+                return HIF_ENOMEM;
+        read = fuse_req_getgroups(op->req, count, op->groups);
+        if (read <= 0)
+                return HIF_ENOENT;
         op->caller.groups = op->groups;
-        op->caller.group_count = (uint32_t)count;
-        return true;
+        op->caller.group_count = (uint32_t)(read < count ? read : count); /* some may come or go */
+        return HIF_OK;
 }
 
 /* It was done, and what is left is to tell what it made, once that is stable. */
@@ -408,8 +410,14 @@ void op_go(struct op *op)
 {
         enum hif_err err = op->done_before ? tell_again(op) : op->type->run(op);
 
-        if ((err == HIF_EACCES || err == HIF_EPERM) && add_groups(op))
-                err = op->type->run(op);
+        if (err == HIF_EACCES || err == HIF_EPERM) {
+                enum hif_err groups = add_groups(op);
+
+                if (groups == HIF_OK)
+                        err = op->type->run(op);
+                else if (groups != HIF_ENOENT)
+                        err = groups;
+        }
         if (err == HIF_EMISS)
                 park(op);
         else if (err == HIF_OK &&

@@ -4,13 +4,12 @@
 #include "base/env.h"
 #include "base/simenv.h"
 #include "tests/base/check.h"
+#include "tests/base/lock_holder.h"
 
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 struct tenv {
@@ -617,49 +616,16 @@ static void descriptors_are_close_on_exec(void **state)
         t->env->ops->close(t->env, fd);
 }
 
-/* Another process has the lock of a file, removes the file or leaves it, and dies a little later. */
-static pid_t start_holder(const char *path, bool removes)
-{
-        int ready[2];
-        char byte;
-        pid_t pid;
-
-        assert_int_equal(pipe(ready), 0);
-        pid = fork();
-        if (pid == 0) {
-                int fd = open(path, O_RDWR);
-                bool holds = fd >= 0 && flock(fd, LOCK_EX) == 0 && write(ready[1], "h", 1) == 1;
-
-                usleep(200000);
-                if (removes)
-                        (void)!unlink(path);
-                _exit(holds ? 0 : 1);
-        }
-        assert_true(pid > 0);
-        assert_int_equal(read(ready[0], &byte, 1), 1);
-        close(ready[0]);
-        close(ready[1]);
-        return pid;
-}
-
-static void expect_gone(pid_t pid)
-{
-        int status;
-
-        assert_int_equal(waitpid(pid, &status, 0), pid);
-        assert_int_equal(status, 0);
-}
-
 /* Whoever has a lock is waited for, as long as was said. */
 static void locks_are_waited_for(void **state)
 {
         struct tenv *t = *state;
         int fd = open_new(t, "f");
-        pid_t holder = start_holder(at(t, "f"), false);
+        pid_t holder = lock_holder_start(at(t, "f"), false);
 
         assert_err(env_lock(t->env, fd, at(t, "f"), 0), HIF_EBUSY);
         assert_ok(env_lock(t->env, fd, at(t, "f"), 60000));
-        expect_gone(holder);
+        lock_holder_end(holder);
         t->env->ops->close(t->env, fd);
 }
 
@@ -668,10 +634,10 @@ static void locks_are_of_the_file_that_is_named(void **state)
 {
         struct tenv *t = *state;
         int fd = open_new(t, "f"), other;
-        pid_t holder = start_holder(at(t, "f"), true);
+        pid_t holder = lock_holder_start(at(t, "f"), true);
 
         assert_err(env_lock(t->env, fd, at(t, "f"), 60000), HIF_ENOENT);
-        expect_gone(holder);
+        lock_holder_end(holder);
         other = open_new(t, "f");
         assert_err(env_lock(t->env, fd, at(t, "f"), 0), HIF_ENOENT);
         assert_ok(env_lock(t->env, other, at(t, "f"), 0));

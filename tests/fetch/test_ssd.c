@@ -1,11 +1,10 @@
 /* The SSD tier: it survives, it stays within its limit, and nothing wrong comes out of it. */
+#include "tests/base/lock_holder.h"
 #include "tfetch.h"
 
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/file.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define DIR_PATH "/cache/ssd"
@@ -345,28 +344,6 @@ static void failing_file_calls_cost_only_the_tier(void **state)
         }
 }
 
-/* Has the lock in another process, which dies a little later. */
-static pid_t dying_user(const char *lock)
-{
-        int ready[2];
-        char byte;
-        pid_t pid;
-
-        assert_int_equal(pipe(ready), 0);
-        pid = fork();
-        if (pid == 0) {
-                int fd = open(lock, O_RDWR);
-                bool holds = fd >= 0 && flock(fd, LOCK_EX) == 0 && write(ready[1], "h", 1) == 1;
-
-                usleep(200000);
-                _exit(holds ? 0 : 1);
-        }
-        assert_int_equal(read(ready[0], &byte, 1), 1);
-        close(ready[0]);
-        close(ready[1]);
-        return pid;
-}
-
 /* Two processes do not write one directory: the second is told so, unless the first is dying. */
 static void second_user_is_refused(void **state)
 {
@@ -389,9 +366,9 @@ static void second_user_is_refused(void **state)
         assert_non_null(strstr(why.text, path));
         fetch_free(first);
         snprintf(lock, sizeof(lock), "%s/lock", path);
-        pid = dying_user(lock);
+        pid = lock_holder_start(lock, false);
         assert_int_equal(fetch_new(&env, pool, &config, &second, &why), HIF_OK);
-        assert_int_equal(waitpid(pid, NULL, 0), pid);
+        lock_holder_end(pid);
         fetch_free(second);
         pool_free(pool);
         snprintf(path, sizeof(path), "%s/cache/lock", dir);
